@@ -1,0 +1,20 @@
+//! unshare(2) or setns(2) succeeded.
+
+use crate::{Header, Task};
+
+/// One successful call; what changed follows from the task's slots before it.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+#[repr(C)]
+pub struct Enter {
+    /// Kind [`RecordKind::Enter`](crate::RecordKind::Enter).
+    pub header: Header,
+    /// A [`Cause`](crate::Cause).
+    pub cause: u32,
+    /// The file descriptor given to setns(2); 0 for unshare(2).
+    pub fd: i32,
+    /// The flags of unshare(2), the nstype of setns(2).
+    pub flags: u64,
+    /// The caller, after the call.
+    pub task: Task,
+}

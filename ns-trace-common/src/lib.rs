@@ -1,0 +1,79 @@
+//! The wire between the probes and userspace.
+//!
+//! Everything here is plain data: `#[repr(C)]` records of integers and byte arrays without implicit
+//! padding, and the tables of kinds and slots that both sides share. A record starts with a
+//! [`Header`] whose `kind` says which struct follows; numbers are in the byte order of the machine,
+//! since both sides run on the same one.
+#![no_std]
+
+pub mod create;
+pub mod destroy;
+pub mod enter;
+pub mod exec;
+pub mod exit;
+pub mod fail;
+pub mod fork;
+pub mod inspect;
+mod kind;
+mod offsets;
+mod record;
+mod slot;
+pub mod snapshot;
+mod task;
+
+pub use kind::{Kind, NAMESPACE_FLAGS};
+pub use offsets::{ABSENT, NamespaceOffsets, Offsets};
+pub use record::{Due, Header, RecordKind};
+pub use slot::{SLOTS, Slot};
+pub use task::{COMM_LEN, Ns, Task};
+
+/// The system call (or kernel path) that an event comes from.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(
+    feature = "user",
+    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema),
+    serde(rename_all = "snake_case")
+)]
+#[repr(u32)]
+pub enum Cause {
+    /// clone(2), fork(2), vfork(2).
+    Clone = 0,
+    /// clone3(2).
+    Clone3 = 1,
+    /// unshare(2).
+    Unshare = 2,
+    /// setns(2).
+    Setns = 3,
+    /// execve(2) and execveat(2): a pending time namespace takes effect.
+    Exec = 4,
+    /// The kernel on its own account, outside any of the calls above.
+    Kernel = 5,
+}
+
+impl Cause {
+    /// The cause whose wire number is `number`; what nobody knows is the kernel's.
+    #[must_use]
+    pub const fn from_wire(number: u32) -> Self {
+        match number {
+            0 => Self::Clone,
+            1 => Self::Clone3,
+            2 => Self::Unshare,
+            3 => Self::Setns,
+            4 => Self::Exec,
+            _ => Self::Kernel,
+        }
+    }
+
+    /// The name used in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Clone => "clone",
+            Self::Clone3 => "clone3",
+            Self::Unshare => "unshare",
+            Self::Setns => "setns",
+            Self::Exec => "exec",
+            Self::Kernel => "kernel",
+        }
+    }
+}

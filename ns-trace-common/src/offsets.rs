@@ -1,0 +1,136 @@
+/// The offset of a member that this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+macro_rules! offsets {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        #[repr(C)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+    };
+}
+
+offsets! {
+    /// Where one kind of namespace keeps things, from the start of its struct.
+    NamespaceOffsets {
+        /// The embedded `ns_common`.
+        common: u32,
+        /// The 64-bit identity: `ns_common.ns_id`, or `seq` (mnt), `net_cookie` (net) before 6.18.
+        id: u32,
+        /// The owning user namespace; for user namespaces the parent.
+        owner: u32,
+        /// The parent, of pid and user namespaces only.
+        parent: u32,
+        /// The depth, of pid and user namespaces only.
+        level: u32,
+    }
+}
+
+offsets! {
+    /// Byte offsets of all members that the probes read, from the running kernel's BTF.
+    ///
+    /// Userspace puts them into read-only data before loading, so the verifier sees constants and
+    /// drops the code behind what is [`ABSENT`].
+    Offsets {
+        /// Per [`Kind`](crate::Kind), in the order of its discriminants.
+        namespaces: [NamespaceOffsets; 8],
+        /// `ns_common.inum`
+        inum: u32,
+        /// `ns_common.__ns_ref` (6.18+) or `ns_common.count`: the reference count.
+        refs: u32,
+        /// `ns_common.ns_type` (6.18+): the clone flag of the kind.
+        ns_type: u32,
+        /// `ns_common.ops`
+        ops: u32,
+        /// `proc_ns_operations.type` (before 6.18): the clone flag of the kind.
+        ops_type: u32,
+        /// Per slot the member of `nsproxy`; [`ABSENT`] for pid and user, which live elsewhere.
+        nsproxy: [u32; 10],
+        /// `task_struct.nsproxy`
+        task_nsproxy: u32,
+        /// `task_struct.real_cred`
+        task_real_cred: u32,
+        /// `task_struct.thread_pid`
+        task_thread_pid: u32,
+        /// `task_struct.pid`
+        task_pid: u32,
+        /// `task_struct.tgid`
+        task_tgid: u32,
+        /// `task_struct.real_parent`
+        task_real_parent: u32,
+        /// `task_struct.start_boottime`
+        task_start_boottime: u32,
+        /// `task_struct.cgroups`
+        task_cgroups: u32,
+        /// `task_struct.comm`
+        task_comm: u32,
+        /// `task_struct.flags`
+        task_flags: u32,
+        /// `task_struct.exit_code`
+        task_exit_code: u32,
+        /// `task_struct.mm`
+        task_mm: u32,
+        /// `task_struct.files`
+        task_files: u32,
+        /// `task_struct.tasks`
+        task_tasks: u32,
+        /// `task_struct.signal`
+        task_signal: u32,
+        /// `task_struct.thread_node`
+        task_thread_node: u32,
+        /// `task_struct.thread_info.status`
+        task_status: u32,
+        /// `signal_struct.thread_head`
+        signal_thread_head: u32,
+        /// `cred.user_ns`
+        cred_user_ns: u32,
+        /// `cred.uid`
+        cred_uid: u32,
+        /// `cred.gid`
+        cred_gid: u32,
+        /// `cred.euid`
+        cred_euid: u32,
+        /// `cred.cap_effective`
+        cred_caps: u32,
+        /// `pid.level`
+        pid_level: u32,
+        /// `pid.numbers`
+        pid_numbers: u32,
+        /// `css_set.dfl_cgrp`
+        css_dfl_cgrp: u32,
+        /// `cgroup.kn`
+        cgroup_kn: u32,
+        /// `kernfs_node.id`
+        kernfs_id: u32,
+        /// `mm_struct.arg_start`
+        mm_arg_start: u32,
+        /// `mm_struct.arg_end`
+        mm_arg_end: u32,
+        /// `linux_binprm.filename`
+        bprm_filename: u32,
+        /// `files_struct.fdt`
+        files_fdt: u32,
+        /// `fdtable.fd`
+        fdt_fd: u32,
+        /// `fdtable.max_fds`
+        fdt_max_fds: u32,
+        /// `file.f_inode`
+        file_inode: u32,
+        /// `file.f_path.dentry`
+        file_dentry: u32,
+        /// `file.private_data`
+        file_private: u32,
+        /// `inode.i_private`
+        inode_private: u32,
+        /// `inode.i_sb`
+        inode_sb: u32,
+        /// `super_block.s_magic`
+        sb_magic: u32,
+        /// `dentry.d_name.name`
+        dentry_name: u32,
+        /// `kernel_clone_args.flags`
+        clone_args_flags: u32,
+    }
+}

@@ -1,0 +1,100 @@
+use crate::NAMESPACE_FLAGS;
+
+/// Which struct a record holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum RecordKind {
+    /// [`create::Create`](crate::create::Create)
+    Create = 1,
+    /// [`enter::Enter`](crate::enter::Enter)
+    Enter = 2,
+    /// [`fail::Fail`](crate::fail::Fail)
+    Fail = 3,
+    /// [`destroy::Destroy`](crate::destroy::Destroy)
+    Destroy = 4,
+    /// [`fork::Fork`](crate::fork::Fork)
+    Fork = 5,
+    /// [`fork::Clone`](crate::fork::Clone)
+    Clone = 6,
+    /// [`exec::Exec`](crate::exec::Exec)
+    Exec = 7,
+    /// [`exit::Exit`](crate::exit::Exit)
+    Exit = 8,
+    /// [`snapshot::Member`](crate::snapshot::Member)
+    Member = 9,
+    /// [`snapshot::End`](crate::snapshot::End)
+    End = 10,
+}
+
+impl RecordKind {
+    /// The kind with this wire number, if there is one.
+    #[must_use]
+    pub const fn from_wire(number: u32) -> Option<Self> {
+        Some(match number {
+            1 => Self::Create,
+            2 => Self::Enter,
+            3 => Self::Fail,
+            4 => Self::Destroy,
+            5 => Self::Fork,
+            6 => Self::Clone,
+            7 => Self::Exec,
+            8 => Self::Exit,
+            9 => Self::Member,
+            10 => Self::End,
+            _ => return None,
+        })
+    }
+}
+
+/// The start of every record.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+#[repr(C)]
+pub struct Header {
+    /// A [`RecordKind`].
+    pub kind: u32,
+    /// Bytes of the whole record, this header included.
+    pub len: u32,
+    /// When it happened: nanoseconds of the boot clock.
+    pub boot_ns: u64,
+}
+
+/// How many events of each sort a record stands for: what is missing when the record is lost.
+///
+/// One element per counter of the probes' loss map.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Due {
+    /// `create` events.
+    pub create: u32,
+    /// `enter` events.
+    pub enter: u32,
+}
+
+impl Due {
+    /// Counter numbers in the loss map, one per sort of event.
+    pub const CREATE: u32 = 0;
+    /// See [`CREATE`](Self::CREATE).
+    pub const ENTER: u32 = 1;
+    /// See [`CREATE`](Self::CREATE).
+    pub const FAIL: u32 = 2;
+    /// See [`CREATE`](Self::CREATE).
+    pub const DESTROY: u32 = 3;
+    /// See [`CREATE`](Self::CREATE).
+    pub const FORK: u32 = 4;
+    /// See [`CREATE`](Self::CREATE).
+    pub const EXEC: u32 = 5;
+    /// See [`CREATE`](Self::CREATE).
+    pub const EXIT: u32 = 6;
+    /// Rows of a snapshot: not an event, but it makes the snapshot incomplete.
+    pub const MEMBER: u32 = 7;
+    /// How many counters there are.
+    pub const COUNTERS: u32 = 8;
+
+    /// What a successful call with `flags` stands for: one `create` per namespace flag where the
+    /// backend derives creations from the call (`derives`), and the `enter`.
+    #[must_use]
+    pub const fn of_call(flags: u64, derives: bool) -> Self {
+        let create = if derives { (flags & NAMESPACE_FLAGS).count_ones() } else { 0 };
+        Self { create, enter: 1 }
+    }
+}

@@ -1,0 +1,27 @@
+//! What exists: the walk over the kernel's task list.
+
+use crate::{Header, Task};
+
+/// A task that the walk found.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+#[repr(C)]
+pub struct Member {
+    /// Kind [`RecordKind::Member`](crate::RecordKind::Member).
+    pub header: Header,
+    /// The task.
+    pub task: Task,
+}
+
+/// The walk's last record: all that comes later in the ring happened after it.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+#[repr(C)]
+pub struct End {
+    /// Kind [`RecordKind::End`](crate::RecordKind::End).
+    pub header: Header,
+    /// How many tasks were found.
+    pub members: u64,
+    /// Whether a bound of the walk was reached before its end.
+    pub cut: u64,
+}

@@ -1,0 +1,1 @@
+//! ns-trace: Linux namespaces, live.

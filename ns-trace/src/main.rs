@@ -1,0 +1,3 @@
+//! The command `ns-trace`.
+
+fn main() {}

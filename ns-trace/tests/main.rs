@@ -1,0 +1,3 @@
+//! Room tests.
+
+fn main() {}

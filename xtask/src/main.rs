@@ -1,0 +1,3 @@
+//! The chores around the code.
+
+fn main() {}
