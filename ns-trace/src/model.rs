@@ -1,0 +1,18 @@
+//! The words of the domain: no I/O, nothing that knows where events come from.
+
+pub mod event;
+mod json;
+mod namespace;
+mod process;
+mod text;
+mod time;
+
+pub use self::{
+    event::Event,
+    json::{Fields, write_json},
+    namespace::{NsInfo, NsRef, Slots},
+    process::{Caps, Creator, Process, TaskRef},
+    text::printable,
+    time::Time,
+};
+pub use ns_trace_common::{Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot};

@@ -1,0 +1,122 @@
+//! What the calls that change namespaces did.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::super::{Cause, Kind, NAMESPACE_FLAGS, NsRef, Process, Slot};
+
+/// A task changed one or more of its namespaces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Enter {
+    /// The call that did it.
+    pub cause: Cause,
+    /// The names of all namespace flags of the call (for setns of its nstype).
+    pub flags: Vec<String>,
+    /// All other flags, in hexadecimal; absent if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags_raw: Option<String>,
+    /// Number shared by all events of one call.
+    pub op: u64,
+    /// What changed, never empty.
+    pub changes: Vec<Change>,
+    /// What the entered namespaces are to the task.
+    pub relation: Option<Relation>,
+    /// The task that changed (for clone the child).
+    pub process: Arc<Process>,
+}
+
+/// One slot of a task that changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// The slot, named as in `/proc/<pid>/ns`.
+    pub slot: Slot,
+    /// The namespace before; null if unknown.
+    pub from: Option<NsRef>,
+    /// The namespace after; null if unknown.
+    pub to: Option<NsRef>,
+}
+
+/// What a namespace is to a task that enters it or tries to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Relation {
+    /// The one that the system booted with.
+    Host,
+    /// The task's own: made by this call, or one it is in already.
+    Own,
+    /// Somebody else's.
+    Other,
+}
+
+impl Relation {
+    /// The name used in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Own => "own",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// A call failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Fail {
+    /// The call.
+    pub cause: Cause,
+    /// The names of all namespace flags of the call (for setns of its nstype).
+    pub flags: Vec<String>,
+    /// All other flags, in hexadecimal; absent if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags_raw: Option<String>,
+    /// Number shared by all events of one call.
+    pub op: u64,
+    /// The name of the error, such as `EPERM`.
+    pub errno: String,
+    /// What setns was pointed at; null for the other calls and if it had no namespace.
+    pub target: Option<Target>,
+    /// What the target is to the task.
+    pub relation: Option<Relation>,
+    /// The caller.
+    pub process: Arc<Process>,
+}
+
+/// What setns(2) was pointed at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Target {
+    /// A namespace, by its nsfs file.
+    Namespace(NsRef),
+    /// A process, by a pidfd.
+    Process(ProcessTarget),
+}
+
+/// A process that setns(2) was pointed at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessTarget {
+    /// Its number in the initial pid namespace.
+    pub pid: u32,
+    /// Its namespaces of the kinds asked for; empty if unknown.
+    pub ns: Vec<NsRef>,
+}
+
+/// Splits flags into the names of the namespace bits and the rest in hexadecimal.
+#[must_use]
+pub fn flag_names(flags: u64) -> (Vec<String>, Option<String>) {
+    let names = Kind::ALL
+        .iter()
+        .filter(|kind| flags & kind.flag() != 0)
+        .map(|kind| kind.flag_name().to_owned())
+        .collect();
+    let rest = flags & !NAMESPACE_FLAGS;
+    let raw = (rest != 0).then(|| {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{rest:#x}");
+        text
+    });
+    (names, raw)
+}

@@ -1,0 +1,116 @@
+//! What the stream says of itself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Events are missing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Lost {
+    /// How many, and where.
+    pub lost: Loss,
+}
+
+/// A loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Loss {
+    /// How many events are missing since the last `lost` event of this stage and CPU.
+    pub count: u64,
+    /// Where they were lost.
+    pub stage: Stage,
+    /// The count by sort of event.
+    pub by_event: ByEvent,
+    /// The CPU on which they happened; null where the stage has none.
+    pub cpu: Option<u32>,
+}
+
+/// Where events can be lost.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// A probe did not run.
+    Kernel,
+    /// The ring between kernel and tracer was full.
+    Ring,
+    /// The tracer's backlog was full: events came faster than they could be written.
+    Backlog,
+    /// The output could not take them.
+    Sink,
+}
+
+/// Missing events by sort; absent are those that miss none.
+///
+/// A setns call counts as one `enter` although it may have changed nothing. A namespace whose
+/// `create` was lost has no `destroy` either, unless a snapshot found it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ByEvent {
+    /// Missing `create` events.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub create: u64,
+    /// Missing `enter` events.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub enter: u64,
+    /// Missing `fail` events.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub fail: u64,
+    /// Missing `destroy` events.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub destroy: u64,
+    /// Missing `fork` events.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub fork: u64,
+    /// Missing `exec` events.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub exec: u64,
+    /// Missing `exit` events.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub exit: u64,
+}
+
+impl ByEvent {
+    /// All of them together.
+    #[must_use]
+    pub const fn sum(&self) -> u64 {
+        self.create + self.enter + self.fail + self.destroy + self.fork + self.exec + self.exit
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// The stream is complete from here on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sync {
+    /// Why it says so.
+    pub reason: Reason,
+    /// Where it comes from.
+    pub host: Host,
+}
+
+/// Why a stream says that it is complete.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// Every probe is attached and the snapshot is taken.
+    Start,
+    /// After a loss the tracer's picture was taken anew.
+    Lost,
+}
+
+/// The machine that events come from.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Host {
+    /// The host name.
+    pub name: String,
+    /// `/proc/sys/kernel/random/boot_id`
+    pub boot_id: String,
+    /// The kernel release.
+    pub kernel: String,
+    /// The backend that the probes use.
+    pub backend: String,
+}
