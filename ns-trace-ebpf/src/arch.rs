@@ -1,0 +1,59 @@
+//! What depends on the processor: saved registers and system call numbers.
+
+/// Byte offsets in `struct pt_regs` of the saved user registers.
+#[cfg(bpf_target_arch = "x86_64")]
+pub mod registers {
+    /// First argument, `rdi`.
+    pub const ARGUMENT_0: u32 = 112;
+    /// Second argument, `rsi`.
+    pub const ARGUMENT_1: u32 = 104;
+    /// The system call's number, `orig_rax`.
+    pub const NUMBER: u32 = 120;
+}
+
+/// Byte offsets in `struct pt_regs` of the saved user registers.
+#[cfg(bpf_target_arch = "aarch64")]
+pub mod registers {
+    /// First argument, `orig_x0`: `x0` itself holds the result by now.
+    pub const ARGUMENT_0: u32 = 272;
+    /// Second argument, `x1`.
+    pub const ARGUMENT_1: u32 = 8;
+    /// The system call's number, `syscallno`.
+    pub const NUMBER: u32 = 280;
+}
+
+/// System call numbers of the native ABI.
+#[cfg(bpf_target_arch = "x86_64")]
+pub mod native {
+    pub const CLONE: i32 = 56;
+    pub const FORK: i32 = 57;
+    pub const VFORK: i32 = 58;
+    pub const UNSHARE: i32 = 272;
+    pub const CLONE3: i32 = 435;
+}
+
+/// System call numbers of the native ABI; fork and vfork do not exist, clone's number stands in.
+#[cfg(bpf_target_arch = "aarch64")]
+pub mod native {
+    pub const CLONE: i32 = 220;
+    pub const FORK: i32 = CLONE;
+    pub const VFORK: i32 = CLONE;
+    pub const UNSHARE: i32 = 97;
+    pub const CLONE3: i32 = 435;
+}
+
+/// System call numbers of 32-bit callers (arch/x86/entry/syscalls/syscall_32.tbl; arm the same).
+pub mod compat {
+    pub const FORK: i32 = 2;
+    pub const CLONE: i32 = 120;
+    pub const VFORK: i32 = 190;
+    #[cfg(bpf_target_arch = "x86_64")]
+    pub const UNSHARE: i32 = 310;
+    #[cfg(bpf_target_arch = "aarch64")]
+    pub const UNSHARE: i32 = 337;
+    pub const CLONE3: i32 = 435;
+}
+
+/// `TS_COMPAT` in `thread_info.status`: the running call came through a 32-bit entry.
+#[cfg(bpf_target_arch = "x86_64")]
+pub const COMPAT: u32 = 0x2;

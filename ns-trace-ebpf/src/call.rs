@@ -1,0 +1,72 @@
+//! The system call that the current task is in.
+
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
+use ns_trace_common::Cause;
+
+use crate::{
+    arch::{compat, native, registers},
+    memory::{Direct, Memory as _, offset},
+};
+
+/// `PF_KTHREAD` of include/linux/sched.h.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// The current task, readable with [`Direct`].
+#[inline(always)]
+pub fn current() -> *const u8 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_get_current_task_btf() as *const u8 }
+}
+
+/// A register that the current task's system call was entered with (a constant of [`registers`]).
+#[inline(always)]
+pub fn register(offset: u32) -> u64 {
+    // SAFETY: the helper takes the current task and returns its saved registers, whose layout is
+    // part of the kernel's ABI.
+    unsafe {
+        let saved = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
+        Direct::read(saved, offset)
+    }
+}
+
+/// Whether the current call came through a 32-bit entry.
+#[inline(always)]
+fn is_compat() -> bool {
+    #[cfg(bpf_target_arch = "x86_64")]
+    {
+        // SAFETY: an integer has no invalid bits.
+        let status: u32 = unsafe { Direct::read(current(), offset!(task_status)) };
+        status & crate::arch::COMPAT != 0
+    }
+    #[cfg(not(bpf_target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// Which call the current task is in, as far as namespaces are concerned.
+#[inline(always)]
+pub fn cause() -> Cause {
+    // SAFETY: an integer has no invalid bits.
+    let flags: u32 = unsafe { Direct::read(current(), offset!(task_flags)) };
+    if flags & KERNEL_THREAD != 0 {
+        return Cause::Kernel;
+    }
+    let number = register(registers::NUMBER) as i32;
+    if is_compat() {
+        match number {
+            compat::CLONE | compat::FORK | compat::VFORK => Cause::Clone,
+            compat::CLONE3 => Cause::Clone3,
+            compat::UNSHARE => Cause::Unshare,
+            _ => Cause::Kernel,
+        }
+    } else if number == native::CLONE || number == native::FORK || number == native::VFORK {
+        Cause::Clone
+    } else if number == native::CLONE3 {
+        Cause::Clone3
+    } else if number == native::UNSHARE {
+        Cause::Unshare
+    } else {
+        Cause::Kernel
+    }
+}

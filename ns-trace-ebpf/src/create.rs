@@ -1,0 +1,130 @@
+//! Namespaces that come to be, where functions can be hooked.
+
+use aya_ebpf::{
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+use ns_trace_common::{Due, Kind, Ns, RecordKind, create::Create};
+
+use crate::{
+    call::{cause, current},
+    emit,
+    enter::returned,
+    memory::{Direct, Memory as _, Probed, offset, present},
+    task::{self, namespace},
+};
+
+/// The largest error number, `MAX_ERRNO`: a pointer this close to the top is an error.
+const MAX_ERRNO: u64 = 4095;
+
+/// Writes the record of a new namespace of kind `$kind` at `$address`.
+macro_rules! born {
+    ($kind:ident, $address:expr, $flags:expr) => {{
+        let address: *const u8 = $address;
+        let Some(mut entry) = emit::reserve::<Create>(RecordKind::Create) else {
+            return emit::lost(Due::CREATE, 1);
+        };
+        let record = entry.as_mut_ptr();
+        let owner = offset!(namespaces[Kind::$kind as usize].owner);
+        let parent = offset!(namespaces[Kind::$kind as usize].parent);
+        // SAFETY: `record` is the reserved room; pointers may have any bits.
+        unsafe {
+            (*record).cause = cause() as u32;
+            (*record).kind = Kind::$kind as u32;
+            (*record).flags = $flags;
+            namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*record).ns);
+            let owner = Probed::pointer(address, owner);
+            namespace::<Probed, { Kind::User as usize }>(owner, &raw mut (*record).owner);
+            (*record).parent = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+            if present(parent) {
+                let parent = Probed::pointer(address, parent);
+                namespace::<Probed, { Kind::$kind as usize }>(parent, &raw mut (*record).parent);
+            }
+            task::fill::<Direct>(current(), &raw mut (*record).task);
+        }
+        entry.submit(0);
+    }};
+}
+
+/// A hook on the constructor of one kind: it also runs without the kind's flag, and then returns the
+/// namespace that it was given.
+macro_rules! constructor {
+    ($(#[$doc:meta])+ $name:ident, $kind:ident, $arguments:literal) => {
+        $(#[$doc])+
+        #[fexit]
+        pub fn $name(context: FExitContext) {
+            let flags: u64 = context.arg(0);
+            let address: u64 = context.arg($arguments);
+            if flags & Kind::$kind.flag() != 0 && address < MAX_ERRNO.wrapping_neg() {
+                born!($kind, address as *const u8, flags);
+            }
+        }
+    };
+}
+
+constructor! {
+    /// match-proto: v5.10+: struct mnt_namespace *copy_mnt_ns(unsigned long flags, struct mnt_namespace *ns, struct user_namespace *user_ns, struct fs_struct *new_fs)
+    copy_mnt_ns, Mnt, 4
+}
+constructor! {
+    /// match-proto: v5.10+: struct pid_namespace *copy_pid_ns(unsigned long flags, struct user_namespace *user_ns, struct pid_namespace *old)
+    copy_pid_ns, Pid, 3
+}
+constructor! {
+    /// match-proto: v5.10+: struct ipc_namespace *copy_ipcs(unsigned long flags, struct user_namespace *user_ns, struct ipc_namespace *ns)
+    copy_ipcs, Ipc, 3
+}
+constructor! {
+    /// match-proto: v5.10+: struct uts_namespace *copy_utsname(unsigned long flags, struct user_namespace *user_ns, struct uts_namespace *old)
+    copy_utsname, Uts, 3
+}
+constructor! {
+    /// match-proto: v5.10+: struct net *copy_net_ns(unsigned long flags, struct user_namespace *user_ns, struct net *old)
+    copy_net_ns, Net, 3
+}
+constructor! {
+    /// match-proto: v5.10+: struct cgroup_namespace *copy_cgroup_ns(unsigned long flags, struct user_namespace *user_ns, struct cgroup_namespace *old)
+    copy_cgroup_ns, Cgroup, 3
+}
+constructor! {
+    /// match-proto: v5.10+: struct time_namespace *copy_time_ns(unsigned long flags, struct user_namespace *user_ns, struct time_namespace *old)
+    copy_time_ns, Time, 3
+}
+
+/// User namespaces, which are made before the others of a call.
+///
+/// match-proto: v5.10+: int create_user_ns(struct cred *new)
+#[fexit(function = "create_user_ns")]
+pub fn create_user_ns(context: FExitContext) {
+    if returned(&context, 1) == 0 {
+        let cred: *const u8 = context.arg(0);
+        // SAFETY: pointers may have any bits.
+        let address = unsafe { Probed::pointer(cred, offset!(cred_user_ns)) };
+        born!(User, address, Kind::User.flag());
+    }
+}
+
+/// Every namespace, from 6.18 on: when it becomes findable in the kernel's tree, and so never one
+/// whose constructor failed, nor an anonymous mount namespace.
+///
+/// match-proto: v6.18+: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree *ns_tree)
+#[fentry(function = "__ns_tree_add_raw")]
+pub fn ns_tree_add(context: FEntryContext) {
+    let common: *const u8 = context.arg(0);
+    if !present(offset!(ns_type)) {
+        return;
+    }
+    // SAFETY: an integer may have any bits.
+    let flag: u32 = unsafe { Direct::read(common, offset!(ns_type)) };
+    let common = common as u64;
+    macro_rules! of_kind {
+        ($($kind:ident)+) => {
+            $(if u64::from(flag) == Kind::$kind.flag() {
+                let start = common - u64::from(offset!(namespaces[Kind::$kind as usize].common));
+                born!($kind, start as *const u8, u64::from(flag));
+                return;
+            })+
+        };
+    }
+    of_kind!(Mnt Pid Ipc Uts Net User Cgroup Time);
+}

@@ -1,0 +1,111 @@
+//! unshare(2) and setns(2): what they did.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    macros::{fexit, tracepoint},
+    programs::{FExitContext, TracePointContext},
+};
+use ns_trace_common::{Cause, NAMESPACE_FLAGS, RecordKind, enter::Enter};
+
+use crate::{
+    arch::registers,
+    call::{current, register},
+    emit, fail,
+    memory::{Direct, Memory as _},
+    task,
+};
+
+/// Where a syscall exit tracepoint keeps the result (`struct syscall_trace_exit`).
+const RESULT: usize = 16;
+
+/// The result of the call that a syscall exit tracepoint is about.
+#[inline(always)]
+pub fn result(context: &TracePointContext) -> i64 {
+    // SAFETY: the context is a `struct syscall_trace_exit`, larger than this.
+    unsafe { context.as_ptr().cast::<u8>().add(RESULT).cast::<i64>().read() }
+}
+
+/// unshare(2) returns.
+///
+/// match-proto: v5.10+: long sys_unshare(unsigned long unshare_flags)
+#[tracepoint(category = "syscalls", name = "sys_exit_unshare")]
+pub fn sys_exit_unshare(context: TracePointContext) {
+    unshared(register(registers::ARGUMENT_0), result(&context));
+}
+
+/// unshare(2) by any ABI, and the kernel's own.
+///
+/// match-proto: v5.10+: int ksys_unshare(unsigned long unshare_flags)
+#[fexit(function = "ksys_unshare")]
+pub fn ksys_unshare(context: FExitContext) {
+    unshared(context.arg(0), i64::from(returned(&context, 1)));
+}
+
+/// setns(2) returns.
+///
+/// match-proto: v5.10+: long sys_setns(int fd, int nstype)
+#[tracepoint(category = "syscalls", name = "sys_exit_setns")]
+pub fn sys_exit_setns(context: TracePointContext) {
+    setns(register(registers::ARGUMENT_0), register(registers::ARGUMENT_1), result(&context));
+}
+
+/// setns(2) of native callers.
+///
+/// match-proto: v5.10+: long __x64_sys_setns(const struct pt_regs *regs)
+#[fexit(function = "__x64_sys_setns")]
+pub fn native_setns(context: FExitContext) {
+    let saved: *const u8 = context.arg(0);
+    let result: i64 = context.arg(1);
+    // SAFETY: the argument is the saved registers, and the verifier knows its type.
+    unsafe {
+        setns(
+            Direct::read(saved, registers::ARGUMENT_0),
+            Direct::read(saved, registers::ARGUMENT_1),
+            result,
+        );
+    }
+}
+
+/// The result of a function that returns an int, which follows its `arguments` in the context.
+#[inline(always)]
+pub fn returned(context: &FExitContext, arguments: usize) -> i32 {
+    let word: u64 = context.arg(arguments);
+    word as i32
+}
+
+#[inline(always)]
+fn unshared(flags: u64, result: i64) {
+    if result < 0 {
+        fail::call(Cause::Unshare, flags, result);
+    } else if flags & NAMESPACE_FLAGS != 0 {
+        entered(Cause::Unshare, flags, 0);
+    }
+}
+
+#[inline(always)]
+fn setns(fd: u64, kinds: u64, result: i64) {
+    // Both are ints: the upper halves of the registers mean nothing.
+    let (fd, kinds) = (fd as i32, u64::from(kinds as u32));
+    if result < 0 {
+        fail::setns(fd, kinds, result);
+    } else {
+        entered(Cause::Setns, kinds, fd);
+    }
+}
+
+#[inline(always)]
+fn entered(cause: Cause, flags: u64, fd: i32) {
+    let Some(mut entry) = emit::reserve::<Enter>(RecordKind::Enter) else {
+        // The nstype of setns creates nothing.
+        return emit::lost_call(if matches!(cause, Cause::Unshare) { flags } else { 0 });
+    };
+    let record = entry.as_mut_ptr();
+    // SAFETY: `record` is the reserved room.
+    unsafe {
+        (*record).cause = cause as u32;
+        (*record).fd = fd;
+        (*record).flags = flags;
+        task::fill::<Direct>(current(), &raw mut (*record).task);
+    }
+    entry.submit(0);
+}

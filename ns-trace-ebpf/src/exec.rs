@@ -1,0 +1,80 @@
+//! Processes that run another program.
+
+use aya_ebpf::{
+    helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_ringbuf_output},
+    macros::{map, raw_tracepoint},
+    maps::PerCpuArray,
+    programs::RawTracePointContext,
+};
+use ns_trace_common::{
+    Due, RecordKind,
+    exec::{ARGS_LEN, EXE_LEN, Exec},
+};
+
+use crate::{
+    call::current,
+    emit,
+    maps::EVENTS,
+    memory::{Direct, Memory as _, Probed, offset},
+    task,
+};
+
+/// A record of the largest size, assembled here since its length is known only at the end.
+#[repr(C)]
+pub struct Scratch {
+    exec: Exec,
+    text: [u8; EXE_LEN + ARGS_LEN],
+}
+
+#[map]
+static EXEC_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Every successful exec: namespaces, credentials and the new program's stack are in place.
+///
+/// match-proto: v5.10+: void trace_sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn sched_process_exec(context: RawTracePointContext) {
+    let Some(scratch) = EXEC_SCRATCH.get_ptr_mut(0) else {
+        return;
+    };
+    let old_tid: u32 = context.arg(1);
+    let bprm: *const u8 = context.arg(2);
+    let current = current();
+    // SAFETY: the scratch belongs to this CPU, and raw tracepoint programs are not preempted by
+    // themselves; every length is bounded by a mask before it is used.
+    unsafe {
+        let exec = &raw mut (*scratch).exec;
+        let text = (&raw mut (*scratch).text).cast::<u8>();
+
+        let name = Probed::pointer(bprm, offset!(bprm_filename));
+        let got = bpf_probe_read_kernel_str(text.cast(), EXE_LEN as u32, name.cast());
+        // The length counts the final NUL, which the arguments overwrite.
+        let exe_len = if got > 0 { (got as usize - 1) & (EXE_LEN - 1) } else { 0 };
+
+        let mm = Direct::pointer(current, offset!(task_mm));
+        let start: u64 = Direct::read(mm, offset!(mm_arg_start));
+        let end: u64 = Direct::read(mm, offset!(mm_arg_end));
+        let total = end.wrapping_sub(start);
+        let wanted = if total < ARGS_LEN as u64 { total as usize } else { ARGS_LEN };
+        let failed = bpf_probe_read_user(
+            text.add(exe_len).cast(),
+            wanted as u32,
+            start as *const core::ffi::c_void,
+        );
+        let args_len = if failed == 0 { wanted } else { 0 };
+
+        let len = exe_len + args_len;
+        (*exec).header = emit::header::<Exec>(RecordKind::Exec, len as u32);
+        (*exec).old_tid = old_tid;
+        (*exec).exe_len = exe_len as u32;
+        (*exec).args_len = args_len as u32;
+        (*exec).args_total = total as u32;
+        task::fill::<Direct>(current, &raw mut (*exec).task);
+
+        let size = size_of::<Exec>() + (len & (2 * ARGS_LEN - 1));
+        let ring = (&raw const EVENTS).cast_mut().cast();
+        if bpf_ringbuf_output(ring, scratch.cast(), size as u64, 0) != 0 {
+            emit::lost(Due::EXEC, 1);
+        }
+    }
+}

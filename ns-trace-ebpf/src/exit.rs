@@ -1,0 +1,31 @@
+//! Tasks that end.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use ns_trace_common::{Due, RecordKind, exit::Exit};
+
+use crate::{
+    call::current,
+    emit,
+    memory::{Direct, Memory as _, offset},
+};
+
+/// Every task that ends, in do_exit(): it still has its namespaces, but not for long.
+///
+/// match-proto: v5.10+: void trace_sched_process_exit(struct task_struct *p)
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn sched_process_exit(_: RawTracePointContext) {
+    let Some(mut entry) = emit::reserve::<Exit>(RecordKind::Exit) else {
+        return emit::lost(Due::EXIT, 1);
+    };
+    let record = entry.as_mut_ptr();
+    let task = current();
+    // SAFETY: `record` is the reserved room; integers have no invalid bits.
+    unsafe {
+        (*record).pid = Direct::read(task, offset!(task_tgid));
+        (*record).tid = Direct::read(task, offset!(task_pid));
+        (*record).start_ns = Direct::read(task, offset!(task_start_boottime));
+        (*record).status = Direct::read(task, offset!(task_exit_code));
+        (*record).reserved = 0;
+    }
+    entry.submit(0);
+}

@@ -1,0 +1,201 @@
+//! Calls that failed.
+
+use aya_ebpf::{
+    helpers::bpf_probe_read_user,
+    macros::{fexit, tracepoint},
+    programs::{FExitContext, TracePointContext},
+};
+use ns_trace_common::{
+    Cause, Due, Kind, NAMESPACE_FLAGS, Ns, RecordKind,
+    fail::{Fail, NAMESPACE_TARGET, NO_TARGET, PROCESS_TARGET},
+};
+
+use crate::{
+    arch::registers,
+    call::{cause, current, register},
+    emit,
+    enter::{result, returned},
+    memory::{Direct, Memory as _, Probed, offset, present},
+    task::{self, namespace},
+};
+
+/// Error numbers from here on never reach the caller: the kernel restarts the call
+/// (`ERESTARTSYS` … `ERESTART_RESTARTBLOCK`, include/linux/errno.h).
+const RESTART: i64 = 512;
+
+/// `NSFS_MAGIC` of include/uapi/linux/magic.h.
+const NSFS: u64 = 0x6e73_6673;
+/// `PID_FS_MAGIC`: pidfds have a file system of their own from 6.9 on.
+const PIDFS: u64 = 0x5049_4446;
+/// `ANON_INODE_FS_MAGIC`: where pidfds were before.
+const ANON_INODE: u64 = 0x0904_1934;
+/// The name of a pidfd's dentry in the anonymous inode file system.
+const PIDFD_NAME: [u8; 8] = *b"[pidfd]\0";
+
+/// clone(2) returns.
+///
+/// match-proto: v5.10+: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, int *child_tidptr, unsigned long tls)
+#[tracepoint(category = "syscalls", name = "sys_exit_clone")]
+pub fn sys_exit_clone(context: TracePointContext) {
+    let result = result(&context);
+    if result < 0 {
+        cloned(Cause::Clone, register(registers::ARGUMENT_0), result);
+    }
+}
+
+/// clone3(2) returns.
+///
+/// match-proto: v5.10+: long sys_clone3(struct clone_args *uargs, size_t size)
+#[tracepoint(category = "syscalls", name = "sys_exit_clone3")]
+pub fn sys_exit_clone3(context: TracePointContext) {
+    let result = result(&context);
+    if result < 0 {
+        // `struct clone_args` starts with the flags.
+        let flags = register(registers::ARGUMENT_0) as *const u64;
+        // SAFETY: the helper checks the address.
+        let flags = unsafe { bpf_probe_read_user(flags) }.unwrap_or(0);
+        cloned(Cause::Clone3, flags, result);
+    }
+}
+
+/// clone, clone3, fork and vfork by any ABI.
+///
+/// match-proto: v5.10+: pid_t kernel_clone(struct kernel_clone_args *args)
+#[fexit(function = "kernel_clone")]
+pub fn kernel_clone(context: FExitContext) {
+    let result = i64::from(returned(&context, 1));
+    if result < 0 {
+        let args: *const u8 = context.arg(0);
+        // SAFETY: the argument's type is known to the verifier.
+        let flags = unsafe { Direct::read(args, offset!(clone_args_flags)) };
+        cloned(cause(), flags, result);
+    }
+}
+
+/// A failed clone: of interest only if it asked for namespaces.
+#[inline(always)]
+fn cloned(cause: Cause, flags: u64, result: i64) {
+    if flags & NAMESPACE_FLAGS != 0 {
+        call(cause, flags, result);
+    }
+}
+
+/// A failed call that points at nothing.
+#[inline(always)]
+pub fn call(cause: Cause, flags: u64, result: i64) {
+    failed(cause, flags, result, 0);
+}
+
+/// A failed setns(2).
+#[inline(always)]
+pub fn setns(fd: i32, kinds: u64, result: i64) {
+    failed(Cause::Setns, kinds, result, fd);
+}
+
+#[inline(always)]
+fn failed(cause: Cause, flags: u64, result: i64, fd: i32) {
+    let errno = -result;
+    if errno >= RESTART {
+        return;
+    }
+    let Some(mut entry) = emit::reserve::<Fail>(RecordKind::Fail) else {
+        return emit::lost(Due::FAIL, 1);
+    };
+    let record = entry.as_mut_ptr();
+    // SAFETY: `record` is the reserved room.
+    unsafe {
+        (*record).cause = cause as u32;
+        (*record).errno = errno as u32;
+        (*record).flags = flags;
+        (*record).target = NO_TARGET;
+        (*record).target_kind = 0;
+        (*record).target_ns = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+        (*record).target_pid = 0;
+        (*record).fd = fd;
+        task::fill::<Direct>(current(), &raw mut (*record).task);
+        if matches!(cause, Cause::Setns) {
+            target(fd, record);
+        }
+    }
+    entry.submit(0);
+}
+
+/// Writes what the file descriptor points at: a namespace, a process or nothing.
+///
+/// # Safety
+///
+/// `record` must be valid for writes.
+#[inline(always)]
+unsafe fn target(fd: i32, record: *mut Fail) {
+    // SAFETY: integers and pointers may have any bits.
+    unsafe {
+        let files = Direct::pointer(current(), offset!(task_files));
+        let table = Direct::pointer(files, offset!(files_fdt));
+        let size: u32 = Direct::read(table, offset!(fdt_max_fds));
+        // A negative descriptor is large as an unsigned number.
+        if fd as u32 >= size {
+            return;
+        }
+        let array = Direct::pointer(table, offset!(fdt_fd));
+        let file = Probed::pointer(array.wrapping_add(fd as u32 as usize * 8), 0);
+        if file.is_null() {
+            return;
+        }
+        let inode = Probed::pointer(file, offset!(file_inode));
+        let block = Probed::pointer(inode, offset!(inode_sb));
+        let magic: u64 = Probed::read(block, offset!(sb_magic));
+        if magic == NSFS {
+            (*record).target = NAMESPACE_TARGET;
+            nsfs(Probed::pointer(inode, offset!(inode_private)), record);
+        } else if magic == PIDFS {
+            process(Probed::pointer(inode, offset!(inode_private)), record);
+        } else if magic == ANON_INODE {
+            let dentry = Probed::pointer(file, offset!(file_dentry));
+            let name = Probed::pointer(dentry, offset!(dentry_name));
+            let name: [u8; 8] = Probed::read(name, 0);
+            if name == PIDFD_NAME {
+                process(Probed::pointer(file, offset!(file_private)), record);
+            }
+        }
+    }
+}
+
+/// Writes the process behind a `struct pid`.
+#[inline(always)]
+unsafe fn process(pid: *const u8, record: *mut Fail) {
+    // SAFETY: integers may have any bits; numbers[0] is the one in the initial pid namespace.
+    unsafe {
+        (*record).target = PROCESS_TARGET;
+        (*record).target_pid = Probed::read(pid, offset!(pid_numbers));
+    }
+}
+
+/// Writes the namespace around an `ns_common`.
+#[inline(always)]
+unsafe fn nsfs(common: *const u8, record: *mut Fail) {
+    // SAFETY: integers and pointers may have any bits.
+    let flag: u32 = unsafe {
+        if present(offset!(ns_type)) {
+            Probed::read(common, offset!(ns_type))
+        } else if present(offset!(ops_type)) {
+            let ops = Probed::pointer(common, offset!(ops));
+            Probed::read(ops, offset!(ops_type))
+        } else {
+            0
+        }
+    };
+    macro_rules! of_kind {
+        ($($kind:ident)+) => {
+            $(if u64::from(flag) == Kind::$kind.flag() {
+                let start = common.wrapping_sub(offset!(namespaces[Kind::$kind as usize].common) as usize);
+                // SAFETY: `record` is the reserved room.
+                unsafe {
+                    (*record).target_kind = Kind::$kind as u32;
+                    namespace::<Probed, { Kind::$kind as usize }>(start, &raw mut (*record).target_ns);
+                }
+                return;
+            })+
+        };
+    }
+    of_kind!(Mnt Pid Ipc Uts Net User Cgroup Time);
+}

@@ -1,0 +1,91 @@
+//! New tasks.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use ns_trace_common::{
+    Due, NAMESPACE_FLAGS, RecordKind,
+    fork::{Clone, Fork},
+};
+
+use crate::{
+    call::{cause, current},
+    emit,
+    memory::{Direct, Memory, Probed, offset},
+    task,
+};
+
+/// Every new task, threads and io workers included: in copy_process(), before it first runs.
+///
+/// match-proto: v5.10+: void trace_task_newtask(struct task_struct *task, unsigned long clone_flags)
+#[raw_tracepoint(tracepoint = "task_newtask")]
+pub fn task_newtask(context: RawTracePointContext) {
+    let child: *const u8 = context.arg(0);
+    let flags: u64 = context.arg(1);
+    let creator = current();
+    if moves(child, creator, flags) {
+        clone(child, creator, flags);
+    } else {
+        fork(child, creator, flags);
+    }
+}
+
+/// Whether the child's namespaces may differ from its creator's.
+#[inline(always)]
+fn moves(child: *const u8, creator: *const u8, flags: u64) -> bool {
+    // SAFETY: pointers may have any bits.
+    unsafe {
+        let before = Direct::pointer(creator, offset!(task_nsproxy));
+        let after = Probed::pointer(child, offset!(task_nsproxy));
+        // A changed nsproxy covers a pending time namespace. The pid namespace is not in it: after
+        // unshare(CLONE_NEWPID) a plain fork moves the child although the nsproxy is shared.
+        flags & NAMESPACE_FLAGS != 0
+            || before as u64 != after as u64
+            || own_pid_namespace::<Direct>(creator) != own_pid_namespace::<Probed>(child)
+    }
+}
+
+/// The address of the pid namespace that `task`'s number is in.
+#[inline(always)]
+unsafe fn own_pid_namespace<M: Memory>(task: *const u8) -> u64 {
+    // SAFETY: integers and pointers may have any bits.
+    unsafe {
+        let pid = M::pointer(task, offset!(task_thread_pid));
+        let level: u32 = M::read(pid, offset!(pid_level));
+        Probed::read(pid, offset!(pid_numbers) + (level & 63) * 16 + 8)
+    }
+}
+
+#[inline(always)]
+fn fork(child: *const u8, creator: *const u8, flags: u64) {
+    let Some(mut entry) = emit::reserve::<Fork>(RecordKind::Fork) else {
+        return emit::lost(Due::FORK, 1);
+    };
+    let record = entry.as_mut_ptr();
+    // SAFETY: `record` is the reserved room.
+    unsafe {
+        (*record).creator_tid = Direct::read(creator, offset!(task_pid));
+        (*record).cause = cause() as u32;
+        (*record).flags = flags;
+        task::fill_child(child, creator, &raw mut (*record).task);
+    }
+    entry.submit(0);
+}
+
+#[inline(always)]
+fn clone(child: *const u8, creator: *const u8, flags: u64) {
+    let Some(mut entry) = emit::reserve::<Clone>(RecordKind::Clone) else {
+        emit::lost(Due::FORK, 1);
+        return emit::lost_call(flags);
+    };
+    let record = entry.as_mut_ptr();
+    // SAFETY: `record` is the reserved room.
+    unsafe {
+        let fork = &raw mut (*record).fork;
+        (*fork).creator_tid = Direct::read(creator, offset!(task_pid));
+        (*fork).cause = cause() as u32;
+        (*fork).flags = flags;
+        task::fill::<Probed>(child, &raw mut (*fork).task);
+        task::fill::<Direct>(creator, &raw mut (*record).creator);
+    }
+    entry.submit(0);
+}
+

@@ -1,0 +1,86 @@
+//! Questions about namespaces, answered from the kernel's memory: nothing is opened, nothing pinned.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    helpers::generated::bpf_loop, macros::raw_tracepoint, programs::RawTracePointContext,
+};
+use ns_trace_common::{
+    Kind, Ns,
+    inspect::{BATCH, Inspect, RELATIVES},
+};
+
+use crate::{
+    maps::INSPECT,
+    memory::{Memory as _, Probed, offset, present},
+    task::namespace,
+};
+
+/// Reference counts from here on are not counts: `refcount_t` saturates far below, so the memory
+/// must be something else by now.
+const SATURATED: u32 = 0x4000_0000;
+
+/// Never attached: userspace runs it with `BPF_PROG_TEST_RUN`, the number of questions as argument.
+///
+/// match-proto: none
+#[raw_tracepoint]
+pub fn inspect(context: RawTracePointContext) {
+    let questions: u64 = context.arg(0);
+    let questions = if questions < u64::from(BATCH) { questions as u32 } else { BATCH };
+    // SAFETY: the callback takes no context.
+    unsafe {
+        bpf_loop(questions, answer as *const () as *mut c_void, core::ptr::null_mut(), 0);
+    }
+}
+
+/// Answers one question.
+unsafe extern "C" fn answer(index: u64, _: *mut c_void) -> i64 {
+    let Some(question) = INSPECT.get_ptr_mut(index as u32) else {
+        return 1;
+    };
+    // SAFETY: the element is in bounds.
+    let kind = unsafe { (*question).kind };
+    macro_rules! of_kind {
+        ($($kind:ident)+) => {
+            match kind {
+                // SAFETY: the element is in bounds.
+                $(number if number == Kind::$kind as u32 => unsafe { look!($kind, question) },)+
+                _ => {}
+            }
+        };
+    }
+    of_kind!(Mnt Pid Ipc Uts Net User Cgroup Time);
+    0
+}
+
+/// Looks at one namespace of a known kind.
+macro_rules! look {
+    ($kind:ident, $question:expr) => {{
+        let question: *mut Inspect = $question;
+        let address = (*question).ns.address as *const u8;
+        let common = offset!(namespaces[Kind::$kind as usize].common);
+        let mut now = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+        namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut now);
+        let references: u32 = Probed::read(address, common + offset!(refs));
+        let alive = references != 0
+            && references < SATURATED
+            && now.inode == (*question).ns.inode
+            && now.id == (*question).ns.id;
+        (*question).alive = u32::from(alive);
+        if alive && (*question).want == RELATIVES {
+            let owner = offset!(namespaces[Kind::$kind as usize].owner);
+            let owner = Probed::pointer(address, owner);
+            namespace::<Probed, { Kind::User as usize }>(owner, &raw mut (*question).owner);
+            let parent = offset!(namespaces[Kind::$kind as usize].parent);
+            if present(parent) {
+                let parent = Probed::pointer(address, parent);
+                namespace::<Probed, { Kind::$kind as usize }>(parent, &raw mut (*question).parent);
+            }
+            let level = offset!(namespaces[Kind::$kind as usize].level);
+            if present(level) {
+                (*question).level = Probed::read(address, level);
+            }
+        }
+    }};
+}
+use look;

@@ -1,0 +1,35 @@
+//! What the probes share with userspace.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, PerCpuArray, RingBuf},
+};
+use ns_trace_common::{Due, inspect};
+
+use crate::memory::constant;
+
+/// All records: one ring, so that its order is the kernel's order. Userspace sets the size.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
+
+/// Events that found no room in the ring, by sort (see [`Due`]) and CPU.
+#[map]
+pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(Due::COUNTERS, 0);
+
+/// `BPF_F_MMAPABLE`: userspace asks and reads through a mapping, without a system call an element.
+const MMAPABLE: u32 = 1 << 10;
+
+/// Questions about namespaces, answered in place.
+#[map]
+pub static INSPECT: Array<inspect::Inspect> = Array::with_max_entries(inspect::BATCH, MMAPABLE);
+
+/// Whether the creations of a successful call follow from its flags (`tracepoint` backend) or have
+/// records of their own (birth hooks): decides what a lost record of a call stands for.
+#[unsafe(no_mangle)]
+pub static DERIVES: u32 = 1;
+
+/// Reads [`DERIVES`].
+#[inline(always)]
+pub fn derives() -> bool {
+    constant(&DERIVES) != 0
+}

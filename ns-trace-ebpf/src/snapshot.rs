@@ -1,0 +1,140 @@
+//! A walk over all tasks: which namespaces are in use now.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    helpers::generated::bpf_loop, macros::raw_tracepoint, programs::RawTracePointContext,
+};
+use ns_trace_common::{
+    Due, RecordKind,
+    snapshot::{End, Member},
+};
+
+use crate::{
+    call::current,
+    emit,
+    memory::{Memory as _, Probed, offset},
+    task,
+};
+
+/// The most tasks that are visited; `PID_MAX_LIMIT` is 4 Mi.
+const TASKS: u32 = 1 << 22;
+/// The longest chain of parents that is climbed.
+const PARENTS: u32 = 1 << 16;
+
+/// Never attached: userspace runs it once with `BPF_PROG_TEST_RUN`.
+///
+/// The walk follows lists that change under it, guarded by RCU only: a task that comes or goes
+/// meanwhile may be missed or met, which its own record in the same ring corrects.
+///
+/// match-proto: none
+#[raw_tracepoint]
+pub fn snapshot(_: RawTracePointContext) {
+    let mut climb = Climb { task: current() };
+    let mut walk = Walk { init: core::ptr::null(), leader: core::ptr::null(), ..Walk::EMPTY };
+    // SAFETY: the callbacks match their contexts, which outlive the calls.
+    unsafe {
+        bpf_loop(PARENTS, parent as *const () as *mut c_void, (&raw mut climb).cast(), 0);
+        walk.init = climb.task;
+        walk.leader = climb.task;
+        bpf_loop(TASKS, step as *const () as *mut c_void, (&raw mut walk).cast(), 0);
+    }
+    if let Some(mut entry) = emit::reserve::<End>(RecordKind::End) {
+        let record = entry.as_mut_ptr();
+        // SAFETY: `record` is the reserved room.
+        unsafe {
+            (*record).members = walk.members;
+            (*record).cut = u64::from(!walk.done);
+        }
+        entry.submit(0);
+    } else {
+        emit::lost(Due::MEMBER, 1);
+    }
+}
+
+/// The way up to the first task of all.
+struct Climb {
+    task: *const u8,
+}
+
+/// One step up; stops at the idle task, whose number is 0.
+unsafe extern "C" fn parent(_: u64, climb: *mut Climb) -> i64 {
+    // SAFETY: the loop passes the context that it was given; pointers may have any bits.
+    unsafe {
+        let pid: u32 = Probed::read((*climb).task, offset!(task_pid));
+        if pid == 0 {
+            return 1;
+        }
+        (*climb).task = Probed::pointer((*climb).task, offset!(task_real_parent));
+    }
+    0
+}
+
+/// Where the walk stands.
+struct Walk {
+    /// The first task of all, where the list of leaders ends.
+    init: *const u8,
+    /// The thread group being visited.
+    leader: *const u8,
+    /// The end of its list of threads.
+    head: *const u8,
+    /// The next entry of that list.
+    node: *const u8,
+    members: u64,
+    done: bool,
+}
+
+impl Walk {
+    const EMPTY: Self = Self {
+        init: core::ptr::null(),
+        leader: core::ptr::null(),
+        head: core::ptr::null(),
+        node: core::ptr::null(),
+        members: 0,
+        done: false,
+    };
+}
+
+/// Visits one thread, or goes on to the next thread group.
+unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> i64 {
+    // SAFETY: the loop passes the context that it was given; pointers may have any bits.
+    unsafe {
+        let node = (*walk).node;
+        if node == (*walk).head || node.is_null() {
+            let next = Probed::pointer((*walk).leader, offset!(task_tasks));
+            if next.is_null() {
+                return 1;
+            }
+            let leader = next.wrapping_sub(offset!(task_tasks) as usize);
+            if leader == (*walk).init {
+                (*walk).done = true;
+                return 1;
+            }
+            let signal = Probed::pointer(leader, offset!(task_signal));
+            (*walk).leader = leader;
+            (*walk).head = signal.wrapping_add(offset!(signal_thread_head) as usize);
+            (*walk).node = Probed::pointer((*walk).head, 0);
+            return 0;
+        }
+        (*walk).node = Probed::pointer(node, 0);
+        (*walk).members += 1;
+        member(node.wrapping_sub(offset!(task_thread_node) as usize));
+    }
+    0
+}
+
+/// Writes one task, unless it has already let its namespaces go.
+#[inline(always)]
+unsafe fn member(task: *const u8) {
+    // SAFETY: pointers may have any bits.
+    unsafe {
+        if Probed::pointer(task, offset!(task_nsproxy)).is_null() {
+            return;
+        }
+        let Some(mut entry) = emit::reserve::<Member>(RecordKind::Member) else {
+            return emit::lost(Due::MEMBER, 1);
+        };
+        task::fill::<Probed>(task, &raw mut (*entry.as_mut_ptr()).task);
+        entry.submit(0);
+    }
+}

@@ -1,0 +1,145 @@
+//! A task's picture: the only pointer chasing.
+
+use ns_trace_common::{Kind, Ns, Slot, Task};
+
+use crate::memory::{Direct, Memory, Probed, offset, present};
+
+/// The deepest that pid namespaces nest (`MAX_PID_NS_LEVEL`), as a mask that bounds the level.
+const LEVEL_MASK: u32 = 63;
+
+const PID: usize = Kind::Pid as usize;
+const USER: usize = Kind::User as usize;
+
+/// Reads the namespace of kind `KIND` (the discriminant of a `Kind`) at `address`.
+///
+/// # Safety
+///
+/// `out` must be valid for writes; `M` must be able to read `address`.
+#[inline(always)]
+pub unsafe fn namespace<M: Memory, const KIND: usize>(address: *const u8, out: *mut Ns) {
+    let common = offset!(namespaces[KIND].common);
+    let id = offset!(namespaces[KIND].id);
+    // SAFETY: integers have no invalid bits; the rest as promised by the caller.
+    unsafe {
+        (*out).address = address as u64;
+        (*out).id = if present(id) { M::read(address, id) } else { 0 };
+        (*out).inode = M::read(address, common + offset!(inum));
+        (*out).reserved = 0;
+    }
+}
+
+/// Writes all that is known of `task`.
+///
+/// # Safety
+///
+/// `out` must be valid for writes; `M` must be able to read `task`.
+#[inline(always)]
+pub unsafe fn fill<M: Memory>(task: *const u8, out: *mut Task) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let pid = identity::<M>(task, out);
+        credentials::<M>(task, out);
+        cgroup::<M>(task, out);
+        slots::<M>(task, pid, &raw mut (*out).slots);
+    }
+}
+
+/// Writes a child that shares its namespaces and credentials with `creator`, the current task.
+///
+/// # Safety
+///
+/// `out` must be valid for writes.
+#[inline(always)]
+pub unsafe fn fill_child(child: *const u8, creator: *const u8, out: *mut Task) {
+    // SAFETY: as promised by the caller; the current task may be read directly.
+    unsafe {
+        let pid = identity::<Probed>(child, out);
+        credentials::<Direct>(creator, out);
+        // CLONE_INTO_CGROUP puts the child elsewhere.
+        cgroup::<Probed>(child, out);
+        slots::<Direct>(creator, pid, &raw mut (*out).slots);
+    }
+}
+
+/// Writes numbers and name; returns the address of the task's own pid namespace.
+#[inline(always)]
+unsafe fn identity<M: Memory>(task: *const u8, out: *mut Task) -> *const u8 {
+    // SAFETY: integers have no invalid bits; `out` is valid.
+    unsafe {
+        (*out).tid = M::read(task, offset!(task_pid));
+        (*out).pid = M::read(task, offset!(task_tgid));
+        let parent = M::pointer(task, offset!(task_real_parent));
+        (*out).ppid = M::read(parent, offset!(task_tgid));
+        (*out).start_ns = M::read(task, offset!(task_start_boottime));
+        (*out).flags = M::read(task, offset!(task_flags));
+        (*out).comm = M::read(task, offset!(task_comm));
+        // `numbers` ends in an array whose index the verifier cannot bound by type: probe it.
+        let pid = M::pointer(task, offset!(task_thread_pid));
+        let level: u32 = M::read(pid, offset!(pid_level));
+        let number = offset!(pid_numbers) + (level & LEVEL_MASK) * 16;
+        (*out).vpid = Probed::read(pid, number);
+        Probed::pointer(pid, number + 8)
+    }
+}
+
+/// Writes user numbers and capabilities.
+#[inline(always)]
+unsafe fn credentials<M: Memory>(task: *const u8, out: *mut Task) {
+    // SAFETY: integers have no invalid bits; `out` is valid.
+    unsafe {
+        let cred = M::pointer(task, offset!(task_real_cred));
+        (*out).uid = M::read(cred, offset!(cred_uid));
+        (*out).gid = M::read(cred, offset!(cred_gid));
+        (*out).euid = M::read(cred, offset!(cred_euid));
+        (*out).caps = M::read(cred, offset!(cred_caps));
+    }
+}
+
+/// Writes the id of the cgroup in the unified hierarchy.
+#[inline(always)]
+unsafe fn cgroup<M: Memory>(task: *const u8, out: *mut Task) {
+    // SAFETY: integers have no invalid bits; `out` is valid.
+    unsafe {
+        let css_set = M::pointer(task, offset!(task_cgroups));
+        let cgroup = M::pointer(css_set, offset!(css_dfl_cgrp));
+        let node = M::pointer(cgroup, offset!(cgroup_kn));
+        (*out).cgroup_id = M::read(node, offset!(kernfs_id));
+    }
+}
+
+/// Writes the ten namespaces; `pid` is the address of the task's own pid namespace.
+#[inline(always)]
+unsafe fn slots<M: Memory>(task: *const u8, pid: *const u8, out: *mut [Ns; 10]) {
+    /// Reads the namespace that `nsproxy` holds for a slot; evaluates to its address.
+    macro_rules! proxied {
+        ($slot:ident, $kind:ident, $nsproxy:expr) => {{
+            let address = M::pointer($nsproxy, offset!(nsproxy[Slot::$slot as usize]));
+            namespace::<M, { Kind::$kind as usize }>(
+                address,
+                &raw mut (*out)[Slot::$slot as usize],
+            );
+            address
+        }};
+    }
+    // SAFETY: `out` is valid; pointers may have any bits.
+    unsafe {
+        let nsproxy = M::pointer(task, offset!(task_nsproxy));
+        proxied!(Mnt, Mnt, nsproxy);
+        proxied!(Ipc, Ipc, nsproxy);
+        proxied!(Uts, Uts, nsproxy);
+        proxied!(Net, Net, nsproxy);
+        proxied!(Cgroup, Cgroup, nsproxy);
+        proxied!(Time, Time, nsproxy);
+        proxied!(TimeForChildren, Time, nsproxy);
+        let children = proxied!(PidForChildren, Pid, nsproxy);
+        // Mostly the same, and then the probed reads can be spared.
+        if pid as u64 == children as u64 {
+            (*out)[Slot::Pid as usize] = (*out)[Slot::PidForChildren as usize];
+        } else {
+            namespace::<Probed, PID>(pid, &raw mut (*out)[Slot::Pid as usize]);
+        }
+        let cred = M::pointer(task, offset!(task_real_cred));
+        let user = M::pointer(cred, offset!(cred_user_ns));
+        namespace::<M, USER>(user, &raw mut (*out)[Slot::User as usize]);
+    }
+}
