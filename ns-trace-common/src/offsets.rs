@@ -5,6 +5,7 @@ macro_rules! offsets {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
         #[repr(C)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*

@@ -114,3 +114,15 @@ pub struct Host {
     /// The backend that the probes use.
     pub backend: String,
 }
+
+impl std::ops::AddAssign for ByEvent {
+    fn add_assign(&mut self, other: Self) {
+        self.create += other.create;
+        self.enter += other.enter;
+        self.fail += other.fail;
+        self.destroy += other.destroy;
+        self.fork += other.fork;
+        self.exec += other.exec;
+        self.exit += other.exit;
+    }
+}

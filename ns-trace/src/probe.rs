@@ -1,0 +1,18 @@
+//! The probes in the kernel: which of them this kernel takes, and what they say.
+//!
+//! [`Plan`] says what to load, [`Probes`] loads and attaches it, [`reader`] carries records out of
+//! the ring, and [`Record`] reads them. This room knows nothing of what the records add up to.
+
+pub mod backlog;
+pub mod btf;
+mod load;
+pub mod offsets;
+mod plan;
+pub mod reader;
+mod record;
+
+pub use self::{
+    load::{Error, Loaded, Options, Probes, self_check},
+    plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
+    record::{Record, RecordBuffer, Records, due},
+};

@@ -1,0 +1,366 @@
+//! The probes, loaded and attached.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::PathBuf,
+    thread,
+};
+
+use aya::{
+    Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
+    maps::{MapData, MapError, PerCpuArray, RingBuf},
+    programs::{
+        FEntry, FExit, Program, ProgramError, RawTracePoint, TracePoint,
+    },
+};
+use ns_trace_common::{
+    Due, Slot, Task,
+    inspect::{BATCH, Inspect},
+};
+
+use super::{
+    offsets::{self, KERNEL_BTF, Layout},
+    plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
+};
+use crate::{
+    model::event::ByEvent,
+    sys::{bpf, mapping::Mapping, process, tracefs::Tracefs},
+};
+
+/// The compiled probes; ns-trace/build.rs puts them there.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns-trace.bpf.o"));
+
+/// Why the probes are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel's types are unknown.
+    #[error(transparent)]
+    Offsets(#[from] offsets::Error),
+    /// What the offsets say is not what /proc says.
+    #[error("the kernel's BTF does not describe the running kernel: {0}")]
+    SelfCheck(String),
+    /// The backend asked for cannot run here.
+    #[error("the {backend} backend cannot run here: {obstacle}")]
+    Unavailable {
+        /// The backend.
+        backend: Backend,
+        /// Why.
+        obstacle: Obstacle,
+    },
+    /// No backend can run here.
+    #[error("no backend can run here: {0}")]
+    NoBackend(String),
+    /// The object could not be loaded.
+    #[error("cannot load the probes: {0}")]
+    Object(#[from] EbpfError),
+    /// A program was refused.
+    #[error("the kernel refuses the probe `{program}`: {source}")]
+    Program {
+        /// The program's name.
+        program: &'static str,
+        /// Why.
+        source: ProgramError,
+    },
+    /// A map is not as expected.
+    #[error("cannot use the map `{name}`: {source}")]
+    Map {
+        /// The map's name.
+        name: &'static str,
+        /// Why.
+        source: MapError,
+    },
+    /// The object lacks a part.
+    #[error("the probes lack `{0}`")]
+    Part(&'static str),
+    /// Something else that attaching needs.
+    #[error("cannot attach `{hook}`: {source}")]
+    Attach {
+        /// The tracepoint.
+        hook: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The memory of a map could not be mapped.
+    #[error("cannot map memory: {0}")]
+    Mapping(#[source] io::Error),
+}
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The backend; `None` takes the best that runs here.
+    pub backend: Option<Backend>,
+    /// Bytes of the ring, a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// The kernel's BTF; `None` takes the kernel's own.
+    pub btf: Option<PathBuf>,
+}
+
+/// The probes.
+#[derive(Debug)]
+pub struct Probes {
+    ebpf: Ebpf,
+    plan: Plan,
+    lost: PerCpuArray<MapData, u64>,
+    /// Per CPU and counter what was lost when last asked.
+    known_lost: Vec<[u64; Due::COUNTERS as usize]>,
+    questions: Mapping<Inspect>,
+    /// Links that aya does not know of.
+    links: Vec<OwnedFd>,
+}
+
+/// The probes and the ring that they write to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The probes.
+    pub probes: Probes,
+    /// The ring.
+    pub ring: RingBuf<MapData>,
+}
+
+impl Probes {
+    /// Loads the probes; nothing is attached yet.
+    ///
+    /// # Errors
+    ///
+    /// If this kernel cannot run them; see [`Error`].
+    pub fn load(options: &Options) -> Result<Loaded, Error> {
+        let path = options.btf.clone().unwrap_or_else(|| KERNEL_BTF.into());
+        // Both read the kernel's whole BTF, which is most of the time that starting takes.
+        let (layout, loader) = thread::scope(|scope| {
+            let layout = scope.spawn(|| Layout::read(&path, &Plan::functions()));
+            let loader = EbpfLoader::new();
+            (layout.join(), loader)
+        });
+        let layout = layout.map_err(|_| Error::SelfCheck("reading it failed".to_owned()))??;
+        let plan = Plan::new(choose(options.backend, &layout)?, &layout);
+        Self::load_plan(plan, &layout, loader, options)
+    }
+
+    fn load_plan(
+        plan: Plan,
+        layout: &Layout,
+        mut loader: EbpfLoader<'_>,
+        options: &Options,
+    ) -> Result<Loaded, Error> {
+        let derives = u32::from(plan.backend == Backend::Tracepoint).to_ne_bytes();
+        let mut ebpf = loader
+            .btf(None)
+            .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
+            .override_global("DERIVES", &derives[..], true)
+            .map_max_entries("EVENTS", options.ring_bytes)
+            .load(OBJECT)?;
+        // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
+        let btf = match plan.backend {
+            Backend::Fentry => Some(Btf::from_sys_fs().map_err(EbpfError::from)?),
+            Backend::Tracepoint => None,
+        };
+        for hook in &plan.hooks {
+            let program = ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
+            load_program(hook, program, btf.as_ref())
+                .map_err(|source| Error::Program { program: hook.program, source })?;
+        }
+        let ring = take_map(&mut ebpf, "EVENTS", |map| RingBuf::try_from(map))?;
+        let lost = take_map(&mut ebpf, "LOST", |map| PerCpuArray::try_from(map))?;
+        let questions = take_map(&mut ebpf, "INSPECT", |map| aya::maps::Array::try_from(map))?;
+        let questions: aya::maps::Array<MapData, InspectBytes> = questions;
+        let questions = Mapping::new(questions.map_fd(), BATCH as usize).map_err(Error::Mapping)?;
+        let probes =
+            Self { ebpf, plan, lost, known_lost: Vec::new(), questions, links: Vec::new() };
+        Ok(Loaded { probes, ring })
+    }
+
+    /// The backend in use.
+    #[must_use]
+    pub const fn backend(&self) -> Backend {
+        self.plan.backend
+    }
+
+    /// Attaches every probe of the plan. They are detached when `self` is dropped, and by the
+    /// kernel if the process dies.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses one; those attached before it are detached with `self`.
+    pub fn attach(&mut self) -> Result<(), Error> {
+        let is_syscall = |hook: &Hook| matches!(hook.kind, HookKind::Syscall(_));
+        let tracefs = match self.plan.hooks.iter().any(is_syscall) {
+            true => Some(
+                Tracefs::open().map_err(|source| Error::Attach { hook: "tracefs", source })?,
+            ),
+            false => None,
+        };
+        for hook in &self.plan.hooks {
+            let program = self.ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
+            let refused = |source| Error::Program { program: hook.program, source };
+            match (hook.kind, program) {
+                (HookKind::RawTracepoint(name), Program::RawTracePoint(program)) => {
+                    program.attach(name).map(drop).map_err(refused)?;
+                }
+                (HookKind::Syscall(name), Program::TracePoint(program)) => {
+                    let tracefs = tracefs.as_ref().ok_or(Error::Part("tracefs"))?;
+                    let link = link_syscall(tracefs, name, program)
+                        .map_err(|source| Error::Attach { hook: name, source })?;
+                    self.links.push(link);
+                }
+                (HookKind::Entry(_), Program::FEntry(program)) => {
+                    program.attach().map(drop).map_err(refused)?;
+                }
+                (HookKind::Return(_), Program::FExit(program)) => {
+                    program.attach().map(drop).map_err(refused)?;
+                }
+                (HookKind::OnDemand, _) => {}
+                _ => return Err(Error::Part(hook.program)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks all tasks; their records and an end mark appear in the ring.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub fn snapshot(&mut self) -> Result<(), Error> {
+        run(&mut self.ebpf, "snapshot", 0)
+    }
+
+    /// Answers questions about namespaces, in place and in batches.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub fn inspect(&mut self, questions: &mut [Inspect]) -> Result<(), Error> {
+        for batch in questions.chunks_mut(BATCH as usize) {
+            let shared = self.questions.elements();
+            shared.iter_mut().zip(&*batch).for_each(|(shared, question)| *shared = *question);
+            run(&mut self.ebpf, "inspect", batch.len() as u64)?;
+            let answers = self.questions.elements();
+            batch.iter_mut().zip(answers).for_each(|(question, answer)| *question = *answer);
+        }
+        Ok(())
+    }
+
+    /// What was lost since the last call, by CPU.
+    ///
+    /// # Errors
+    ///
+    /// If the counters cannot be read.
+    pub fn losses(&mut self) -> Result<Vec<(u32, ByEvent)>, Error> {
+        let map_error = |source| Error::Map { name: "LOST", source };
+        let mut now = Vec::<[u64; Due::COUNTERS as usize]>::new();
+        for sort in 0..Due::COUNTERS {
+            let values = self.lost.get(&sort, 0).map_err(map_error)?;
+            now.resize(values.len().max(now.len()), [0; Due::COUNTERS as usize]);
+            for (cpu, value) in now.iter_mut().zip(values.iter()) {
+                if let Some(count) = cpu.get_mut(sort as usize) {
+                    *count = *value;
+                }
+            }
+        }
+        self.known_lost.resize(now.len(), [0; Due::COUNTERS as usize]);
+        let mut losses = Vec::new();
+        for (cpu, (now, before)) in (0..).zip(now.iter().zip(&mut self.known_lost)) {
+            let since = |sort: u32| {
+                let at = |counts: &[u64]| counts.get(sort as usize).copied().unwrap_or(0);
+                at(now) - at(before)
+            };
+            let lost = ByEvent {
+                create: since(Due::CREATE),
+                enter: since(Due::ENTER),
+                fail: since(Due::FAIL),
+                destroy: since(Due::DESTROY),
+                fork: since(Due::FORK),
+                exec: since(Due::EXEC),
+                exit: since(Due::EXIT),
+            };
+            *before = *now;
+            if lost.sum() != 0 {
+                losses.push((cpu, lost));
+            }
+        }
+        Ok(losses)
+    }
+}
+
+/// An element of the `INSPECT` map, as aya wants to see it.
+type InspectBytes = [u8; size_of::<Inspect>()];
+
+/// The backend asked for, or the first that runs here.
+fn choose(wanted: Option<Backend>, layout: &Layout) -> Result<Backend, Error> {
+    if let Some(backend) = wanted {
+        return match obstacle(backend, layout) {
+            None => Ok(backend),
+            Some(obstacle) => Err(Error::Unavailable { backend, obstacle }),
+        };
+    }
+    let mut reasons = Vec::new();
+    for backend in Backend::ALL {
+        match obstacle(backend, layout) {
+            None => return Ok(backend),
+            Some(obstacle) => reasons.push(format!("{backend}: {obstacle}")),
+        }
+    }
+    Err(Error::NoBackend(reasons.join("; ")))
+}
+
+fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result<(), ProgramError> {
+    match (hook.kind, program, btf) {
+        (_, Program::RawTracePoint(program), _) => program.load(),
+        (_, Program::TracePoint(program), _) => program.load(),
+        (HookKind::Entry(function), Program::FEntry(program), Some(btf)) => {
+            FEntry::load(program, function, btf)
+        }
+        (HookKind::Return(function), Program::FExit(program), Some(btf)) => {
+            FExit::load(program, function, btf)
+        }
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn link_syscall(tracefs: &Tracefs, name: &str, program: &TracePoint) -> io::Result<OwnedFd> {
+    let event = bpf::open_tracepoint(tracefs.id("syscalls", name)?)?;
+    let program = program.fd().map_err(io::Error::other)?;
+    // The link keeps the event alive.
+    bpf::link_perf_event(program.as_fd(), event.as_fd())
+}
+
+fn take_map<T>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    open: impl FnOnce(aya::maps::Map) -> Result<T, MapError>,
+) -> Result<T, Error> {
+    let map = ebpf.take_map(name).ok_or(Error::Part(name))?;
+    open(map).map_err(|source| Error::Map { name, source })
+}
+
+fn run(ebpf: &mut Ebpf, name: &'static str, argument: u64) -> Result<(), Error> {
+    let program = ebpf.program_mut(name).ok_or(Error::Part(name))?;
+    let refused = |source| Error::Program { program: name, source };
+    let program: &mut RawTracePoint = program.try_into().map_err(refused)?;
+    let mut options = RawTracePointRunOptions::new();
+    if let Some(first) = options.args.first_mut() {
+        *first = argument;
+    }
+    program.test_run(options).map(drop).map_err(refused)
+}
+
+/// Compares what the probes read of this very process with what /proc says.
+///
+/// # Errors
+///
+/// If they differ: then the offsets are not this kernel's, and nothing else may be believed.
+pub fn self_check(task: &Task) -> Result<(), Error> {
+    for slot in Slot::ALL {
+        // Older kernels hide a pid namespace for children that has no process yet.
+        let Ok(inode) = process::own_namespace(slot.name()) else { continue };
+        let read = task.slot(slot).inode;
+        if inode != read {
+            let name = slot.name();
+            let what = format!("/proc/self/ns/{name} is {inode}, the probes read {read}");
+            return Err(Error::SelfCheck(what));
+        }
+    }
+    Ok(())
+}

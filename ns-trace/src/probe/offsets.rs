@@ -1,0 +1,222 @@
+//! Where the running kernel keeps what the probes read.
+
+use std::{fs, io, path::Path};
+
+use ns_trace_common::{ABSENT, Kind, NamespaceOffsets, Offsets, SLOTS, Slot};
+
+use super::btf::{self, Btf};
+
+/// Where a kernel with BTF shows it.
+pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why there are no offsets.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not there.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not BTF.
+    #[error("{path}: {source}")]
+    Parse {
+        /// The file.
+        path: String,
+        /// Why.
+        source: btf::Error,
+    },
+    /// The kernel is too different from those that are known.
+    #[error("this kernel has no {0}")]
+    Missing(String),
+}
+
+/// The offsets, and which hookable functions exist.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Layout {
+    /// For the probes.
+    pub offsets: Offsets,
+    /// Those of the functions asked for that the kernel has.
+    pub functions: Vec<&'static str>,
+    /// Their numbers in the kernel's BTF, in the same order.
+    pub function_ids: Vec<u32>,
+}
+
+impl Layout {
+    /// Reads a BTF file and resolves everything.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is not BTF, or lacks a member that every supported kernel has.
+    pub fn read(path: &Path, functions: &[&'static str]) -> Result<Self, Error> {
+        let shown = || path.display().to_string();
+        let data = fs::read(path).map_err(|source| Error::Read { path: shown(), source })?;
+        let btf = Btf::parse(&data, &STRUCTS, functions)
+            .map_err(|source| Error::Parse { path: shown(), source })?;
+        let (functions, function_ids) = functions
+            .iter()
+            .filter_map(|name| btf.function(name).map(|id| (*name, id)))
+            .unzip();
+        Ok(Self { offsets: resolve(&btf)?, functions, function_ids })
+    }
+}
+
+/// Every struct that [`resolve`] asks for.
+pub const STRUCTS: [&str; 27] = [
+    "cgroup",
+    "cgroup_namespace",
+    "cred",
+    "css_set",
+    "dentry",
+    "fdtable",
+    "file",
+    "files_struct",
+    "inode",
+    "ipc_namespace",
+    "kernel_clone_args",
+    "kernfs_node",
+    "linux_binprm",
+    "mm_struct",
+    "mnt_namespace",
+    "net",
+    "ns_common",
+    "nsproxy",
+    "pid",
+    "pid_namespace",
+    "proc_ns_operations",
+    "signal_struct",
+    "super_block",
+    "task_struct",
+    "time_namespace",
+    "user_namespace",
+    "uts_namespace",
+];
+
+/// Finds every offset.
+///
+/// # Errors
+///
+/// If a member is missing that every supported kernel has.
+pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
+    let optional = |name, path| btf.member(name, path).map_or(ABSENT, |member| member.offset);
+    let must = |name: &str, path: &str| {
+        let found = btf.member(name, path).map(|member| member.offset);
+        found.ok_or_else(|| Error::Missing(format!("{path} in struct {name}")))
+    };
+    let task = |path| must("task_struct", path);
+    let cred = |path| must("cred", path);
+    // Renamed with the common namespace reference count of 6.18.
+    let refs = btf.member("ns_common", "__ns_ref").or_else(|| btf.member("ns_common", "count"));
+
+    let mut namespaces = [EMPTY; 8];
+    for (kind, offsets) in Kind::ALL.into_iter().zip(&mut namespaces) {
+        *offsets = namespace(btf, kind)?;
+    }
+    let mut nsproxy = [ABSENT; SLOTS];
+    for (slot, offset) in Slot::ALL.into_iter().zip(&mut nsproxy) {
+        if let Some(member) = proxied(slot) {
+            *offset = must("nsproxy", member)?;
+        }
+    }
+    Ok(Offsets {
+        namespaces,
+        inum: must("ns_common", "inum")?,
+        refs: refs.map_or(ABSENT, |member| member.offset),
+        ns_type: optional("ns_common", "ns_type"),
+        ops: must("ns_common", "ops")?,
+        ops_type: optional("proc_ns_operations", "type"),
+        nsproxy,
+        task_nsproxy: task("nsproxy")?,
+        task_real_cred: task("real_cred")?,
+        task_thread_pid: task("thread_pid")?,
+        task_pid: task("pid")?,
+        task_tgid: task("tgid")?,
+        task_real_parent: task("real_parent")?,
+        task_start_boottime: task("start_boottime")?,
+        task_cgroups: task("cgroups")?,
+        task_comm: task("comm")?,
+        task_flags: task("flags")?,
+        task_exit_code: task("exit_code")?,
+        task_mm: task("mm")?,
+        task_files: task("files")?,
+        task_tasks: task("tasks")?,
+        task_signal: task("signal")?,
+        task_thread_node: task("thread_node")?,
+        task_status: optional("task_struct", "thread_info.status"),
+        signal_thread_head: must("signal_struct", "thread_head")?,
+        cred_user_ns: cred("user_ns")?,
+        cred_uid: cred("uid")?,
+        cred_gid: cred("gid")?,
+        cred_euid: cred("euid")?,
+        cred_caps: cred("cap_effective")?,
+        pid_level: must("pid", "level")?,
+        pid_numbers: must("pid", "numbers")?,
+        css_dfl_cgrp: must("css_set", "dfl_cgrp")?,
+        cgroup_kn: must("cgroup", "kn")?,
+        kernfs_id: must("kernfs_node", "id")?,
+        mm_arg_start: must("mm_struct", "arg_start")?,
+        mm_arg_end: must("mm_struct", "arg_end")?,
+        bprm_filename: must("linux_binprm", "filename")?,
+        files_fdt: must("files_struct", "fdt")?,
+        fdt_fd: must("fdtable", "fd")?,
+        fdt_max_fds: must("fdtable", "max_fds")?,
+        file_inode: must("file", "f_inode")?,
+        file_dentry: must("file", "f_path.dentry")?,
+        file_private: must("file", "private_data")?,
+        inode_private: must("inode", "i_private")?,
+        inode_sb: must("inode", "i_sb")?,
+        sb_magic: must("super_block", "s_magic")?,
+        dentry_name: must("dentry", "d_name.name")?,
+        clone_args_flags: must("kernel_clone_args", "flags")?,
+    })
+}
+
+const EMPTY: NamespaceOffsets =
+    NamespaceOffsets { common: ABSENT, id: ABSENT, owner: ABSENT, parent: ABSENT, level: ABSENT };
+
+/// The offsets of one kind.
+fn namespace(btf: &Btf<'_>, kind: Kind) -> Result<NamespaceOffsets, Error> {
+    let name = match kind {
+        Kind::Mnt => "mnt_namespace",
+        Kind::Pid => "pid_namespace",
+        Kind::Ipc => "ipc_namespace",
+        Kind::Uts => "uts_namespace",
+        Kind::Net => "net",
+        Kind::User => "user_namespace",
+        Kind::Cgroup => "cgroup_namespace",
+        Kind::Time => "time_namespace",
+    };
+    let find = |path| btf.member(name, path).map(|member| member.offset);
+    let must = |path| find(path).ok_or_else(|| Error::Missing(format!("{path} in struct {name}")));
+    // Before the 64-bit id of every namespace (6.18) only two kinds had one of their own.
+    let id = find("ns.ns_id").or_else(|| match kind {
+        Kind::Mnt => find("seq"),
+        Kind::Net => find("net_cookie"),
+        _ => None,
+    });
+    let has_parent = matches!(kind, Kind::Pid | Kind::User);
+    Ok(NamespaceOffsets {
+        common: must("ns")?,
+        id: id.unwrap_or(ABSENT),
+        owner: must(if kind == Kind::User { "parent" } else { "user_ns" })?,
+        parent: if has_parent { must("parent")? } else { ABSENT },
+        level: if has_parent { must("level")? } else { ABSENT },
+    })
+}
+
+/// The member of `nsproxy` behind a slot.
+const fn proxied(slot: Slot) -> Option<&'static str> {
+    Some(match slot {
+        Slot::Mnt => "mnt_ns",
+        Slot::PidForChildren => "pid_ns_for_children",
+        Slot::Ipc => "ipc_ns",
+        Slot::Uts => "uts_ns",
+        Slot::Net => "net_ns",
+        Slot::Cgroup => "cgroup_ns",
+        Slot::Time => "time_ns",
+        Slot::TimeForChildren => "time_ns_for_children",
+        Slot::Pid | Slot::User => return None,
+    })
+}

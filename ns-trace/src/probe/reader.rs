@@ -1,0 +1,177 @@
+//! The thread that empties the ring.
+//!
+//! Idle it sleeps in epoll, and the first record wakes it. Busy it sleeps a few milliseconds at a
+//! time instead of waiting for wake-ups, each of which would cost the traced task more than the
+//! record itself.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use aya::maps::{MapData, RingBuf};
+use rustix::{
+    event::{Timespec, epoll},
+    io::{Errno, read},
+};
+
+use super::backlog::{Backlog, Message};
+
+/// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
+const NAP: Duration = Duration::from_millis(4);
+/// Records are handed on in pieces of about this many bytes.
+const PIECE: usize = 1 << 19;
+/// Room for the largest record.
+const LARGEST: usize = 1 << 14;
+
+const RING: u64 = 0;
+const SIGNALS: u64 = 1;
+const COMMAND: u64 = 2;
+
+/// What the reader listens to besides the ring.
+#[derive(Debug, Default)]
+pub struct Listen {
+    /// One byte per signal, its number.
+    pub signals: Option<OwnedFd>,
+    /// A pidfd that becomes readable when the traced command ends.
+    pub command: Option<OwnedFd>,
+}
+
+/// A running reader.
+#[derive(Debug)]
+pub struct Reader {
+    thread: JoinHandle<RingBuf<MapData>>,
+    stop: OwnedFd,
+}
+
+impl Reader {
+    /// Starts to carry records from `ring` to `backlog`.
+    ///
+    /// # Errors
+    ///
+    /// If the descriptors or the thread cannot be made.
+    pub fn start(ring: RingBuf<MapData>, backlog: Arc<Backlog>, listen: Listen) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let readable = epoll::EventFlags::IN;
+        epoll::add(&epoll, ring.as_fd(), epoll::EventData::new_u64(RING), readable)?;
+        if let Some(signals) = &listen.signals {
+            epoll::add(&epoll, signals, epoll::EventData::new_u64(SIGNALS), readable)?;
+        }
+        if let Some(command) = &listen.command {
+            // Once: a pidfd stays readable.
+            let once = readable | epoll::EventFlags::ONESHOT;
+            epoll::add(&epoll, command, epoll::EventData::new_u64(COMMAND), once)?;
+        }
+        let (wake, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        // The end of the pipe that we hold closes when the reader is to stop.
+        epoll::add(&epoll, &wake, epoll::EventData::new_u64(u64::MAX), readable)?;
+        let thread = thread::Builder::new()
+            .name("ring".to_owned())
+            .spawn(move || Carrier { ring, epoll, backlog, listen, _wake: wake }.run())?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Stops the thread once the ring is empty, and returns the ring.
+    #[must_use]
+    pub fn stop(self) -> Option<RingBuf<MapData>> {
+        drop(self.stop);
+        self.thread.join().ok()
+    }
+}
+
+struct Carrier {
+    ring: RingBuf<MapData>,
+    epoll: OwnedFd,
+    backlog: Arc<Backlog>,
+    listen: Listen,
+    _wake: OwnedFd,
+}
+
+impl Carrier {
+    fn run(mut self) -> RingBuf<MapData> {
+        let mut patience = None;
+        loop {
+            match self.wait(patience) {
+                Ok(true) => {}
+                Ok(false) => {
+                    while self.carry() != Carried::Nothing {}
+                    return self.ring;
+                }
+                Err(error) => {
+                    self.backlog.push(Message::Failed(error));
+                    return self.ring;
+                }
+            }
+            patience = match self.carry() {
+                Carried::Nothing => None,
+                Carried::Some => {
+                    thread::sleep(NAP);
+                    Some(Timespec::default())
+                }
+                Carried::Full => Some(Timespec::default()),
+            };
+        }
+    }
+
+    /// Waits for something to do, no longer than `patience`; returns whether to go on.
+    fn wait(&self, patience: Option<Timespec>) -> io::Result<bool> {
+        let mut events = Vec::with_capacity(4);
+        let room = rustix::buffer::spare_capacity(&mut events);
+        match epoll::wait(&self.epoll, room, patience.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut go_on = true;
+        for event in &events {
+            match event.data.u64() {
+                RING => {}
+                SIGNALS => self.signals(),
+                COMMAND => self.backlog.push(Message::CommandEnded),
+                _ => go_on = false,
+            }
+        }
+        Ok(go_on)
+    }
+
+    fn signals(&self) {
+        let Some(fd) = &self.listen.signals else { return };
+        let mut numbers = [0; 16];
+        let len = read(fd, &mut numbers).unwrap_or(0);
+        for number in numbers.iter().take(len) {
+            self.backlog.push(Message::Signal(i32::from(*number)));
+        }
+    }
+
+    /// Hands on what is in the ring, one piece at most.
+    fn carry(&mut self) -> Carried {
+        let mut records = self.backlog.buffer(PIECE);
+        let mut carried = Carried::Nothing;
+        while let Some(record) = self.ring.next() {
+            records.push(&record);
+            carried = Carried::Some;
+            if records.len() >= PIECE - LARGEST {
+                carried = Carried::Full;
+                break;
+            }
+        }
+        if carried == Carried::Nothing {
+            self.backlog.recycle(records);
+        } else {
+            self.backlog.push_records(records);
+        }
+        carried
+    }
+}
+
+/// How much was in the ring.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Carried {
+    Nothing,
+    /// Less than a piece: the ring is empty now.
+    Some,
+    /// A whole piece: there may be more.
+    Full,
+}

@@ -1,0 +1,235 @@
+//! Records as they come out of the ring.
+
+use bytemuck::AnyBitPattern;
+use ns_trace_common::{
+    Due, Header, NAMESPACE_FLAGS, RecordKind,
+    create::Create,
+    destroy::Destroy,
+    enter::Enter,
+    exec::Exec,
+    exit::Exit,
+    fail::Fail,
+    fork::{Clone as Cloned, Fork},
+    snapshot::{End, Member},
+};
+
+use crate::model::{Cause, event::ByEvent};
+
+/// One record, in place.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the structs say what each is")]
+pub enum Record<'a> {
+    Create(&'a Create),
+    Enter(&'a Enter),
+    Fail(&'a Fail),
+    Destroy(&'a Destroy),
+    Fork(&'a Fork),
+    Clone(&'a Cloned),
+    Exec {
+        exec: &'a Exec,
+        /// The file name.
+        exe: &'a [u8],
+        /// The arguments, separated by NULs.
+        args: &'a [u8],
+    },
+    Exit(&'a Exit),
+    Member(&'a Member),
+    End(&'a End),
+}
+
+impl<'a> Record<'a> {
+    /// Reads the record at the start of `bytes`, which must be aligned to 8; `None` if there is
+    /// none that this version knows.
+    #[must_use]
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let header: &Header = view(bytes)?.0;
+        Some(match RecordKind::from_wire(header.kind)? {
+            RecordKind::Create => Self::Create(view(bytes)?.0),
+            RecordKind::Enter => Self::Enter(view(bytes)?.0),
+            RecordKind::Fail => Self::Fail(view(bytes)?.0),
+            RecordKind::Destroy => Self::Destroy(view(bytes)?.0),
+            RecordKind::Fork => Self::Fork(view(bytes)?.0),
+            RecordKind::Clone => Self::Clone(view(bytes)?.0),
+            RecordKind::Exec => {
+                let (exec, text): (&Exec, _) = view(bytes)?;
+                let (exe, rest) = text.split_at_checked(exec.exe_len as usize)?;
+                Self::Exec { exec, exe, args: rest.get(..exec.args_len as usize)? }
+            }
+            RecordKind::Exit => Self::Exit(view(bytes)?.0),
+            RecordKind::Member => Self::Member(view(bytes)?.0),
+            RecordKind::End => Self::End(view(bytes)?.0),
+        })
+    }
+}
+
+/// The struct at the start of `bytes`, and what follows it.
+fn view<T: AnyBitPattern>(bytes: &[u8]) -> Option<(&T, &[u8])> {
+    let (head, rest) = bytes.split_at_checked(size_of::<T>())?;
+    Some((bytemuck::try_from_bytes(head).ok()?, rest))
+}
+
+/// The events that are missing when this record is lost; `derives` as in [`Due::of_call`].
+#[must_use]
+pub fn due(record: &Record<'_>, derives: bool) -> ByEvent {
+    let mut missing = ByEvent::default();
+    let mut call = |flags| {
+        let due = Due::of_call(flags, derives);
+        missing.create = u64::from(due.create);
+        missing.enter = u64::from(due.enter);
+    };
+    match record {
+        Record::Enter(enter) => {
+            let unshared = Cause::from_wire(enter.cause) == Cause::Unshare;
+            call(if unshared { enter.flags } else { 0 });
+        }
+        Record::Clone(cloned) => {
+            call(cloned.fork.flags & NAMESPACE_FLAGS);
+            missing.fork = 1;
+        }
+        Record::Create(_) => missing.create = 1,
+        Record::Fail(_) => missing.fail = 1,
+        Record::Destroy(_) => missing.destroy = 1,
+        Record::Fork(_) => missing.fork = 1,
+        Record::Exec { .. } => missing.exec = 1,
+        Record::Exit(_) => missing.exit = 1,
+        Record::Member(_) | Record::End(_) => {}
+    }
+    missing
+}
+
+/// Records one after the other, each aligned to 8 bytes.
+#[derive(Clone, Debug, Default)]
+pub struct RecordBuffer {
+    words: Vec<u64>,
+}
+
+impl RecordBuffer {
+    /// Room for `bytes` bytes.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { words: Vec::with_capacity(bytes / 8) }
+    }
+
+    /// Appends the bytes of one record.
+    pub fn push(&mut self, record: &[u8]) {
+        let (whole, rest) = record.split_at(record.len() / 8 * 8);
+        // The ring's records are aligned to 8 bytes; others are copied word by word.
+        match bytemuck::try_cast_slice(whole) {
+            Ok(words) => self.words.extend_from_slice(words),
+            Err(_) => self.words.extend(whole.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>)),
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            self.words.push(u64::from_ne_bytes(last));
+        }
+    }
+
+    /// Bytes in the buffer.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.words.len() * 8
+    }
+
+    /// Whether there is no record.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Forgets the records but keeps the room.
+    pub fn clear(&mut self) {
+        self.words.clear();
+    }
+
+    /// The records, in order.
+    #[must_use]
+    pub fn records(&self) -> Records<'_> {
+        Records { bytes: bytemuck::cast_slice(&self.words) }
+    }
+}
+
+/// An iterator over records; those of unknown kinds are left out.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        loop {
+            let header: &Header = view(self.bytes)?.0;
+            let len = (header.len as usize).next_multiple_of(8).max(size_of::<Header>());
+            let (record, rest) = self.bytes.split_at_checked(len)?;
+            self.bytes = rest;
+            if let Some(record) = Record::read(record) {
+                return Some(record);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn destroy(inode: u32) -> Destroy {
+        let len = u32::try_from(size_of::<Destroy>()).unwrap();
+        let header = Header { kind: RecordKind::Destroy as u32, len, boot_ns: 7 };
+        Destroy { header, inode, ..Destroy::zeroed() }
+    }
+
+    #[test]
+    fn records_come_back_in_order() {
+        let mut buffer = RecordBuffer::default();
+        for inode in 1..4 {
+            buffer.push(bytemuck::bytes_of(&destroy(inode)));
+        }
+        let inodes: Vec<_> = buffer
+            .records()
+            .map(|record| match record {
+                Record::Destroy(destroy) => destroy.inode,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(inodes, [1, 2, 3]);
+    }
+
+    #[test]
+    fn odd_lengths_are_padded() {
+        let header = Header { kind: RecordKind::Exec as u32, len: 0, boot_ns: 0 };
+        let mut exec = Exec { header, exe_len: 4, args_len: 7, ..Exec::zeroed() };
+        exec.header.len = u32::try_from(size_of::<Exec>() + 11).unwrap();
+        let mut buffer = RecordBuffer::default();
+        buffer.push(&[bytemuck::bytes_of(&exec), b"/bin", b"ls\0-l\0\0"].concat());
+        buffer.push(bytemuck::bytes_of(&destroy(9)));
+        let mut records = buffer.records();
+        match records.next() {
+            Some(Record::Exec { exe, args, .. }) => assert_eq!((exe, args), (&b"/bin"[..], &b"ls\0-l\0\0"[..])),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(records.next(), Some(Record::Destroy(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..2048),
+            kind in 0_u32..12,
+            len in 0_u32..2048,
+        ) {
+            let mut data = [kind.to_ne_bytes(), len.to_ne_bytes()].concat();
+            data.extend(bytes);
+            let mut buffer = RecordBuffer::default();
+            buffer.push(&data);
+            for record in buffer.records() {
+                let _ = due(&record, true);
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The only raw system calls.
+
+pub mod bpf;
+pub mod capability;
+pub mod cgroup;
+pub mod clock;
+pub mod host;
+pub mod mapping;
+pub mod process;
+pub mod tracefs;

@@ -1,0 +1,151 @@
+//! Attaching to perf tracepoints by number: aya looks for a mounted tracefs, we need none.
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+};
+
+/// `PERF_TYPE_TRACEPOINT`
+const TRACEPOINT: u32 = 2;
+/// `PERF_ATTR_SIZE_VER0`
+const ATTRIBUTES_LEN: u32 = 64;
+/// `BPF_LINK_CREATE` of enum `bpf_cmd`.
+const LINK_CREATE: libc::c_long = 28;
+/// `BPF_PERF_EVENT` of enum `bpf_attach_type`.
+const PERF_EVENT: u32 = 41;
+
+/// `PERF_FLAG_FD_CLOEXEC`
+const CLOEXEC: libc::c_ulong = 8;
+
+/// The start of `struct perf_event_attr`, version 0.
+#[repr(C)]
+#[derive(Default)]
+struct EventAttributes {
+    kind: u32,
+    size: u32,
+    config: u64,
+    rest: [u64; 6],
+}
+
+/// The part of `union bpf_attr` that `BPF_LINK_CREATE` reads.
+#[repr(C)]
+struct LinkAttributes {
+    program: u32,
+    target: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// Opens a perf event on the tracepoint with number `id`, for all tasks.
+///
+/// # Errors
+///
+/// EACCES or EPERM without `CAP_PERFMON`.
+pub fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
+    let attributes = EventAttributes {
+        kind: TRACEPOINT,
+        size: ATTRIBUTES_LEN,
+        config: id,
+        ..EventAttributes::default()
+    };
+    let (all_tasks, cpu, no_group) = (-1, 0, -1);
+    // SAFETY: the attributes are `size` bytes long and outlive the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attributes,
+            all_tasks,
+            cpu,
+            no_group,
+            CLOEXEC,
+        )
+    };
+    own(fd)
+}
+
+/// Attaches a program to a perf event; it is detached when the returned link is closed (Linux 5.15).
+///
+/// # Errors
+///
+/// Those of bpf(2).
+pub fn link_perf_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let attributes = LinkAttributes {
+        program: program.as_raw_fd().unsigned_abs(),
+        target: event.as_raw_fd().unsigned_abs(),
+        attach_type: PERF_EVENT,
+        flags: 0,
+    };
+    // SAFETY: the attributes are as long as said and outlive the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            LINK_CREATE,
+            &raw const attributes,
+            size_of::<LinkAttributes>(),
+        )
+    };
+    own(fd)
+}
+
+/// The part of `union bpf_attr` that `BPF_PROG_LOAD` reads.
+#[repr(C)]
+#[derive(Default)]
+struct LoadAttributes {
+    kind: u32,
+    instructions_len: u32,
+    instructions: u64,
+    license: u64,
+    log: [u64; 2],
+    version: u32,
+    flags: u32,
+    name: [u8; 16],
+    interface: u32,
+    expected_attach_type: u32,
+    info: [u64; 4],
+    info_cnt: u32,
+    attach_btf_id: u32,
+    attach_program: u64,
+}
+
+/// Asks the kernel whether it takes programs on functions (fentry), by loading an empty one for the
+/// function that its BTF knows as `function`.
+///
+/// # Errors
+///
+/// EPERM without the capabilities or where a hardened kernel refuses such programs.
+pub fn try_fentry(function: u32) -> io::Result<()> {
+    const PROG_LOAD: libc::c_long = 5;
+    const TRACING: u32 = 26;
+    const TRACE_FENTRY: u32 = 24;
+    // r0 = 0; exit
+    let instructions: [u64; 2] = [0xb7, 0x95];
+    let attributes = LoadAttributes {
+        kind: TRACING,
+        instructions_len: 2,
+        instructions: instructions.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        expected_attach_type: TRACE_FENTRY,
+        attach_btf_id: function,
+        ..LoadAttributes::default()
+    };
+    // SAFETY: the attributes and what they point at outlive the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            PROG_LOAD,
+            &raw const attributes,
+            size_of::<LoadAttributes>(),
+        )
+    };
+    own(fd).map(drop)
+}
+
+/// Takes the descriptor that a system call returned.
+fn own(fd: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call just made this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,40 @@
+//! Capabilities of the running process.
+
+use rustix::thread::{CapabilitySet, capabilities};
+
+/// A capability that ns-trace needs for something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Needed {
+    /// The name, as in capabilities(7).
+    pub name: &'static str,
+    /// Its bit.
+    pub bit: CapabilitySet,
+    /// What it is needed for.
+    pub purpose: &'static str,
+}
+
+/// What tracing needs, in the order in which it is used.
+pub const TRACE: [Needed; 4] = [
+    Needed { name: "CAP_BPF", bit: CapabilitySet::BPF, purpose: "load BPF programs and maps" },
+    Needed {
+        name: "CAP_PERFMON",
+        bit: CapabilitySet::PERFMON,
+        purpose: "attach to tracepoints and read kernel memory",
+    },
+    Needed {
+        name: "CAP_SYS_ADMIN",
+        bit: CapabilitySet::SYS_ADMIN,
+        purpose: "make a tracefs of its own, for the numbers of tracepoints",
+    },
+    Needed {
+        name: "CAP_DAC_READ_SEARCH",
+        bit: CapabilitySet::DAC_READ_SEARCH,
+        purpose: "read that tracefs, and find the paths of cgroups by their ids",
+    },
+];
+
+/// Whether this thread has the capability in its effective set.
+#[must_use]
+pub fn held(needed: &Needed) -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(needed.bit))
+}

@@ -1,0 +1,48 @@
+//! A BPF array map as memory.
+
+use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull};
+
+use bytemuck::Pod;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+/// The elements of a mappable BPF array (`BPF_F_MMAPABLE`).
+#[derive(Debug)]
+pub struct Mapping<T: Pod> {
+    start: NonNull<T>,
+    len: usize,
+    elements: PhantomData<T>,
+}
+
+impl<T: Pod> Mapping<T> {
+    /// Maps an array of `len` elements, each a multiple of 8 bytes long.
+    ///
+    /// # Errors
+    ///
+    /// Those of mmap(2).
+    pub fn new(map: impl AsFd, len: usize) -> io::Result<Self> {
+        const { assert!(size_of::<T>() % 8 == 0, "the kernel rounds elements up to 8 bytes") };
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: no address is asked for, so no memory in use is replaced.
+        let start = unsafe {
+            mmap(std::ptr::null_mut(), len * size_of::<T>(), protection, flags, map, 0)
+        }?;
+        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at 0"))?;
+        Ok(Self { start, len, elements: PhantomData })
+    }
+
+    /// The elements; nobody else changes them unless the caller runs a program that does.
+    pub fn elements(&mut self) -> &mut [T] {
+        // SAFETY: mapped for as long as self lives, of this many elements of plain data; only
+        // programs that the caller runs between two calls write to it.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Pod> Drop for Mapping<T> {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this length; the slice's lifetime has ended with self.
+        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len * size_of::<T>()) };
+        // It fails only for a range that was never mapped.
+        debug_assert!(unmapped.is_ok());
+    }
+}
