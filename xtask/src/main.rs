@@ -13,6 +13,7 @@ mod compiler;
 mod run;
 mod schema;
 mod setup;
+mod tidy;
 
 use std::{env, process::ExitCode};
 
@@ -24,6 +25,7 @@ Usage: cargo xtask VERB
   setup [--tests]       install what the build (and the tests) need; does nothing if all is there
   build [--release]     set up and build everything
   run [ARGS...]         set up, build and run ns-trace with ARGS
+  tidy                  check the rules of the house that no compiler knows
   schema                rewrite the checked-in schema, CLI reference and man pages from the types
   btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read";
 
@@ -43,6 +45,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "setup" => setup::main(rest),
         "build" => build::main(rest),
         "run" => run::main(rest),
+        "tidy" => tidy::main(rest),
         "schema" => schema::main(rest),
         "btf" => btf::main(rest),
         _ => Ok(usage()),
