@@ -14,6 +14,7 @@ mod run;
 mod schema;
 mod setup;
 mod tidy;
+mod vm;
 
 use std::{env, process::ExitCode};
 
@@ -25,6 +26,8 @@ Usage: cargo xtask VERB
   setup [--tests]       install what the build (and the tests) need; does nothing if all is there
   build [--release]     set up and build everything
   run [ARGS...]         set up, build and run ns-trace with ARGS
+  vm [--kernel 6.1|6.12] [--backend fentry|tracepoint] [--timeout SECONDS] [FILTER]
+                        run the room tests in virtual machines, one per kernel and backend
   tidy                  check the rules of the house that no compiler knows
   schema                rewrite the checked-in schema, CLI reference and man pages from the types
   btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read";
@@ -45,6 +48,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "setup" => setup::main(rest),
         "build" => build::main(rest),
         "run" => run::main(rest),
+        "vm" => vm::main(rest),
         "tidy" => tidy::main(rest),
         "schema" => schema::main(rest),
         "btf" => btf::main(rest),
