@@ -13,6 +13,7 @@ mod compiler;
 mod run;
 mod schema;
 mod setup;
+mod test;
 mod tidy;
 mod vm;
 
@@ -26,6 +27,7 @@ Usage: cargo xtask VERB
   setup [--tests]       install what the build (and the tests) need; does nothing if all is there
   build [--release]     set up and build everything
   run [ARGS...]         set up, build and run ns-trace with ARGS
+  test                  set up and run every check and test there is
   vm [--kernel 6.1|6.12] [--backend fentry|tracepoint] [--timeout SECONDS] [FILTER]
                         run the room tests in virtual machines, one per kernel and backend
   tidy                  check the rules of the house that no compiler knows
@@ -48,6 +50,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "setup" => setup::main(rest),
         "build" => build::main(rest),
         "run" => run::main(rest),
+        "test" => test::main(rest),
         "vm" => vm::main(rest),
         "tidy" => tidy::main(rest),
         "schema" => schema::main(rest),
