@@ -1,3 +1,66 @@
-//! The chores around the code.
+//! Set-up, build, tests and everything around the code: one file per verb.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "xtask talks to the person who runs it"
+)]
 
-fn main() {}
+mod btf;
+mod build;
+mod command;
+#[path = "../../ns-trace/build/compiler.rs"]
+mod compiler;
+mod run;
+mod schema;
+mod setup;
+mod test;
+mod tidy;
+mod vm;
+
+use std::{env, process::ExitCode};
+
+use anyhow::Result;
+
+const USAGE: &str = "\
+Usage: cargo xtask VERB
+
+  setup [--tests]       install what the build (and the tests) need; does nothing if all is there
+  build [--release]     set up and build everything
+  run [ARGS...]         set up, build and run ns-trace with ARGS
+  test                  set up and run every check and test there is
+  vm [--kernel 6.1|6.12] [--backend fentry|tracepoint] [--timeout SECONDS] [FILTER]
+                        run the room tests in virtual machines, one per kernel and backend
+  tidy                  check the rules of the house that no compiler knows
+  schema                rewrite the checked-in schema, CLI reference and man pages from the types
+  btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    dispatch(&args).unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(args: &[String]) -> Result<ExitCode> {
+    let (verb, rest) = args
+        .split_first()
+        .map_or(("", args), |(verb, rest)| (verb.as_str(), rest));
+    match verb {
+        "setup" => setup::main(rest),
+        "build" => build::main(rest),
+        "run" => run::main(rest),
+        "test" => test::main(rest),
+        "vm" => vm::main(rest),
+        "tidy" => tidy::main(rest),
+        "schema" => schema::main(rest),
+        "btf" => btf::main(rest),
+        _ => Ok(usage()),
+    }
+}
+
+/// What to print when the words make no sense.
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
