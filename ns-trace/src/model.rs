@@ -1,6 +1,7 @@
 //! The words of the domain: no I/O, nothing that knows where events come from.
 
 pub mod event;
+mod flags;
 mod json;
 mod namespace;
 mod process;
@@ -9,6 +10,7 @@ mod time;
 
 pub use self::{
     event::Event,
+    flags::Flags,
     json::{Fields, write_json},
     namespace::{NsInfo, NsRef, Slots},
     process::{Caps, Creator, Process, TaskRef},
