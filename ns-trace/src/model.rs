@@ -1,5 +1,6 @@
 //! The words of the domain: no I/O, nothing that knows where events come from.
 
+mod errno;
 pub mod event;
 mod flags;
 mod json;
@@ -9,6 +10,7 @@ mod text;
 mod time;
 
 pub use self::{
+    errno::Errno,
     event::Event,
     flags::Flags,
     json::{Fields, write_json},

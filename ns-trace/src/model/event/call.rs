@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Cause, Flags, NsRef, Process, Slot};
+use super::super::{Cause, Errno, Flags, NsRef, Process, Slot};
 
 /// A task changed one or more of its namespaces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -71,7 +71,7 @@ pub struct Fail {
     /// Number shared by all events of one call.
     pub op: u64,
     /// The name of the error, such as `EPERM`.
-    pub errno: String,
+    pub errno: Errno,
     /// What setns was pointed at; null for the other calls and if it had no namespace.
     pub target: Option<Target>,
     /// What the target is to the task.
