@@ -1,5 +1,7 @@
 //! The words of the domain: no I/O, nothing that knows where events come from.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod errno;
 pub mod event;
 mod flags;
@@ -13,7 +15,7 @@ pub use self::{
     errno::Errno,
     event::Event,
     flags::Flags,
-    json::{Fields, write_json},
+    json::{Fields, JsonWriter, write_json},
     namespace::{NsInfo, NsRef, Slots},
     process::{Caps, Creator, Process, TaskRef},
     text::printable,
