@@ -1,6 +1,10 @@
 //! The words of the domain: no I/O, nothing that knows where events come from.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
+mod errno;
 pub mod event;
+mod flags;
 mod json;
 mod namespace;
 mod process;
@@ -8,8 +12,10 @@ mod text;
 mod time;
 
 pub use self::{
+    errno::Errno,
     event::Event,
-    json::{Fields, write_json},
+    flags::Flags,
+    json::{Fields, JsonWriter, write_json},
     namespace::{NsInfo, NsRef, Slots},
     process::{Caps, Creator, Process, TaskRef},
     text::printable,

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    call::{Change, Enter, Fail, ProcessTarget, Relation, Target, flag_names},
+    call::{Change, Enter, Fail, ProcessTarget, Relation, Target},
     health::{ByEvent, Host, Loss, Lost, Reason, Stage, Sync},
     life::{Create, Destroy, Exist},
     task::{Exec, Exit, Fork, Status},

@@ -25,7 +25,7 @@ pub struct Process {
     /// When it was made: nanoseconds of the boot clock. With `tid` it names a task for good.
     pub start_ns: u64,
     /// The task's name, at most 15 bytes.
-    pub comm: String,
+    pub comm: Arc<str>,
     /// The file it runs, as given to execve(2); for processes older than the tracer the path of
     /// the file. Null if unknown (kernel threads have none).
     #[serde(default)]
@@ -115,7 +115,7 @@ pub struct Creator {
     /// When the task was made: nanoseconds of the boot clock.
     pub start_ns: u64,
     /// The task's name when it made the namespace.
-    pub comm: String,
+    pub comm: Arc<str>,
     /// The file it ran. Null if unknown.
     pub exe: Option<Arc<str>>,
     /// Its real user number.

@@ -1,22 +1,20 @@
 //! What the calls that change namespaces did.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Cause, Kind, NAMESPACE_FLAGS, NsRef, Process, Slot};
+use super::super::{Cause, Errno, Flags, NsRef, Process, Slot};
 
 /// A task changed one or more of its namespaces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Enter {
     /// The call that did it.
     pub cause: Cause,
-    /// The names of all namespace flags of the call (for setns of its nstype).
-    pub flags: Vec<String>,
-    /// All other flags, in hexadecimal; absent if there were none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flags_raw: Option<String>,
+    /// The flags of the call (for setns its nstype).
+    #[serde(flatten)]
+    pub flags: Flags,
     /// Number shared by all events of one call.
     pub op: u64,
     /// What changed, never empty.
@@ -67,15 +65,13 @@ impl Relation {
 pub struct Fail {
     /// The call.
     pub cause: Cause,
-    /// The names of all namespace flags of the call (for setns of its nstype).
-    pub flags: Vec<String>,
-    /// All other flags, in hexadecimal; absent if there were none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flags_raw: Option<String>,
+    /// The flags of the call (for setns its nstype).
+    #[serde(flatten)]
+    pub flags: Flags,
     /// Number shared by all events of one call.
     pub op: u64,
     /// The name of the error, such as `EPERM`.
-    pub errno: String,
+    pub errno: Errno,
     /// What setns was pointed at; null for the other calls and if it had no namespace.
     pub target: Option<Target>,
     /// What the target is to the task.
@@ -101,22 +97,4 @@ pub struct ProcessTarget {
     pub pid: u32,
     /// Its namespaces of the kinds asked for; empty if unknown.
     pub ns: Vec<NsRef>,
-}
-
-/// Splits flags into the names of the namespace bits and the rest in hexadecimal.
-#[must_use]
-pub fn flag_names(flags: u64) -> (Vec<String>, Option<String>) {
-    let names = Kind::ALL
-        .iter()
-        .filter(|kind| flags & kind.flag() != 0)
-        .map(|kind| kind.flag_name().to_owned())
-        .collect();
-    let rest = flags & !NAMESPACE_FLAGS;
-    let raw = (rest != 0).then(|| {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{rest:#x}");
-        text
-    });
-    (names, raw)
 }

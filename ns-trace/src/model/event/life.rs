@@ -5,18 +5,16 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::{Cause, Creator, NsInfo, Process};
+use super::super::{Cause, Creator, Flags, NsInfo, Process};
 
 /// A namespace came to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Create {
     /// The call that made it.
     pub cause: Cause,
-    /// The names of all namespace flags that the call had.
-    pub flags: Vec<String>,
-    /// All other flags, in hexadecimal; absent if there were none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flags_raw: Option<String>,
+    /// The flags of the call.
+    #[serde(flatten)]
+    pub flags: Flags,
     /// Number shared by all events of one call.
     pub op: u64,
     /// The new namespace.

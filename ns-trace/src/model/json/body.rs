@@ -1,0 +1,217 @@
+//! What each sort of event has of its own, all but its process, which comes last.
+
+use super::{
+    super::{
+        Cause, Errno, Flags,
+        event::{
+            Body, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, ProcessTarget,
+            Relation, Status, Target,
+        },
+    },
+    namespace::{ns_info, ns_ref, optional_ns_ref},
+    process::{creator, task_ref},
+    scalar::{hexadecimal_short, number, optional_number},
+};
+
+/// Appends the rest of `"event":"`.
+pub(super) fn body(body: &Body, out: &mut Vec<u8>) {
+    match body {
+        Body::Create(event) => create(event, out),
+        Body::Enter(event) => enter(event, out),
+        Body::Fail(event) => fail(event, out),
+        Body::Destroy(event) => destroy(event, out),
+        Body::Exist(event) => exist(event, out),
+        Body::Fork(event) => fork(event, out),
+        Body::Exec(event) => exec(event, out),
+        Body::Exit(event) => exit(event, out),
+        // Written by serde.
+        Body::Lost(_) | Body::Sync(_) => {}
+    }
+}
+
+fn create(event: &Create, out: &mut Vec<u8>) {
+    let Create {
+        cause,
+        flags,
+        op,
+        ns,
+        process: _,
+    } = event;
+    out.extend_from_slice(br#"create","#);
+    call(*cause, *flags, *op, out);
+    out.extend_from_slice(br#","ns":"#);
+    ns_info(ns, out);
+}
+
+fn enter(event: &Enter, out: &mut Vec<u8>) {
+    let Enter {
+        cause,
+        flags,
+        op,
+        changes: changed,
+        relation: related,
+        process: _,
+    } = event;
+    out.extend_from_slice(br#"enter","#);
+    call(*cause, *flags, *op, out);
+    changes(changed, out);
+    relation(*related, out);
+}
+
+fn fail(event: &Fail, out: &mut Vec<u8>) {
+    let Fail {
+        cause,
+        flags,
+        op,
+        errno: error,
+        target: attempted,
+        relation: related,
+        process: _,
+    } = event;
+    out.extend_from_slice(br#"fail","#);
+    call(*cause, *flags, *op, out);
+    errno(*error, out);
+    target(attempted.as_ref(), out);
+    relation(*related, out);
+}
+
+fn destroy(event: &Destroy, out: &mut Vec<u8>) {
+    let Destroy {
+        ns,
+        creator: maker,
+        lifetime_ns,
+        last_task_boot_ns,
+    } = event;
+    out.extend_from_slice(br#"destroy","ns":"#);
+    ns_info(ns, out);
+    out.extend_from_slice(br#","creator":"#);
+    match maker {
+        Some(maker) => creator(maker, out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(br#","lifetime_ns":"#);
+    optional_number(*lifetime_ns, out);
+    out.extend_from_slice(br#","last_task_boot_ns":"#);
+    optional_number(*last_task_boot_ns, out);
+}
+
+fn exist(event: &Exist, out: &mut Vec<u8>) {
+    let Exist { ns, members } = event;
+    out.extend_from_slice(br#"exist","ns":"#);
+    ns_info(ns, out);
+    out.extend_from_slice(br#","members":"#);
+    number(*members, out);
+}
+
+fn fork(event: &Fork, out: &mut Vec<u8>) {
+    let Fork { child, process: _ } = event;
+    out.extend_from_slice(br#"fork","child":"#);
+    task_ref(*child, out);
+}
+
+fn exec(event: &Exec, out: &mut Vec<u8>) {
+    let Exec {
+        changes: changed,
+        process: _,
+    } = event;
+    out.extend_from_slice(br#"exec""#);
+    changes(changed, out);
+}
+
+fn exit(event: &Exit, out: &mut Vec<u8>) {
+    let Exit { status, process: _ } = event;
+    out.extend_from_slice(br#"exit","status":"#);
+    match status {
+        Status::Code { code } => {
+            out.extend_from_slice(br#"{"code":"#);
+            number(*code, out);
+        }
+        Status::Signal { signal, core } => {
+            out.extend_from_slice(br#"{"signal":"#);
+            number(*signal, out);
+            out.extend_from_slice(if *core {
+                br#","core":true"#
+            } else {
+                br#","core":false"#
+            });
+        }
+    }
+    out.push(b'}');
+}
+
+fn call(cause: Cause, flags: Flags, op: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#""cause":""#);
+    out.extend_from_slice(cause.name().as_bytes());
+    out.extend_from_slice(br#"","flags":["#);
+    for (at, name) in flags.names().enumerate() {
+        out.extend_from_slice(if at == 0 { b"\"" } else { b",\"" });
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'"');
+    }
+    out.push(b']');
+    if flags.rest() != 0 {
+        out.extend_from_slice(br#","flags_raw":"0x"#);
+        hexadecimal_short(flags.rest(), out);
+        out.push(b'"');
+    }
+    out.extend_from_slice(br#","op":"#);
+    number(op, out);
+}
+
+fn changes(changes: &[Change], out: &mut Vec<u8>) {
+    out.extend_from_slice(br#","changes":["#);
+    for (at, change) in changes.iter().enumerate() {
+        let Change { slot, from, to } = change;
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(br#"{"slot":""#);
+        out.extend_from_slice(slot.name().as_bytes());
+        out.extend_from_slice(br#"","from":"#);
+        optional_ns_ref(from.as_ref(), out);
+        out.extend_from_slice(br#","to":"#);
+        optional_ns_ref(to.as_ref(), out);
+        out.push(b'}');
+    }
+    out.push(b']');
+}
+
+fn errno(errno: Errno, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#","errno":""#);
+    if let Some(name) = errno.name() {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        out.extend_from_slice(b"ERRNO_");
+        number(errno.raw(), out);
+    }
+    out.push(b'"');
+}
+
+fn target(target: Option<&Target>, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#","target":"#);
+    match target {
+        None => out.extend_from_slice(b"null"),
+        Some(Target::Namespace(ns)) => ns_ref(ns, out),
+        Some(Target::Process(ProcessTarget { pid, ns })) => {
+            out.extend_from_slice(br#"{"pid":"#);
+            number(*pid, out);
+            out.extend_from_slice(br#","ns":["#);
+            for (at, ns) in ns.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                ns_ref(ns, out);
+            }
+            out.extend_from_slice(b"]}");
+        }
+    }
+}
+
+fn relation(relation: Option<Relation>, out: &mut Vec<u8>) {
+    out.extend_from_slice(match relation {
+        None => br#","relation":null"#,
+        Some(Relation::Host) => br#","relation":"host""#,
+        Some(Relation::Own) => br#","relation":"own""#,
+        Some(Relation::Other) => br#","relation":"other""#,
+    });
+}

@@ -1,0 +1,136 @@
+//! Namespaces, and the ten of a task.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{
+    super::{Kind, NsInfo, NsRef, SLOTS, Slot, Slots},
+    scalar::{number, optional_number},
+};
+
+/// Appends a namespace.
+pub(super) fn ns_ref(ns: &NsRef, out: &mut Vec<u8>) {
+    let NsRef {
+        kind,
+        inode,
+        id,
+        initial,
+    } = *ns;
+    start(kind, inode, id, out);
+    out.extend_from_slice(if initial {
+        br#","initial":true}"#
+    } else {
+        br#","initial":false}"#
+    });
+}
+
+/// Appends a namespace or `null`.
+pub(super) fn optional_ns_ref(ns: Option<&NsRef>, out: &mut Vec<u8>) {
+    match ns {
+        Some(ns) => ns_ref(ns, out),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Appends a namespace with its place in the hierarchy.
+pub(super) fn ns_info(ns: &NsInfo, out: &mut Vec<u8>) {
+    let NsInfo {
+        kind,
+        inode,
+        id,
+        initial,
+        born,
+        owner,
+        parent,
+    } = ns;
+    start(*kind, *inode, *id, out);
+    out.extend_from_slice(if *initial {
+        br#","initial":true,"born":"#
+    } else {
+        br#","initial":false,"born":"#
+    });
+    optional_number(*born, out);
+    out.extend_from_slice(br#","owner":"#);
+    optional_ns_ref(owner.as_ref(), out);
+    out.extend_from_slice(br#","parent":"#);
+    optional_ns_ref(parent.as_ref(), out);
+    out.push(b'}');
+}
+
+fn start(kind: Kind, inode: u32, id: Option<u64>, out: &mut Vec<u8>) {
+    out.extend_from_slice(match kind {
+        Kind::Mnt => br#"{"type":"mnt","inode":"#,
+        Kind::Pid => br#"{"type":"pid","inode":"#,
+        Kind::Ipc => br#"{"type":"ipc","inode":"#,
+        Kind::Uts => br#"{"type":"uts","inode":"#,
+        Kind::Net => br#"{"type":"net","inode":"#,
+        Kind::User => br#"{"type":"user","inode":"#,
+        Kind::Cgroup => br#"{"type":"cgroup","inode":"#,
+        Kind::Time => br#"{"type":"time","inode":"#,
+    });
+    number(inode, out);
+    out.extend_from_slice(br#","id":"#);
+    optional_number(id, out);
+}
+
+/// The text of a task's ten namespaces, brought up to date slot by slot.
+///
+/// Most calls change one or two of ten, so most of the text is still right.
+#[derive(Debug, Default)]
+pub(super) struct SlotsText {
+    slots: Option<Slots>,
+    text: Vec<u8>,
+    /// Where in `text` each slot's value is.
+    values: [Range<usize>; SLOTS],
+}
+
+impl SlotsText {
+    /// The text of `slots`, an object.
+    pub(super) fn of(&mut self, slots: &Slots) -> &[u8] {
+        if self
+            .slots
+            .as_ref()
+            .is_some_and(|last| Arc::ptr_eq(&last.0, &slots.0))
+        {
+            return &self.text;
+        }
+        if !self.update(slots) {
+            self.render(slots);
+        }
+        self.slots = Some(slots.clone());
+        &self.text
+    }
+
+    /// Overwrites what changed; false if that was impossible, and then the text is wrong.
+    fn update(&mut self, slots: &Slots) -> bool {
+        let Some(last) = &self.slots else {
+            return false;
+        };
+        let end = self.text.len();
+        for ((old, new), at) in last.0.iter().zip(slots.0.iter()).zip(&self.values) {
+            if old == new {
+                continue;
+            }
+            optional_ns_ref(new.as_ref(), &mut self.text);
+            if self.text.len() - end != at.len() {
+                return false;
+            }
+            self.text.copy_within(end.., at.start);
+            self.text.truncate(end);
+        }
+        true
+    }
+
+    fn render(&mut self, slots: &Slots) {
+        self.text.clear();
+        for slot in Slot::ALL {
+            let separator = if self.text.is_empty() { b'{' } else { b',' };
+            self.text.extend_from_slice(&[separator, b'"']);
+            self.text.extend_from_slice(slot.name().as_bytes());
+            self.text.extend_from_slice(br#"":"#);
+            let start = self.text.len();
+            optional_ns_ref(slots.get(slot), &mut self.text);
+            self.values[slot as usize] = start..self.text.len();
+        }
+        self.text.push(b'}');
+    }
+}
