@@ -26,3 +26,4 @@
 pub mod model;
 pub mod sys;
 pub mod probe;
+pub mod table;

@@ -7,4 +7,5 @@ pub mod clock;
 pub mod host;
 pub mod mapping;
 pub mod process;
+pub mod signal;
 pub mod tracefs;

@@ -9,7 +9,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
-    maps::{MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{
         FEntry, FExit, Program, ProgramError, RawTracePoint, TracePoint,
     },
@@ -98,7 +98,6 @@ pub struct Options {
 }
 
 /// The probes.
-#[derive(Debug)]
 pub struct Probes {
     ebpf: Ebpf,
     plan: Plan,
@@ -111,7 +110,6 @@ pub struct Probes {
 }
 
 /// The probes and the ring that they write to.
-#[derive(Debug)]
 pub struct Loaded {
     /// The probes.
     pub probes: Probes,
@@ -138,17 +136,17 @@ impl Probes {
         Self::load_plan(plan, &layout, loader, options)
     }
 
-    fn load_plan(
+    fn load_plan<'a>(
         plan: Plan,
-        layout: &Layout,
-        mut loader: EbpfLoader<'_>,
+        layout: &'a Layout,
+        mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
-        let derives = u32::from(plan.backend == Backend::Tracepoint).to_ne_bytes();
+        let derives = if plan.backend == Backend::Tracepoint { &1_u32 } else { &0 };
         let mut ebpf = loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
-            .override_global("DERIVES", &derives[..], true)
+            .override_global("DERIVES", bytemuck::bytes_of(derives), true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
@@ -163,9 +161,10 @@ impl Probes {
         }
         let ring = take_map(&mut ebpf, "EVENTS", |map| RingBuf::try_from(map))?;
         let lost = take_map(&mut ebpf, "LOST", |map| PerCpuArray::try_from(map))?;
-        let questions = take_map(&mut ebpf, "INSPECT", |map| aya::maps::Array::try_from(map))?;
-        let questions: aya::maps::Array<MapData, InspectBytes> = questions;
-        let questions = Mapping::new(questions.map_fd(), BATCH as usize).map_err(Error::Mapping)?;
+        let Some(Map::Array(questions)) = ebpf.take_map("INSPECT") else {
+            return Err(Error::Part("INSPECT"));
+        };
+        let questions = Mapping::new(questions.fd(), BATCH as usize).map_err(Error::Mapping)?;
         let probes =
             Self { ebpf, plan, lost, known_lost: Vec::new(), questions, links: Vec::new() };
         Ok(Loaded { probes, ring })
@@ -284,9 +283,6 @@ impl Probes {
     }
 }
 
-/// An element of the `INSPECT` map, as aya wants to see it.
-type InspectBytes = [u8; size_of::<Inspect>()];
-
 /// The backend asked for, or the first that runs here.
 fn choose(wanted: Option<Backend>, layout: &Layout) -> Result<Backend, Error> {
     if let Some(backend) = wanted {
@@ -329,7 +325,7 @@ fn link_syscall(tracefs: &Tracefs, name: &str, program: &TracePoint) -> io::Resu
 fn take_map<T>(
     ebpf: &mut Ebpf,
     name: &'static str,
-    open: impl FnOnce(aya::maps::Map) -> Result<T, MapError>,
+    open: impl FnOnce(Map) -> Result<T, MapError>,
 ) -> Result<T, Error> {
     let map = ebpf.take_map(name).ok_or(Error::Part(name))?;
     open(map).map_err(|source| Error::Map { name, source })

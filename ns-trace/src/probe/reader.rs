@@ -41,7 +41,6 @@ pub struct Listen {
 }
 
 /// A running reader.
-#[derive(Debug)]
 pub struct Reader {
     thread: JoinHandle<RingBuf<MapData>>,
     stop: OwnedFd,

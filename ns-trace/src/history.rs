@@ -1,0 +1,3 @@
+//! Streams of the past.
+
+pub mod replay;

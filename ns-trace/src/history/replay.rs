@@ -1,0 +1,71 @@
+//! A recorded stream as a source of events.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, Read, stdin},
+    path::Path,
+};
+
+use crate::model::{Event, event::Source};
+
+/// Why a recording cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// A line is not an event.
+    #[error("line {line} is no event of schema ns-trace/1: {source}")]
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// The events of a recording, in order.
+pub struct Replay {
+    input: BufReader<Box<dyn Read>>,
+    buffer: Vec<u8>,
+    line: u64,
+}
+
+impl Replay {
+    /// Opens a file of JSON lines; `-` is standard input.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let input: Box<dyn Read> =
+            if path == Path::new("-") { Box::new(stdin()) } else { Box::new(File::open(path)?) };
+        Ok(Self { input: BufReader::with_capacity(1 << 18, input), buffer: Vec::new(), line: 0 })
+    }
+}
+
+impl Iterator for Replay {
+    type Item = Result<Event, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.buffer.clear();
+            match self.input.read_until(b'\n', &mut self.buffer) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(Err(error.into())),
+            }
+            self.line += 1;
+            if self.buffer.trim_ascii().is_empty() {
+                continue;
+            }
+            let line = self.line;
+            let event = serde_json::from_slice(&self.buffer);
+            return Some(
+                event
+                    .map(|event| Event { source: Source::Replay, ..event })
+                    .map_err(|source| Error::Line { line, source }),
+            );
+        }
+    }
+}

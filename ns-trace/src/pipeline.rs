@@ -1,0 +1,16 @@
+//! Source → table → selection → sink, with every loss accounted for.
+
+mod live;
+mod replay;
+mod scope;
+mod select;
+mod stream;
+mod watch;
+
+pub use self::{
+    live::{Command, Error, LiveOptions, run_live},
+    replay::run_replay,
+    scope::Scope,
+    select::Selection,
+    stream::{End, Outcome, Stream},
+};

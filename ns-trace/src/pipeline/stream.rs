@@ -1,0 +1,148 @@
+//! Events on their way out: chosen, numbered, written, counted.
+
+use std::io;
+
+use super::{Scope, Selection};
+use crate::{
+    model::{
+        Event, Time,
+        event::{Body, SchemaName},
+    },
+    sink::Sink,
+    table::{Finding, RowId},
+};
+
+/// What a stream came to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Outcome {
+    /// Events written, `sync` and `lost` included.
+    pub events: u64,
+    /// Events that are missing.
+    pub lost: u64,
+    /// Events for which the expression could not be evaluated.
+    pub unmatched: u64,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum End {
+    /// There was no more.
+    #[default]
+    Source,
+    /// As many events as asked for were written.
+    Count,
+    /// The time asked for was over.
+    Timeout,
+    /// A signal.
+    Signal(i32),
+    /// Nobody reads any more.
+    Closed,
+}
+
+/// The way out.
+#[derive(Debug)]
+pub struct Stream {
+    selection: Selection,
+    /// Whose events are wanted.
+    pub scope: Scope,
+    sink: Sink,
+    /// How many events are wanted, `sync` and `lost` not counted.
+    left: Option<u64>,
+    outcome: Outcome,
+    /// What to add to the boot clock to get wall-clock time.
+    realtime_offset: i64,
+}
+
+impl Stream {
+    /// A way out to `sink` for at most `count` events.
+    #[must_use]
+    pub const fn new(selection: Selection, scope: Scope, sink: Sink, count: Option<u64>) -> Self {
+        Self {
+            selection,
+            scope,
+            sink,
+            left: count,
+            outcome: Outcome { events: 0, lost: 0, unmatched: 0, end: End::Source },
+            realtime_offset: 0,
+        }
+    }
+
+    /// Whether `fork`, `exec` and `exit` must be found at all.
+    #[must_use]
+    pub fn needs_tasks(&self) -> bool {
+        self.selection.wants_tasks() || self.scope.needs_tasks()
+    }
+
+    /// Sets what to add to the boot clock to get nanoseconds since 1970.
+    pub const fn set_realtime_offset(&mut self, offset: i64) {
+        self.realtime_offset = offset;
+    }
+
+    /// Sends a finding of the table.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn find(&mut self, finding: Finding) -> io::Result<()> {
+        let Finding { boot_ns, source, body, row } = finding;
+        let time = Time(boot_ns.cast_signed().saturating_add(self.realtime_offset));
+        let lossy = body.process().is_some_and(|process| process.lossy);
+        let event = Event { schema: SchemaName::V1, seq: 0, time, boot_ns, source, body, lossy };
+        self.send(event, row)
+    }
+
+    /// Sends an event, if it is wanted.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn send(&mut self, mut event: Event, row: Option<RowId>) -> io::Result<()> {
+        if let Body::Lost(lost) = &event.body {
+            self.outcome.lost += lost.lost.count;
+        }
+        if self.is_full() || !self.scope.admits(&event, row) || !self.selection.admits(&event) {
+            return Ok(());
+        }
+        self.outcome.events += 1;
+        event.seq = self.outcome.events;
+        if !matches!(event.body, Body::Lost(_) | Body::Sync(_))
+            && let Some(left) = &mut self.left
+        {
+            *left = left.saturating_sub(1);
+        }
+        self.sink.write(&event)
+    }
+
+    /// Whether as many events as wanted have been sent.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self.left, Some(0))
+    }
+
+    /// Hands everything to the system.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+
+    /// Ends the stream. A closed pipe is a reader that has had enough: no error.
+    ///
+    /// # Errors
+    ///
+    /// `error` unless it is a closed pipe, and those of writing what is left.
+    pub fn finish(mut self, ended: io::Result<End>) -> io::Result<Outcome> {
+        let flushed = ended.and_then(|end| self.flush().map(|()| end));
+        self.outcome.end = match flushed {
+            Ok(end) => end,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => End::Closed,
+            Err(error) => return Err(error),
+        };
+        self.outcome.unmatched = self.selection.filter.as_ref().map_or(0, |filter| filter.errors());
+        Ok(self.outcome)
+    }
+}

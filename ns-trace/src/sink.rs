@@ -1,0 +1,65 @@
+//! Where events leave.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use crate::model::{Event, JsonWriter};
+
+/// Written in pieces of at least this many bytes while more is at hand.
+const PIECE: usize = 1 << 18;
+
+/// How events are written.
+pub trait Render {
+    /// Appends one event, the line end included.
+    fn render(&mut self, event: &Event, out: &mut Vec<u8>);
+}
+
+impl Render for JsonWriter {
+    fn render(&mut self, event: &Event, out: &mut Vec<u8>) {
+        self.write(event, out);
+    }
+}
+
+/// A rendering and where it goes.
+pub struct Sink {
+    render: Box<dyn Render>,
+    output: Box<dyn Write>,
+    buffer: Vec<u8>,
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink").field("buffered", &self.buffer.len()).finish_non_exhaustive()
+    }
+}
+
+impl Sink {
+    /// Events rendered by `render` to `output`, which must not buffer by itself.
+    #[must_use]
+    pub fn new(render: Box<dyn Render>, output: Box<dyn Write>) -> Self {
+        Self { render, output, buffer: Vec::with_capacity(2 * PIECE) }
+    }
+
+    /// Adds one event.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    pub fn write(&mut self, event: &Event) -> io::Result<()> {
+        self.render.render(event, &mut self.buffer);
+        if self.buffer.len() >= PIECE { self.flush() } else { Ok(()) }
+    }
+
+    /// Hands what is buffered to the system.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing; what could not be written is gone.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let written = self.output.write_all(&self.buffer);
+        self.buffer.clear();
+        written
+    }
+}

@@ -1,0 +1,46 @@
+//! Signals as bytes in a pipe.
+
+use std::{io, os::fd::OwnedFd, sync::Arc};
+
+use rustix::{
+    io::write,
+    pipe::{PipeFlags, pipe_with},
+};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    low_level,
+};
+
+/// Signals that end a stream in good order.
+pub const ENDING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
+
+/// Turns each of [`ENDING`] into one byte, its number, readable from the returned pipe.
+///
+/// # Errors
+///
+/// If the pipe or a handler cannot be made.
+pub fn ending() -> io::Result<OwnedFd> {
+    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let write_end = Arc::new(write_end);
+    for signal in ENDING {
+        let write_end = Arc::clone(&write_end);
+        let number = u8::try_from(signal).unwrap_or(0);
+        let handler = move || {
+            // A full pipe holds enough signals already.
+            let _written = write(&*write_end, &[number]);
+        };
+        // SAFETY: write(2) is async-signal-safe, and the handler does nothing else.
+        unsafe { low_level::register(signal, handler) }?;
+    }
+    Ok(read_end)
+}
+
+/// Passes a signal on to a child.
+pub fn forward(pid: u32, signal: i32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let signal = rustix::process::Signal::from_named_raw(signal);
+    if let (Some(pid), Some(signal)) = (pid, signal) {
+        // The child may have ended already.
+        let _sent = rustix::process::kill_process(pid, signal);
+    }
+}

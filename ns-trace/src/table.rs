@@ -1,0 +1,246 @@
+//! The live world: which tasks there are, which namespaces, and who is in which.
+//!
+//! A pure value: records go in, [`Finding`]s come out; no clock and no I/O. What records do not
+//! carry and the world outside may know comes through [`Surroundings`].
+
+mod apply;
+mod member;
+mod rows;
+mod walk;
+
+use std::sync::Arc;
+
+use ns_trace_common::Ns;
+use rustc_hash::FxHashMap;
+
+pub use self::{
+    member::Program,
+    rows::{Row, RowId},
+};
+use self::{
+    apply::Birth,
+    member::{Member, Set},
+    rows::Rows,
+    walk::Walk,
+};
+use crate::model::{
+    Kind, NsRef, SLOTS, Slots,
+    event::{Body, Destroy, Exist, Source},
+};
+
+/// What the records do not say of a task.
+pub trait Surroundings {
+    /// The path of a cgroup in the unified hierarchy, and whether it had to be escaped.
+    fn cgroup(&mut self, id: u64) -> Option<(Arc<str>, bool)>;
+
+    /// What a process older than the tracer runs.
+    fn program(&mut self, pid: u32) -> Option<Program>;
+}
+
+/// How births become known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Births {
+    /// From the flags of successful calls.
+    Derived,
+    /// From records of their own, which come before that of the call.
+    Recorded,
+}
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// When: nanoseconds of the boot clock.
+    pub boot_ns: u64,
+    /// How it was found.
+    pub source: Source,
+    /// What.
+    pub body: Body,
+    /// The namespace that a `create`, `destroy` or `exist` is about.
+    pub row: Option<RowId>,
+}
+
+/// The world.
+#[derive(Debug)]
+pub struct Table {
+    births: Births,
+    /// Whether `fork`, `exec` and `exit` are told.
+    tells_tasks: bool,
+    rows: Rows,
+    tasks: FxHashMap<u32, Member>,
+    /// Births whose call has not returned yet, by thread number.
+    unfinished: FxHashMap<u32, Vec<Birth>>,
+    /// The inode of the initial namespace of each kind; 0 until the walk has met kthreadd.
+    initial: [u32; 8],
+    ops: u64,
+    walk: Option<Walk>,
+    /// Namespaces that have lost their last task since [`take_orphans`](Self::take_orphans).
+    orphans: Vec<RowId>,
+    /// Namespaces of unknown origin since [`take_strangers`](Self::take_strangers).
+    strangers: Vec<RowId>,
+}
+
+impl Table {
+    /// An empty world.
+    #[must_use]
+    pub fn new(births: Births, tells_tasks: bool) -> Self {
+        Self {
+            births,
+            tells_tasks,
+            rows: Rows::default(),
+            tasks: FxHashMap::default(),
+            unfinished: FxHashMap::default(),
+            initial: [0; 8],
+            ops: 0,
+            walk: None,
+            orphans: Vec::new(),
+            strangers: Vec::new(),
+        }
+    }
+
+    /// The namespace behind an id, if it still lives.
+    #[must_use]
+    pub fn row(&self, id: RowId) -> Option<&Row> {
+        self.rows.get(id)
+    }
+
+    /// All living namespaces.
+    pub fn rows(&self) -> impl Iterator<Item = (RowId, &Row)> {
+        self.rows.iter()
+    }
+
+    /// The namespaces that lost their last task since the last call, and may end any time.
+    pub fn take_orphans(&mut self) -> Vec<RowId> {
+        std::mem::take(&mut self.orphans)
+    }
+
+    /// The namespaces met since the last call whose birth was not seen: their owners and parents
+    /// are unknown until [`relate`](Self::relate).
+    pub fn take_strangers(&mut self) -> Vec<RowId> {
+        std::mem::take(&mut self.strangers)
+    }
+
+    /// Fills in who owns a namespace and who its parent is; an inode of 0 is nobody.
+    pub fn relate(&mut self, id: RowId, owner: &Ns, parent: &Ns) {
+        let Some(kind) = self.rows.get(id).map(|row| row.kind) else { return };
+        let owner = self.relative(Kind::User, owner);
+        let parent = self.relative(kind, parent);
+        if let Some(row) = self.rows.get_mut(id) {
+            row.owner = owner;
+            row.parent = parent;
+        }
+    }
+
+    /// A namespace that another points at: alive, but perhaps met here for the first time.
+    fn relative(&mut self, kind: Kind, ns: &Ns) -> Option<NsRef> {
+        let ns_ref = self.name(kind, ns)?;
+        if self.rows.find(kind, ns).is_none() && self.rows.by_inode(ns.inode).is_none() {
+            let id = self.meet(kind, ns);
+            self.orphans.push(id);
+        }
+        Some(ns_ref)
+    }
+
+    /// The kernel has let a namespace go.
+    pub fn died(&mut self, id: RowId, boot_ns: u64, out: &mut Vec<Finding>) {
+        self.finish_birth(id, out);
+        let Some(row) = self.rows.remove(id) else { return };
+        let destroy = Destroy {
+            ns: row.info(),
+            creator: row.creator,
+            lifetime_ns: row.born.map(|born| boot_ns.saturating_sub(born)),
+            last_task_boot_ns: row.last_task_ns,
+        };
+        let body = Body::Destroy(destroy);
+        out.push(Finding { boot_ns, source: Source::Probe, body, row: Some(id) });
+    }
+
+    /// Tells of a namespace that it exists.
+    pub fn exists(&self, id: RowId, boot_ns: u64, out: &mut Vec<Finding>) {
+        let Some(row) = self.rows.get(id) else { return };
+        let body = Body::Exist(Exist { ns: row.info(), members: row.members });
+        out.push(Finding { boot_ns, source: Source::Snapshot, body, row: Some(id) });
+    }
+
+    /// The name of a namespace; `None` for an empty slot.
+    fn name(&self, kind: Kind, ns: &Ns) -> Option<NsRef> {
+        let initial = self.initial.get(kind as usize) == Some(&ns.inode);
+        (ns.inode != 0).then(|| NsRef {
+            kind,
+            inode: ns.inode,
+            id: (ns.id != 0).then_some(ns.id),
+            initial,
+        })
+    }
+
+    /// Adds a namespace whose birth was not seen.
+    fn meet(&mut self, kind: Kind, ns: &Ns) -> RowId {
+        let initial = self.initial.get(kind as usize) == Some(&ns.inode);
+        let id = self.rows.add(Row::new(kind, *ns, initial));
+        self.strangers.push(id);
+        id
+    }
+
+    /// Finds the rows for a task's slots, meeting those that are new.
+    fn resolve(&mut self, key: &[Ns; SLOTS], boot_ns: u64, out: &mut Vec<Finding>) -> Set {
+        let mut rows = [None; SLOTS];
+        let mut names = [None; SLOTS];
+        for (index, slot) in crate::model::Slot::ALL.into_iter().enumerate() {
+            let (Some(ns), kind) = (key.get(index), slot.kind()) else { continue };
+            let (Some(row), Some(name)) = (rows.get_mut(index), names.get_mut(index)) else {
+                continue;
+            };
+            *name = self.name(kind, ns);
+            if name.is_some() {
+                *row = Some(self.row_of(kind, ns, boot_ns, out));
+            }
+        }
+        Set { key: *key, rows, slots: Slots(Arc::new(names)) }
+    }
+
+    /// The row of a namespace that is alive right now.
+    fn row_of(&mut self, kind: Kind, ns: &Ns, boot_ns: u64, out: &mut Vec<Finding>) -> RowId {
+        if let Some(id) = self.rows.find(kind, ns) {
+            return id;
+        }
+        self.supersede(ns.inode, boot_ns, out);
+        self.meet(kind, ns)
+    }
+
+    /// A living namespace has this inode: whoever was known by it before is gone, since the kernel
+    /// hands an inode out only when it is free.
+    fn supersede(&mut self, inode: u32, boot_ns: u64, out: &mut Vec<Finding>) {
+        if let Some(former) = self.rows.by_inode(inode) {
+            self.died(former, boot_ns, out);
+        }
+    }
+
+    /// Counts a task into the namespaces of `set`.
+    fn join(&mut self, set: &Set) {
+        for id in set.distinct() {
+            if let Some(row) = self.rows.get_mut(id) {
+                row.members += 1;
+            }
+        }
+    }
+
+    /// Counts a task out of the namespaces of `set`.
+    fn leave(&mut self, set: &Set, boot_ns: u64) {
+        for id in set.distinct() {
+            let Some(row) = self.rows.get_mut(id) else { continue };
+            row.members = row.members.saturating_sub(1);
+            if row.members == 0 {
+                row.last_task_ns = Some(boot_ns);
+                if !row.initial {
+                    self.orphans.push(id);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Table {
+    pub(crate) fn insert_for_tests(&mut self, row: Row) -> RowId {
+        self.rows.add(row)
+    }
+}

@@ -1,0 +1,193 @@
+//! Tasks, and what they share.
+
+use std::{cell::OnceCell, rc::Rc, sync::Arc};
+
+use ns_trace_common::{Ns, SLOTS, Slot, Task};
+
+use super::{Surroundings, rows::RowId};
+use crate::model::{Caps, Creator, Process, Slots, TaskRef, printable};
+
+/// `PF_KTHREAD` of include/linux/sched.h.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// What a process runs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Program {
+    /// The file.
+    pub exe: Option<Arc<str>>,
+    /// The arguments.
+    pub args: Option<Arc<[String]>>,
+    /// Whether the arguments were cut.
+    pub truncated: bool,
+    /// Whether any of it was not UTF-8.
+    pub lossy: bool,
+}
+
+impl Program {
+    /// From a file name and NUL-separated arguments; `None` for what is unknown.
+    #[must_use]
+    pub fn new(exe: Option<&[u8]>, args: Option<&[u8]>, truncated: bool) -> Self {
+        let mut lossy = false;
+        let mut text = |bytes: &[u8]| {
+            let (text, escaped) = printable(bytes);
+            lossy |= escaped;
+            text
+        };
+        let exe = exe.map(|exe| Arc::from(text(exe)));
+        let args = args.map(|args| {
+            let args = args.strip_suffix(b"\0").unwrap_or(args);
+            args.split(|byte| *byte == 0).map(&mut text).collect()
+        });
+        Self { exe, args, truncated, lossy }
+    }
+}
+
+/// The program of a process, shared with the children that have not yet run another; empty until
+/// somebody asks about a process older than the tracer.
+pub(super) type SharedProgram = Rc<OnceCell<Program>>;
+
+/// Ten namespaces, as a task has them; shared by tasks that have the same.
+#[derive(Debug, Default)]
+pub(super) struct Set {
+    pub(super) key: [Ns; SLOTS],
+    pub(super) rows: [Option<RowId>; SLOTS],
+    pub(super) slots: Slots,
+}
+
+impl Set {
+    /// The rows, each once: a namespace is mostly its own children's as well.
+    pub(super) fn distinct(&self) -> impl Iterator<Item = RowId> {
+        let row = |slot: Slot| self.rows.get(slot as usize).copied().flatten();
+        Slot::ALL.into_iter().filter_map(move |slot| match slot {
+            Slot::PidForChildren if row(slot) == row(Slot::Pid) => None,
+            Slot::TimeForChildren if row(slot) == row(Slot::Time) => None,
+            _ => row(slot),
+        })
+    }
+}
+
+/// A task.
+#[derive(Debug)]
+pub(super) struct Member {
+    /// As last seen.
+    pub(super) task: Task,
+    pub(super) set: Rc<Set>,
+    pub(super) program: SharedProgram,
+    comm: Arc<str>,
+    comm_lossy: bool,
+    cgroup: Option<(Arc<str>, bool)>,
+    /// When a record of its own last told of it: nanoseconds of the boot clock.
+    pub(super) seen_ns: u64,
+}
+
+impl Member {
+    pub(super) fn new(
+        task: &Task,
+        set: Rc<Set>,
+        program: SharedProgram,
+        seen_ns: u64,
+        surroundings: &mut impl Surroundings,
+    ) -> Self {
+        let (comm, comm_lossy) = comm_of(task);
+        let cgroup = surroundings.cgroup(task.cgroup_id);
+        Self { task: *task, set, program, comm, comm_lossy, cgroup, seen_ns }
+    }
+
+    /// A child: what is the same is shared.
+    pub(super) fn child(
+        &self,
+        task: &Task,
+        set: Rc<Set>,
+        seen_ns: u64,
+        surroundings: &mut impl Surroundings,
+    ) -> Self {
+        let mut child = Self {
+            task: self.task,
+            set,
+            program: Rc::clone(&self.program),
+            comm: Arc::clone(&self.comm),
+            comm_lossy: self.comm_lossy,
+            cgroup: self.cgroup.clone(),
+            seen_ns,
+        };
+        child.update(task, seen_ns, surroundings);
+        child
+    }
+
+    /// Takes over what a record says of the task.
+    pub(super) fn update(
+        &mut self,
+        task: &Task,
+        seen_ns: u64,
+        surroundings: &mut impl Surroundings,
+    ) {
+        if task.comm != self.task.comm {
+            (self.comm, self.comm_lossy) = comm_of(task);
+        }
+        if task.cgroup_id != self.task.cgroup_id {
+            self.cgroup = surroundings.cgroup(task.cgroup_id);
+        }
+        self.task = *task;
+        self.seen_ns = seen_ns;
+    }
+
+    /// The task as events show it.
+    pub(super) fn process(&self, surroundings: &mut impl Surroundings) -> Arc<Process> {
+        let program = self.program(surroundings);
+        let task = &self.task;
+        let (cgroup, cgroup_lossy) = self.cgroup.clone().unzip();
+        Arc::new(Process {
+            pid: task.pid,
+            tid: task.tid,
+            ppid: task.ppid,
+            vpid: task.vpid,
+            start_ns: task.start_ns,
+            comm: Arc::clone(&self.comm),
+            exe: program.exe.clone(),
+            args: program.args.clone(),
+            args_truncated: program.truncated,
+            uid: task.uid,
+            gid: task.gid,
+            euid: task.euid,
+            caps: Caps(task.caps),
+            cgroup,
+            cgroup_id: task.cgroup_id,
+            ns: self.set.slots.clone(),
+            lossy: self.comm_lossy || program.lossy || cgroup_lossy.unwrap_or(false),
+        })
+    }
+
+    /// The task as the maker of a namespace.
+    pub(super) fn creator(&self, surroundings: &mut impl Surroundings) -> Arc<Creator> {
+        Arc::new(Creator {
+            pid: self.task.pid,
+            tid: self.task.tid,
+            start_ns: self.task.start_ns,
+            comm: Arc::clone(&self.comm),
+            exe: self.program(surroundings).exe.clone(),
+            uid: self.task.uid,
+        })
+    }
+
+    pub(super) const fn reference(&self) -> TaskRef {
+        TaskRef { pid: self.task.pid, tid: self.task.tid, start_ns: self.task.start_ns }
+    }
+
+    fn program(&self, surroundings: &mut impl Surroundings) -> &Program {
+        const UNKNOWN: &Program = &Program { exe: None, args: None, truncated: false, lossy: false };
+        if self.program.get().is_none()
+            && self.task.flags & KERNEL_THREAD == 0
+            && let Some(program) = surroundings.program(self.task.pid)
+        {
+            // It was empty a moment ago, and nobody else is here.
+            let _already = self.program.set(program);
+        }
+        self.program.get().unwrap_or(UNKNOWN)
+    }
+}
+
+fn comm_of(task: &Task) -> (Arc<str>, bool) {
+    let name = task.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+    let (text, lossy) = printable(name);
+    (text.into(), lossy)
+}

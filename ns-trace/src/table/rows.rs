@@ -1,0 +1,146 @@
+//! Living namespaces.
+
+use std::sync::Arc;
+
+use ns_trace_common::Ns;
+use rustc_hash::FxHashMap;
+
+use crate::model::{Creator, Kind, NsInfo, NsRef};
+
+/// Names a row for good: places are reused, but never under the same id.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct RowId {
+    place: u32,
+    generation: u32,
+}
+
+/// A namespace.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The type.
+    pub kind: Kind,
+    /// What the probes know it by.
+    pub ns: Ns,
+    /// Whether it is the one that the system booted with.
+    pub initial: bool,
+    /// When it was made: nanoseconds of the boot clock; `None` if that was not seen.
+    pub born: Option<u64>,
+    /// The user namespace that owns it.
+    pub owner: Option<NsRef>,
+    /// The parent, of pid and user namespaces only.
+    pub parent: Option<NsRef>,
+    /// Who made it.
+    pub creator: Option<Arc<Creator>>,
+    /// How many tasks have it in a slot.
+    pub members: u32,
+    /// When the last of them left: nanoseconds of the boot clock.
+    pub last_task_ns: Option<u64>,
+}
+
+impl Row {
+    /// A namespace of which nothing else is known.
+    #[must_use]
+    pub const fn new(kind: Kind, ns: Ns, initial: bool) -> Self {
+        Self {
+            kind,
+            ns,
+            initial,
+            born: None,
+            owner: None,
+            parent: None,
+            creator: None,
+            members: 0,
+            last_task_ns: None,
+        }
+    }
+
+    /// The namespace as events show it.
+    #[must_use]
+    pub fn info(&self) -> NsInfo {
+        NsInfo {
+            kind: self.kind,
+            inode: self.ns.inode,
+            id: (self.ns.id != 0).then_some(self.ns.id),
+            initial: self.initial,
+            born: self.born,
+            owner: self.owner,
+            parent: self.parent,
+        }
+    }
+}
+
+/// All rows, found by id or inode.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    inodes: FxHashMap<u32, RowId>,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    generation: u32,
+    row: Option<Row>,
+}
+
+impl Rows {
+    /// Adds a row; it takes its inode over.
+    pub(super) fn add(&mut self, row: Row) -> RowId {
+        let inode = row.ns.inode;
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+        });
+        let mut id = RowId { place, generation: 0 };
+        if let Some(slot) = self.places.get_mut(place as usize) {
+            slot.row = Some(row);
+            id.generation = slot.generation;
+        }
+        self.inodes.insert(inode, id);
+        id
+    }
+
+    /// Removes a row and frees its place under another generation.
+    pub(super) fn remove(&mut self, id: RowId) -> Option<Row> {
+        let place = self.places.get_mut(id.place as usize)?;
+        if place.generation != id.generation {
+            return None;
+        }
+        let row = place.row.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(id.place);
+        if self.inodes.get(&row.ns.inode) == Some(&id) {
+            self.inodes.remove(&row.ns.inode);
+        }
+        Some(row)
+    }
+
+    pub(super) fn get(&self, id: RowId) -> Option<&Row> {
+        let place = self.places.get(id.place as usize)?;
+        place.row.as_ref().filter(|_| place.generation == id.generation)
+    }
+
+    pub(super) fn get_mut(&mut self, id: RowId) -> Option<&mut Row> {
+        let place = self.places.get_mut(id.place as usize)?;
+        place.row.as_mut().filter(|_| place.generation == id.generation)
+    }
+
+    /// The row with this inode: at any moment one inode belongs to one namespace at most, whatever
+    /// the type.
+    pub(super) fn by_inode(&self, inode: u32) -> Option<RowId> {
+        self.inodes.get(&inode).copied()
+    }
+
+    /// The row of exactly this namespace.
+    pub(super) fn find(&self, kind: Kind, ns: &Ns) -> Option<RowId> {
+        let id = self.by_inode(ns.inode)?;
+        self.get(id).filter(|row| row.kind == kind && row.ns == *ns).map(|_| id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
+        self.places.iter().zip(0..).filter_map(|(place, number)| {
+            let id = RowId { place: number, generation: place.generation };
+            place.row.as_ref().map(|row| (id, row))
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! Taking in a snapshot while the world goes on.
+
+use std::{cell::OnceCell, rc::Rc};
+
+use ns_trace_common::{Kind, Slot, Task};
+use rustc_hash::FxHashSet;
+
+use super::{Finding, Surroundings, Table, member::Member};
+
+/// Thread number of kthreadd, which never leaves the initial namespaces.
+const KTHREADD: u32 = 2;
+
+/// A snapshot under way.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// When it began: what was seen later overrules it. Nanoseconds of the boot clock.
+    began: u64,
+    /// Tasks that ended meanwhile: thread number and start.
+    ended: FxHashSet<(u32, u64)>,
+    /// Tasks that it met.
+    met: FxHashSet<u32>,
+}
+
+impl Walk {
+    pub(super) fn ended(&mut self, tid: u32, start_ns: u64) {
+        self.ended.insert((tid, start_ns));
+    }
+}
+
+impl Table {
+    /// A snapshot begins: records from `boot_ns` on overrule what it shows.
+    pub fn begin_walk(&mut self, boot_ns: u64) {
+        self.walk = Some(Walk { began: boot_ns, ..Walk::default() });
+    }
+
+    /// Whether a snapshot is under way.
+    #[must_use]
+    pub const fn is_walking(&self) -> bool {
+        self.walk.is_some()
+    }
+
+    /// The snapshot met a task.
+    pub(super) fn walked(
+        &mut self,
+        task: &Task,
+        boot_ns: u64,
+        surroundings: &mut impl Surroundings,
+        out: &mut Vec<Finding>,
+    ) {
+        if task.tid == KTHREADD {
+            self.learn_initial(task);
+        }
+        let Some(walk) = &mut self.walk else { return };
+        walk.met.insert(task.tid);
+        let is_over = walk.ended.contains(&(task.tid, task.start_ns));
+        let began = walk.began;
+        let known = self.tasks.get(&task.tid);
+        if is_over || known.is_some_and(|member| member.seen_ns >= began) {
+            return;
+        }
+        let set = Rc::new(self.resolve(&task.slots, boot_ns, out));
+        let known = self.tasks.get(&task.tid);
+        let same = known.filter(|member| member.task.start_ns == task.start_ns);
+        let member = match same {
+            Some(member) => member.child(task, Rc::clone(&set), began, surroundings),
+            None => {
+                let program = Rc::new(OnceCell::new());
+                Member::new(task, Rc::clone(&set), program, began, surroundings)
+            }
+        };
+        self.join(&set);
+        if let Some(former) = self.tasks.insert(task.tid, member) {
+            self.leave(&former.set, boot_ns);
+        }
+    }
+
+    /// The snapshot is complete: tasks that it did not meet ended unseen, unless it was `cut`.
+    pub(super) fn end_walk(&mut self, boot_ns: u64, cut: bool) {
+        let Some(walk) = self.walk.take() else { return };
+        if cut {
+            return;
+        }
+        let gone: Vec<u32> = self
+            .tasks
+            .iter()
+            .filter(|(tid, member)| member.seen_ns < walk.began && !walk.met.contains(tid))
+            .map(|(tid, _)| *tid)
+            .collect();
+        for tid in gone {
+            if let Some(member) = self.tasks.remove(&tid) {
+                self.leave(&member.set, boot_ns);
+            }
+        }
+    }
+
+    /// The namespaces of kthreadd are those that the system booted with.
+    fn learn_initial(&mut self, task: &Task) {
+        for kind in Kind::ALL {
+            let slot = Slot::ALL.into_iter().find(|slot| slot.kind() == kind);
+            let inode = slot.map_or(0, |slot| task.slot(slot).inode);
+            if let Some(initial) = self.initial.get_mut(kind as usize) {
+                *initial = inode;
+            }
+            if let Some(row) = self.rows.by_inode(inode).and_then(|id| self.rows.get_mut(id)) {
+                row.initial = true;
+            }
+        }
+    }
+}
