@@ -24,3 +24,4 @@
 //! A module imports only from modules declared above it; `cargo xtask tidy` enforces that.
 
 pub mod model;
+pub mod view;
