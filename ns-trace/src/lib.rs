@@ -25,5 +25,13 @@
 
 pub mod model;
 pub mod sys;
+pub mod expr;
 pub mod probe;
 pub mod table;
+pub mod enrich;
+pub mod history;
+pub mod sink;
+pub mod pipeline;
+pub mod view;
+pub mod cli;
+pub mod cmd;

@@ -23,13 +23,9 @@ impl Clock {
             self.second = second;
         }
         out.extend_from_slice(&self.text);
-        let mut rest = time.0.rem_euclid(NANOS).unsigned_abs();
-        let mut digits = *b"000000000Z";
-        for digit in digits.iter_mut().take(9).rev() {
-            // A remainder of ten fits a byte.
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        out.extend_from_slice(&digits);
+        // One second more makes it ten digits, of which the first is not wanted.
+        let nanos = NANOS + time.0.rem_euclid(NANOS);
+        out.extend_from_slice(&itoa::Buffer::new().format(nanos).as_bytes()[1..]);
+        out.push(b'Z');
     }
 }

@@ -1,0 +1,14 @@
+//! How things look to people.
+
+mod color;
+pub mod escape;
+pub mod quantity;
+mod signal;
+mod summary;
+pub mod text;
+
+pub use self::{
+    escape::{Charset, escape},
+    summary::Summary,
+    text::{TextOptions, TextWriter},
+};

@@ -1,0 +1,60 @@
+//! Signals by name.
+
+/// The names of the signals 1 to 31, signal(7); the numbers are those of x86 and arm.
+static NAMES: [&str; 31] = [
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
+];
+
+/// The name of a signal; the real-time signals have none that all libraries agree on.
+pub(crate) fn name(signal: u8) -> Option<&'static str> {
+    NAMES.get(usize::from(signal).checked_sub(1)?).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_signal_7() {
+        for (signal, text) in [
+            (0, None),
+            (1, Some("SIGHUP")),
+            (9, Some("SIGKILL")),
+            (15, Some("SIGTERM")),
+            (31, Some("SIGSYS")),
+            (34, None),
+        ] {
+            assert_eq!(name(signal), text);
+        }
+    }
+}
