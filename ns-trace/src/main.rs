@@ -1,3 +1,10 @@
 //! The command `ns-trace`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use ns_trace::{cli::Cli, cmd};
+
+fn main() -> ExitCode {
+    cmd::run(&Cli::parse())
+}

@@ -51,11 +51,21 @@ impl Scope {
         Self { members: Some(Members { pids, follows, started: true, ..Members::default() }) }
     }
 
-    /// The children of process `parent` and their descendants.
+    /// The tracer's own children, once its number is [known](Self::set_root), and their
+    /// descendants.
     #[must_use]
-    pub fn tree_below(parent: u32) -> Self {
-        let root = Some(parent);
-        Self { members: Some(Members { root, follows: true, ..Members::default() }) }
+    pub fn tree_below_self() -> Self {
+        Self { members: Some(Members { follows: true, ..Members::default() }) }
+    }
+
+    /// Says which number the tracer has in the initial pid namespace.
+    pub const fn set_root(&mut self, pid: u32) {
+        if let Some(members) = &mut self.members
+            && members.follows
+            && !members.started
+        {
+            members.root = Some(pid);
+        }
     }
 
     /// Whether it must be shown `fork` and `exit` events.

@@ -6,7 +6,7 @@ use super::{Scope, Selection};
 use crate::{
     model::{
         Event, Time,
-        event::{Body, SchemaName},
+        event::{Body, ByEvent, SchemaName},
     },
     sink::Sink,
     table::{Finding, RowId},
@@ -73,6 +73,15 @@ impl Stream {
     #[must_use]
     pub fn needs_tasks(&self) -> bool {
         self.selection.wants_tasks() || self.scope.needs_tasks()
+    }
+
+    /// Of missing events those that would have been wanted as far as their sort tells.
+    #[must_use]
+    pub fn missed(&self, mut lost: ByEvent) -> ByEvent {
+        if !self.needs_tasks() {
+            (lost.fork, lost.exec, lost.exit) = (0, 0, 0);
+        }
+        lost
     }
 
     /// Sets what to add to the boot clock to get nanoseconds since 1970.

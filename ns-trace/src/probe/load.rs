@@ -156,7 +156,10 @@ impl Probes {
         };
         for hook in &plan.hooks {
             let program = ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
-            load_program(hook, program, btf.as_ref())
+            let t0 = std::time::Instant::now();
+            let r = load_program(hook, program, btf.as_ref());
+            eprintln!("DBG {} {:?} {:?}", hook.program, t0.elapsed(), match program { Program::RawTracePoint(p) => p.info().ok().and_then(|i| i.verified_instruction_count()), Program::TracePoint(p) => p.info().ok().and_then(|i| i.verified_instruction_count()), _ => None});
+            r
                 .map_err(|source| Error::Program { program: hook.program, source })?;
         }
         let ring = take_map(&mut ebpf, "EVENTS", |map| RingBuf::try_from(map))?;

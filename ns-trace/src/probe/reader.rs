@@ -29,15 +29,12 @@ const LARGEST: usize = 1 << 14;
 
 const RING: u64 = 0;
 const SIGNALS: u64 = 1;
-const COMMAND: u64 = 2;
 
 /// What the reader listens to besides the ring.
 #[derive(Debug, Default)]
 pub struct Listen {
     /// One byte per signal, its number.
     pub signals: Option<OwnedFd>,
-    /// A pidfd that becomes readable when the traced command ends.
-    pub command: Option<OwnedFd>,
 }
 
 /// A running reader.
@@ -58,11 +55,6 @@ impl Reader {
         epoll::add(&epoll, ring.as_fd(), epoll::EventData::new_u64(RING), readable)?;
         if let Some(signals) = &listen.signals {
             epoll::add(&epoll, signals, epoll::EventData::new_u64(SIGNALS), readable)?;
-        }
-        if let Some(command) = &listen.command {
-            // Once: a pidfd stays readable.
-            let once = readable | epoll::EventFlags::ONESHOT;
-            epoll::add(&epoll, command, epoll::EventData::new_u64(COMMAND), once)?;
         }
         let (wake, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         // The end of the pipe that we hold closes when the reader is to stop.
@@ -128,7 +120,6 @@ impl Carrier {
             match event.data.u64() {
                 RING => {}
                 SIGNALS => self.signals(),
-                COMMAND => self.backlog.push(Message::CommandEnded),
                 _ => go_on = false,
             }
         }

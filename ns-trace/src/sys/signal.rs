@@ -11,6 +11,9 @@ use signal_hook::{
     low_level,
 };
 
+/// The signal that Ctrl-C sends to all processes in the foreground.
+pub const INTERRUPT: i32 = SIGINT;
+
 /// Signals that end a stream in good order.
 pub const ENDING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 

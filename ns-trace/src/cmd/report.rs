@@ -1,0 +1,80 @@
+//! Failures as people read them: what failed, on what, why, and what to do.
+
+use std::{fmt, process::ExitCode};
+
+/// Exit status for failures of ns-trace itself when the status of a command is returned otherwise.
+pub(super) const OWN_FAILURE: u8 = 125;
+
+/// What sort of failure, as the exit status tells it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Class {
+    /// Anything else.
+    Failure,
+    /// The command line.
+    Usage,
+    /// A privilege is missing.
+    Privilege,
+    /// The kernel lacks something.
+    Kernel,
+    /// The traced command's program cannot be executed.
+    NotExecutable,
+    /// The traced command's program was not found.
+    NotFound,
+}
+
+impl Class {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Failure => 1,
+            Self::Usage => 2,
+            Self::Privilege => 3,
+            Self::Kernel => 4,
+            Self::NotExecutable => 126,
+            Self::NotFound => 127,
+        }
+    }
+}
+
+/// A failure to tell.
+#[derive(Debug)]
+pub(super) struct Failure {
+    class: Class,
+    sentence: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(sentence: impl Into<String>) -> Self {
+        Self { class: Class::Failure, sentence: sentence.into(), hint: None }
+    }
+
+    pub(super) fn class(self, class: Class) -> Self {
+        Self { class, ..self }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ns-trace: {}", self.sentence)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Prints a failure and returns its exit status, `own` if that must differ from a command's.
+#[expect(clippy::print_stderr, reason = "this is where failures are told")]
+pub(super) fn failure(failure: &Failure, own: Option<u8>) -> ExitCode {
+    eprintln!("{failure}");
+    let code = match failure.class {
+        // These are about the command, as a shell would say it.
+        Class::NotExecutable | Class::NotFound => failure.class.code(),
+        class => own.unwrap_or(class.code()),
+    };
+    ExitCode::from(code)
+}

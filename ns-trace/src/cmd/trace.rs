@@ -1,0 +1,129 @@
+//! `ns-trace trace`: the stream of events.
+
+mod failure;
+mod output;
+
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::{ExitCode, ExitStatus},
+    time::Instant,
+};
+
+use super::report::{Class, Failure};
+use crate::{
+    cli::TraceArgs,
+    expr::Filter,
+    history::replay::Replay,
+    pipeline::{
+        Command, End, LiveOptions, Outcome, Scope, Selection, Stream, run_live, run_replay,
+    },
+    probe::Options,
+    sys::capability::{self, TRACE},
+    view::Summary,
+};
+
+/// Exit status of a command that --timeout ended, as timeout(1) has it.
+const TIMED_OUT: u8 = 124;
+
+/// Traces.
+pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
+    let stream = stream(args)?;
+    let started = Instant::now();
+    let (outcome, status) = match &args.replay {
+        Some(path) => {
+            let told = |error| failure::of_replay(path, &error);
+            let replay = Replay::open(path).map_err(told)?;
+            (run_replay(replay, stream).map_err(told)?, None)
+        }
+        None => {
+            check_capabilities()?;
+            run_live(&options(args)?, stream).map_err(|error| failure::of_live(&error))?
+        }
+    };
+    summarise(&outcome, started);
+    Ok(exit_code(&outcome, status, !args.command.is_empty()))
+}
+
+fn stream(args: &TraceArgs) -> Result<Stream, Failure> {
+    let filter = args.filter.as_deref().map(Filter::compile).transpose();
+    let filter = filter.map_err(|error| failure::of_filter(&error))?;
+    let selection = Selection {
+        kinds: args.kinds.clone(),
+        events: args.events.clone(),
+        tasks: args.tasks,
+        no_fail: args.no_fail,
+        filter,
+    };
+    let scope = if !args.command.is_empty() {
+        Scope::tree_below_self()
+    } else if args.pids.is_empty() {
+        Scope::everybody()
+    } else {
+        Scope::processes(&args.pids, args.follow)
+    };
+    Ok(Stream::new(selection, scope, output::sink(args)?, args.count))
+}
+
+fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
+    let command = args.command.split_first().map(|(program, args)| Command {
+        program: program.into(),
+        args: args.to_vec(),
+    });
+    if let Some(command) = &command {
+        failure::check_command(&command.program)?;
+    }
+    let too_large = |_| Failure::new("the sizes do not fit this machine").class(Class::Usage);
+    Ok(LiveOptions {
+        probes: Options {
+            backend: args.probe.0,
+            ring_bytes: u32::try_from(args.buffer.0).map_err(too_large)?,
+            btf: args.btf.clone(),
+        },
+        backlog_bytes: usize::try_from(args.backlog.0).map_err(too_large)?,
+        snapshot: args.snapshot,
+        timeout: args.timeout,
+        command,
+    })
+}
+
+/// Names every capability that is missing, rather than let the kernel say EPERM to the first use.
+fn check_capabilities() -> Result<(), Failure> {
+    let missing: Vec<_> = TRACE.iter().filter(|needed| !capability::held(needed)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = |separator: &str, show: &dyn Fn(&capability::Needed) -> String| {
+        missing.iter().map(|needed| show(needed)).collect::<Vec<_>>().join(separator)
+    };
+    let what = list(", ", &|needed| format!("{} (to {})", needed.name, needed.purpose));
+    let names = list(",", &|needed| needed.name.to_ascii_lowercase());
+    Err(Failure::new(format!("cannot trace: missing {what}"))
+        .class(Class::Privilege)
+        .hint(format!("run as root, or give the program the capabilities: setcap {names}+ep …")))
+}
+
+#[expect(clippy::print_stderr, reason = "the summary is for people, not for the stream")]
+fn summarise(outcome: &Outcome, started: Instant) {
+    let summary = Summary {
+        events: outcome.events,
+        lost: outcome.lost,
+        seconds: started.elapsed().as_secs_f64(),
+        filter_errors: outcome.unmatched,
+    };
+    eprintln!("{summary}");
+}
+
+/// The command's own status if there is one.
+fn exit_code(outcome: &Outcome, status: Option<ExitStatus>, has_command: bool) -> ExitCode {
+    if has_command && outcome.end == End::Timeout {
+        return ExitCode::from(TIMED_OUT);
+    }
+    let Some(status) = status else { return ExitCode::SUCCESS };
+    let code = match (status.code(), status.signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        (None, None) => 1,
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+

@@ -1,0 +1,109 @@
+//! Why tracing failed, and what to do about it.
+
+use std::{env, io, path::Path};
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+use rustix::fs::{Access, access};
+
+use super::{Class, Failure};
+use crate::{
+    expr,
+    history::replay,
+    pipeline::Error,
+    probe::{self, offsets},
+};
+
+/// Of a live trace.
+pub(super) fn of_live(error: &Error) -> Failure {
+    match error {
+        Error::Probe(error) => of_probe(error),
+        Error::Write(error) => Failure::new(format!("cannot write events: {error}")),
+        Error::Watch(_) => Failure::new(error.to_string()),
+        Error::Command { source, .. } => {
+            let class = match source.kind() {
+                io::ErrorKind::NotFound => Class::NotFound,
+                _ => Class::NotExecutable,
+            };
+            Failure::new(error.to_string()).class(class)
+        }
+    }
+}
+
+/// Of loading and attaching.
+pub(super) fn of_probe(error: &probe::Error) -> Failure {
+    let told = Failure::new(format!("cannot trace: {error}"));
+    match error {
+        probe::Error::Offsets(offsets::Error::Read { source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            told.class(Class::Kernel).hint(
+                "the kernel must describe its types (CONFIG_DEBUG_INFO_BTF=y, Linux 5.10 or \
+                 later), or --btf FILE must",
+            )
+        }
+        probe::Error::Offsets(_) | probe::Error::SelfCheck(_) => {
+            told.class(Class::Kernel).hint("`ns-trace doctor` shows what was found")
+        }
+        probe::Error::Unavailable { .. } | probe::Error::NoBackend(_) => {
+            told.class(Class::Kernel).hint("`ns-trace doctor` explains each backend")
+        }
+        _ if is_refused(error) => told.class(Class::Privilege).hint(
+            "a security module, seccomp filter, container or kernel lockdown forbids it; \
+             `ns-trace doctor` shows what this process may do",
+        ),
+        _ => told,
+    }
+}
+
+/// Whether the kernel said EPERM or EACCES.
+fn is_refused(error: &probe::Error) -> bool {
+    let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    match error {
+        probe::Error::Program { source, .. } => match source {
+            // The verifier speaks up with EACCES and a log: a defect, not a missing right.
+            ProgramError::LoadError { io_error, verifier_log } => {
+                denied(io_error) && verifier_log.to_string().is_empty()
+            }
+            ProgramError::SyscallError(error) => denied(&error.io_error),
+            _ => false,
+        },
+        probe::Error::Object(EbpfError::MapError(MapError::CreateError { io_error, .. })) => {
+            denied(io_error)
+        }
+        probe::Error::Attach { source, .. } | probe::Error::Mapping(source) => denied(source),
+        _ => false,
+    }
+}
+
+/// Of a recording.
+pub(super) fn of_replay(path: &Path, error: &replay::Error) -> Failure {
+    Failure::new(format!("cannot replay {}: {error}", path.display()))
+}
+
+/// Of a filter expression.
+pub(super) fn of_filter(error: &expr::Error) -> Failure {
+    Failure::new(format!("bad --where expression: {error}")).class(Class::Usage)
+}
+
+/// Finds out before anything is attached whether the command's program can be run.
+pub(super) fn check_command(program: &Path) -> Result<(), Failure> {
+    let runs = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+    let shown = program.display();
+    if program.components().count() > 1 {
+        if !program.exists() {
+            return Err(
+                Failure::new(format!("cannot run {shown}: no such file")).class(Class::NotFound)
+            );
+        }
+        if !runs(program) {
+            return Err(Failure::new(format!("cannot run {shown}: not an executable file"))
+                .class(Class::NotExecutable));
+        }
+        return Ok(());
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    if env::split_paths(&path).any(|folder| runs(&folder.join(program))) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("cannot run {shown}: not found in PATH")).class(Class::NotFound))
+}

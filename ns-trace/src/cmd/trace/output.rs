@@ -1,0 +1,87 @@
+//! Where a trace is written, and how.
+
+use std::{
+    env,
+    fs::OpenOptions,
+    io::{self, IsTerminal as _},
+};
+
+use jiff::tz::TimeZone;
+use rustix::termios::tcgetwinsize;
+
+use super::{Failure, TraceArgs};
+use crate::{
+    cli::{Color, Format},
+    model::{Event, JsonWriter},
+    sink::{Render, Sink},
+    view::{Charset, TextOptions, TextWriter},
+};
+
+/// Opens the output.
+pub(super) fn sink(args: &TraceArgs) -> Result<Sink, Failure> {
+    let is_terminal = args.output.is_none() && io::stdout().is_terminal();
+    let render: Box<dyn Render> = match args.format {
+        Format::Json => Box::new(JsonWriter::new(args.fields)),
+        Format::Text => Box::new(Text(TextWriter::new(text_options(args, is_terminal)))),
+    };
+    let output: Box<dyn io::Write> = match &args.output {
+        None => Box::new(Stdout),
+        Some(path) => {
+            let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+            let told = |error| Failure::new(format!("cannot write {}: {error}", path.display()));
+            Box::new(file.map_err(told)?)
+        }
+    };
+    Ok(Sink::new(render, output))
+}
+
+fn text_options(args: &TraceArgs, is_terminal: bool) -> TextOptions {
+    let color = match args.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+            let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+            is_terminal && !is_set("NO_COLOR") && !is_dumb
+        }
+    };
+    let size = is_terminal.then(|| tcgetwinsize(io::stdout()).ok()).flatten();
+    TextOptions {
+        color,
+        charset: charset(),
+        dates: args.replay.is_some(),
+        width: size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns != 0),
+        zone: TimeZone::system(),
+    }
+}
+
+/// What the locale says that the terminal understands (setlocale(3): the first that is set counts).
+fn charset() -> Charset {
+    let value = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
+    let value = value.unwrap_or_default().to_ascii_lowercase();
+    if value.contains("utf-8") || value.contains("utf8") { Charset::Utf8 } else { Charset::Ascii }
+}
+
+/// Events as text.
+struct Text(TextWriter);
+
+impl Render for Text {
+    fn render(&mut self, event: &Event, out: &mut Vec<u8>) {
+        self.0.write(event, out);
+    }
+}
+
+/// Standard output without the buffer that std puts before it: the sink has its own.
+struct Stdout;
+
+impl io::Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(rustix::stdio::stdout(), bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
