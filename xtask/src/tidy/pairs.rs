@@ -46,25 +46,63 @@ pub(super) fn probe_and_wire(files: &[File]) -> Vec<Violation> {
     )
 }
 
-/// Each probe says which prototypes it was written for.
+/// Each probe says which prototypes it was written for; where a macro writes probes, each use of
+/// the macro says it.
 pub(super) fn probe_and_prototype(files: &[File]) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for file in files
-        .iter()
-        .filter(|file| file.path.starts_with("ns-trace-ebpf/src/"))
-    {
-        let mut named = false;
-        for (index, line) in file.text.lines().map(str::trim_start).enumerate() {
-            if is_probe(line) && !named {
-                let sentence = format!("a probe without a `{PROTOTYPE}` line above it");
-                violations.push(file.violation(index + 1, sentence));
-            }
-            // Doc lines and attributes belong to the same function, anything else ends them.
-            let belongs = line.starts_with("///") || line.starts_with("#[");
-            named = belongs && (named || line.starts_with(PROTOTYPE));
+    for file in files {
+        if !file.path.starts_with("ns-trace-ebpf/src/") {
+            continue;
         }
+        let lines: Vec<&str> = file.text.lines().map(str::trim_start).collect();
+        let mut makers = Vec::new();
+        let mut silent = Vec::new();
+        for (index, line) in lines.iter().enumerate() {
+            let (before, after) = lines.split_at(index);
+            let above: Vec<_> = before
+                .iter()
+                .rev()
+                .take_while(|line| is_attached(line))
+                .collect();
+            if is_probe(line) && above.iter().any(|line| line.starts_with("$(#[")) {
+                makers.extend(before.iter().rev().find_map(|line| macro_name(line)));
+            } else if is_probe(line) {
+                silent.extend((!above.iter().any(|line| is_prototype(line))).then_some(index));
+            } else if makers.iter().any(|maker| is_use(line, maker)) {
+                let mut inside = after.iter().skip(1).take_while(|line| is_attached(line));
+                silent.extend((!inside.any(|line| is_prototype(line))).then_some(index));
+            }
+        }
+        let sentence = format!("a probe without a `{PROTOTYPE}` line");
+        violations.extend(
+            silent
+                .iter()
+                .map(|index| file.violation(index + 1, &sentence)),
+        );
     }
     violations
+}
+
+/// Doc lines and attributes belong to the function below them.
+fn is_attached(line: &str) -> bool {
+    ["///", "#[", "$(#["]
+        .iter()
+        .any(|start| line.starts_with(start))
+}
+
+fn is_prototype(line: &str) -> bool {
+    line.starts_with(PROTOTYPE)
+}
+
+fn macro_name(line: &str) -> Option<&str> {
+    line.strip_prefix("macro_rules! ")?
+        .split_whitespace()
+        .next()
+}
+
+fn is_use(line: &str, maker: &str) -> bool {
+    line.strip_prefix(maker)
+        .is_some_and(|rest| rest.starts_with('!'))
 }
 
 fn is_probe(line: &str) -> bool {
@@ -137,5 +175,18 @@ mod tests {
         assert_eq!(probe_and_prototype(&files(&[(path, good)])).len(), 0);
         let violations = probe_and_prototype(&files(&[(path, bad)]));
         assert_eq!(violations.iter().map(|it| it.line).collect::<Vec<_>>(), [4]);
+    }
+
+    #[test]
+    fn each_use_of_a_macro_of_probes_has_its_prototype() {
+        let text = "macro_rules! probe {\n($(#[$doc:meta])+ $name:ident) => {\n\
+                    $(#[$doc])+\n#[fexit]\nfn $name() {}\n};\n}\n\
+                    probe! {\n/// match-proto: v5.10+: void f(int)\nf\n}\n\
+                    probe! {\n/// Does not.\ng\n}\n";
+        let violations = probe_and_prototype(&files(&[("ns-trace-ebpf/src/create.rs", text)]));
+        assert_eq!(
+            violations.iter().map(|it| it.line).collect::<Vec<_>>(),
+            [12]
+        );
     }
 }
