@@ -71,9 +71,8 @@ fn build() -> Result<(), String> {
         .arg("--target-dir")
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags(&arch, &linker));
-    let status = cargo
-        .status()
-        .map_err(|error| format!("cannot run cargo for the probes: {error}"))?;
+    let status =
+        cargo.status().map_err(|error| format!("cannot run cargo for the probes: {error}"))?;
     if !status.success() {
         return Err(format!("the probes do not compile ({status}), see above"));
     }

@@ -94,11 +94,7 @@ impl Due {
     /// backend derives creations from the call (`derives`), and the `enter`.
     #[must_use]
     pub const fn of_call(flags: u64, derives: bool) -> Self {
-        let create = if derives {
-            (flags & NAMESPACE_FLAGS).count_ones()
-        } else {
-            0
-        };
+        let create = if derives { (flags & NAMESPACE_FLAGS).count_ones() } else { 0 };
         Self { create, enter: 1 }
     }
 }

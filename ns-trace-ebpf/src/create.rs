@@ -17,6 +17,8 @@ use crate::{
 /// The largest error number, `MAX_ERRNO`: a pointer this close to the top is an error.
 const MAX_ERRNO: u64 = 4095;
 
+const NOBODY: Ns = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+
 /// Writes the record of a new namespace of kind `$kind` at `$address`.
 macro_rules! born {
     ($kind:ident, $address:expr, $flags:expr) => {{
@@ -35,12 +37,12 @@ macro_rules! born {
             namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*record).ns);
             let owner = Probed::pointer(address, owner);
             namespace::<Probed, { Kind::User as usize }>(owner, &raw mut (*record).owner);
-            (*record).parent = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+            (*record).parent = NOBODY;
             if present(parent) {
                 let parent = Probed::pointer(address, parent);
                 namespace::<Probed, { Kind::$kind as usize }>(parent, &raw mut (*record).parent);
             }
-            task::fill::<Direct>(current(), &raw mut (*record).task);
+            task::fill::<Probed>(current(), &raw mut (*record).task);
         }
         entry.submit(0);
     }};

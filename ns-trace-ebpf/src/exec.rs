@@ -15,7 +15,7 @@ use crate::{
     call::current,
     emit,
     maps::EVENTS,
-    memory::{Direct, Memory as _, Probed, offset},
+    memory::{Memory as _, Probed, offset},
     task,
 };
 
@@ -51,9 +51,9 @@ pub fn sched_process_exec(context: RawTracePointContext) {
         // The length counts the final NUL, which the arguments overwrite.
         let exe_len = if got > 0 { (got as usize - 1) & (EXE_LEN - 1) } else { 0 };
 
-        let mm = Direct::pointer(current, offset!(task_mm));
-        let start: u64 = Direct::read(mm, offset!(mm_arg_start));
-        let end: u64 = Direct::read(mm, offset!(mm_arg_end));
+        let mm = Probed::pointer(current, offset!(task_mm));
+        let start: u64 = Probed::read(mm, offset!(mm_arg_start));
+        let end: u64 = Probed::read(mm, offset!(mm_arg_end));
         let total = end.wrapping_sub(start);
         let wanted = if total < ARGS_LEN as u64 { total as usize } else { ARGS_LEN };
         let failed = bpf_probe_read_user(
@@ -69,7 +69,7 @@ pub fn sched_process_exec(context: RawTracePointContext) {
         (*exec).exe_len = exe_len as u32;
         (*exec).args_len = args_len as u32;
         (*exec).args_total = total as u32;
-        task::fill::<Direct>(current, &raw mut (*exec).task);
+        task::fill::<Probed>(current, &raw mut (*exec).task);
 
         let size = size_of::<Exec>() + (len & (2 * ARGS_LEN - 1));
         let ring = (&raw const EVENTS).cast_mut().cast();

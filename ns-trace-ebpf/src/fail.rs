@@ -29,6 +29,8 @@ const NSFS: u64 = 0x6e73_6673;
 const PIDFS: u64 = 0x5049_4446;
 /// `ANON_INODE_FS_MAGIC`: where pidfds were before.
 const ANON_INODE: u64 = 0x0904_1934;
+const NOBODY: Ns = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+
 /// The name of a pidfd's dentry in the anonymous inode file system.
 const PIDFD_NAME: [u8; 8] = *b"[pidfd]\0";
 
@@ -39,7 +41,8 @@ const PIDFD_NAME: [u8; 8] = *b"[pidfd]\0";
 pub fn sys_exit_clone(context: TracePointContext) {
     let result = result(&context);
     if result < 0 {
-        cloned(Cause::Clone, register(registers::ARGUMENT_0), result);
+        // The lowest byte is the signal for the parent (`CSIGNAL`), not a flag.
+        cloned(Cause::Clone, register(registers::ARGUMENT_0) & 0xffff_ff00, result);
     }
 }
 
@@ -109,10 +112,10 @@ fn failed(cause: Cause, flags: u64, result: i64, fd: i32) {
         (*record).flags = flags;
         (*record).target = NO_TARGET;
         (*record).target_kind = 0;
-        (*record).target_ns = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+        (*record).target_ns = NOBODY;
         (*record).target_pid = 0;
         (*record).fd = fd;
-        task::fill::<Direct>(current(), &raw mut (*record).task);
+        task::fill::<Probed>(current(), &raw mut (*record).task);
         if matches!(cause, Cause::Setns) {
             target(fd, record);
         }
@@ -129,14 +132,14 @@ fn failed(cause: Cause, flags: u64, result: i64, fd: i32) {
 unsafe fn target(fd: i32, record: *mut Fail) {
     // SAFETY: integers and pointers may have any bits.
     unsafe {
-        let files = Direct::pointer(current(), offset!(task_files));
-        let table = Direct::pointer(files, offset!(files_fdt));
-        let size: u32 = Direct::read(table, offset!(fdt_max_fds));
+        let files = Probed::pointer(current(), offset!(task_files));
+        let table = Probed::pointer(files, offset!(files_fdt));
+        let size: u32 = Probed::read(table, offset!(fdt_max_fds));
         // A negative descriptor is large as an unsigned number.
         if fd as u32 >= size {
             return;
         }
-        let array = Direct::pointer(table, offset!(fdt_fd));
+        let array = Probed::pointer(table, offset!(fdt_fd));
         let file = Probed::pointer(array.wrapping_add(fd as u32 as usize * 8), 0);
         if file.is_null() {
             return;

@@ -9,7 +9,7 @@ use ns_trace_common::{
 use crate::{
     call::{cause, current},
     emit,
-    memory::{Direct, Memory, Probed, offset},
+    memory::{Direct, Memory as _, Probed, offset},
     task,
 };
 
@@ -33,24 +33,12 @@ pub fn task_newtask(context: RawTracePointContext) {
 fn moves(child: *const u8, creator: *const u8, flags: u64) -> bool {
     // SAFETY: pointers may have any bits.
     unsafe {
-        let before = Direct::pointer(creator, offset!(task_nsproxy));
-        let after = Probed::pointer(child, offset!(task_nsproxy));
         // A changed nsproxy covers a pending time namespace. The pid namespace is not in it: after
         // unshare(CLONE_NEWPID) a plain fork moves the child although the nsproxy is shared.
         flags & NAMESPACE_FLAGS != 0
-            || before as u64 != after as u64
-            || own_pid_namespace::<Direct>(creator) != own_pid_namespace::<Probed>(child)
-    }
-}
-
-/// The address of the pid namespace that `task`'s number is in.
-#[inline(always)]
-unsafe fn own_pid_namespace<M: Memory>(task: *const u8) -> u64 {
-    // SAFETY: integers and pointers may have any bits.
-    unsafe {
-        let pid = M::pointer(task, offset!(task_thread_pid));
-        let level: u32 = M::read(pid, offset!(pid_level));
-        Probed::read(pid, offset!(pid_numbers) + (level & 63) * 16 + 8)
+            || Probed::pointer(creator, offset!(task_nsproxy))
+                != Probed::pointer(child, offset!(task_nsproxy))
+            || task::own_pid::<Probed>(creator).0 != task::own_pid::<Probed>(child).0
     }
 }
 
@@ -84,8 +72,7 @@ fn clone(child: *const u8, creator: *const u8, flags: u64) {
         (*fork).cause = cause() as u32;
         (*fork).flags = flags;
         task::fill::<Probed>(child, &raw mut (*fork).task);
-        task::fill::<Direct>(creator, &raw mut (*record).creator);
+        task::fill::<Probed>(creator, &raw mut (*record).creator);
     }
     entry.submit(0);
 }
-

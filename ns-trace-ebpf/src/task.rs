@@ -38,9 +38,8 @@ pub unsafe fn fill<M: Memory>(task: *const u8, out: *mut Task) {
     // SAFETY: as promised by the caller.
     unsafe {
         let pid = identity::<M>(task, out);
-        credentials::<M>(task, out);
         cgroup::<M>(task, out);
-        slots::<M>(task, pid, &raw mut (*out).slots);
+        shared::<M>(task, pid, out);
     }
 }
 
@@ -54,10 +53,26 @@ pub unsafe fn fill_child(child: *const u8, creator: *const u8, out: *mut Task) {
     // SAFETY: as promised by the caller; the current task may be read directly.
     unsafe {
         let pid = identity::<Probed>(child, out);
-        credentials::<Direct>(creator, out);
         // CLONE_INTO_CGROUP puts the child elsewhere.
         cgroup::<Probed>(child, out);
-        slots::<Direct>(creator, pid, &raw mut (*out).slots);
+        shared::<Direct>(creator, pid, out);
+    }
+}
+
+/// The address of the pid namespace that the number of `task` is in, and that number.
+///
+/// # Safety
+///
+/// `M` must be able to read `task`.
+#[inline(always)]
+pub unsafe fn own_pid<M: Memory>(task: *const u8) -> (*const u8, u32) {
+    // SAFETY: integers and pointers may have any bits.
+    unsafe {
+        // `numbers` ends in an array whose index the verifier cannot bound by type: probe it.
+        let pid = M::pointer(task, offset!(task_thread_pid));
+        let level: u32 = Probed::read(pid, offset!(pid_level));
+        let number = offset!(pid_numbers) + (level & LEVEL_MASK) * 16;
+        (Probed::pointer(pid, number + 8), Probed::read(pid, number))
     }
 }
 
@@ -73,25 +88,9 @@ unsafe fn identity<M: Memory>(task: *const u8, out: *mut Task) -> *const u8 {
         (*out).start_ns = M::read(task, offset!(task_start_boottime));
         (*out).flags = M::read(task, offset!(task_flags));
         (*out).comm = M::read(task, offset!(task_comm));
-        // `numbers` ends in an array whose index the verifier cannot bound by type: probe it.
-        let pid = M::pointer(task, offset!(task_thread_pid));
-        let level: u32 = M::read(pid, offset!(pid_level));
-        let number = offset!(pid_numbers) + (level & LEVEL_MASK) * 16;
-        (*out).vpid = Probed::read(pid, number);
-        Probed::pointer(pid, number + 8)
-    }
-}
-
-/// Writes user numbers and capabilities.
-#[inline(always)]
-unsafe fn credentials<M: Memory>(task: *const u8, out: *mut Task) {
-    // SAFETY: integers have no invalid bits; `out` is valid.
-    unsafe {
-        let cred = M::pointer(task, offset!(task_real_cred));
-        (*out).uid = M::read(cred, offset!(cred_uid));
-        (*out).gid = M::read(cred, offset!(cred_gid));
-        (*out).euid = M::read(cred, offset!(cred_euid));
-        (*out).caps = M::read(cred, offset!(cred_caps));
+        let (namespace, number) = own_pid::<M>(task);
+        (*out).vpid = number;
+        namespace
     }
 }
 
@@ -107,22 +106,30 @@ unsafe fn cgroup<M: Memory>(task: *const u8, out: *mut Task) {
     }
 }
 
-/// Writes the ten namespaces; `pid` is the address of the task's own pid namespace.
+/// Writes what a plain fork leaves as it is: user numbers, capabilities and the ten namespaces;
+/// `pid` is the address of the task's own pid namespace.
 #[inline(always)]
-unsafe fn slots<M: Memory>(task: *const u8, pid: *const u8, out: *mut [Ns; 10]) {
-    /// Reads the namespace that `nsproxy` holds for a slot; evaluates to its address.
-    macro_rules! proxied {
-        ($slot:ident, $kind:ident, $nsproxy:expr) => {{
-            let address = M::pointer($nsproxy, offset!(nsproxy[Slot::$slot as usize]));
-            namespace::<M, { Kind::$kind as usize }>(
-                address,
-                &raw mut (*out)[Slot::$slot as usize],
-            );
-            address
-        }};
-    }
-    // SAFETY: `out` is valid; pointers may have any bits.
+unsafe fn shared<M: Memory>(task: *const u8, pid: *const u8, out: *mut Task) {
+    // SAFETY: `out` is valid; integers and pointers may have any bits.
     unsafe {
+        let cred = M::pointer(task, offset!(task_real_cred));
+        (*out).uid = M::read(cred, offset!(cred_uid));
+        (*out).gid = M::read(cred, offset!(cred_gid));
+        (*out).euid = M::read(cred, offset!(cred_euid));
+        (*out).caps = M::read(cred, offset!(cred_caps));
+        let slots = &raw mut (*out).slots;
+        let user = M::pointer(cred, offset!(cred_user_ns));
+        namespace::<M, USER>(user, &raw mut (*slots)[Slot::User as usize]);
+
+        /// Reads the namespace that `nsproxy` holds for a slot; evaluates to its address.
+        macro_rules! proxied {
+            ($slot:ident, $kind:ident, $nsproxy:expr) => {{
+                let address = M::pointer($nsproxy, offset!(nsproxy[Slot::$slot as usize]));
+                let out = &raw mut (*slots)[Slot::$slot as usize];
+                namespace::<M, { Kind::$kind as usize }>(address, out);
+                address
+            }};
+        }
         let nsproxy = M::pointer(task, offset!(task_nsproxy));
         proxied!(Mnt, Mnt, nsproxy);
         proxied!(Ipc, Ipc, nsproxy);
@@ -134,12 +141,9 @@ unsafe fn slots<M: Memory>(task: *const u8, pid: *const u8, out: *mut [Ns; 10]) 
         let children = proxied!(PidForChildren, Pid, nsproxy);
         // Mostly the same, and then the probed reads can be spared.
         if pid as u64 == children as u64 {
-            (*out)[Slot::Pid as usize] = (*out)[Slot::PidForChildren as usize];
+            (*slots)[Slot::Pid as usize] = (*slots)[Slot::PidForChildren as usize];
         } else {
-            namespace::<Probed, PID>(pid, &raw mut (*out)[Slot::Pid as usize]);
+            namespace::<Probed, PID>(pid, &raw mut (*slots)[Slot::Pid as usize]);
         }
-        let cred = M::pointer(task, offset!(task_real_cred));
-        let user = M::pointer(cred, offset!(cred_user_ns));
-        namespace::<M, USER>(user, &raw mut (*out)[Slot::User as usize]);
     }
 }

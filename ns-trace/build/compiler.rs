@@ -75,9 +75,7 @@ fn nightly_has_sources() -> bool {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "rustc", "--print", "sysroot"]);
     output(&mut command).is_some_and(|sysroot| {
-        Path::new(&sysroot)
-            .join("lib/rustlib/src/rust/library/core/Cargo.toml")
-            .is_file()
+        Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/Cargo.toml").is_file()
     })
 }
 

@@ -7,7 +7,13 @@ pub struct Filter;
 #[error("stub")]
 pub struct Error;
 impl Filter {
-    pub fn compile(_: &str) -> Result<Self, Error> { Err(Error) }
-    pub fn matches(&self, _: &Event) -> bool { true }
-    pub fn errors(&self) -> u64 { 0 }
+    pub fn compile(_: &str) -> Result<Self, Error> {
+        Err(Error)
+    }
+    pub fn matches(&self, _: &Event) -> bool {
+        true
+    }
+    pub fn errors(&self) -> u64 {
+        0
+    }
 }

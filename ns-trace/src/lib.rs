@@ -23,15 +23,15 @@
 //!
 //! A module imports only from modules declared above it; `cargo xtask tidy` enforces that.
 
-pub mod model;
-pub mod sys;
-pub mod expr;
-pub mod probe;
-pub mod table;
-pub mod enrich;
-pub mod history;
-pub mod sink;
-pub mod pipeline;
-pub mod view;
 pub mod cli;
 pub mod cmd;
+pub mod enrich;
+pub mod expr;
+pub mod history;
+pub mod model;
+pub mod pipeline;
+pub mod probe;
+pub mod sink;
+pub mod sys;
+pub mod table;
+pub mod view;

@@ -13,15 +13,15 @@ use std::sync::Arc;
 use ns_trace_common::Ns;
 use rustc_hash::FxHashMap;
 
-pub use self::{
-    member::Program,
-    rows::{Row, RowId},
-};
 use self::{
     apply::Birth,
     member::{Member, Set},
     rows::Rows,
     walk::Walk,
+};
+pub use self::{
+    member::Program,
+    rows::{Row, RowId},
 };
 use crate::model::{
     Kind, NsRef, SLOTS, Slots,

@@ -35,10 +35,7 @@ pub(crate) fn is_init() -> bool {
 
 /// Does all that init does. Returns only if the machine cannot power off; then the kernel panics
 /// because its init ended, which `cargo xtask vm` reports.
-#[expect(
-    clippy::print_stdout,
-    reason = "cargo xtask vm listens for these lines"
-)]
+#[expect(clippy::print_stdout, reason = "cargo xtask vm listens for these lines")]
 pub(crate) fn run() -> ExitCode {
     println!("rooms: up");
     match tests() {
@@ -85,9 +82,7 @@ fn tests() -> Result<String> {
 
 /// The value of an option on the command line of the kernel.
 fn option<'a>(options: &'a str, name: &str) -> Option<&'a str> {
-    options
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix(name))
+    options.split_whitespace().find_map(|word| word.strip_prefix(name))
 }
 
 fn describe(status: WaitStatus) -> String {

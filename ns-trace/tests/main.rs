@@ -10,11 +10,7 @@ fn main() -> std::process::ExitCode {
     }
     let trials = vec![Trial::test("kernel::has_a_version", || {
         let version = std::fs::read_to_string("/proc/version")?;
-        if version.starts_with("Linux version ") {
-            Ok(())
-        } else {
-            Err(version.into())
-        }
+        if version.starts_with("Linux version ") { Ok(()) } else { Err(version.into()) }
     })];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

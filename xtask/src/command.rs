@@ -54,20 +54,14 @@ pub(crate) fn forget_cargo(command: &mut Command) {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     eprintln!("$ {shown}");
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run `{shown}`"))?;
+    let status = command.status().with_context(|| format!("cannot run `{shown}`"))?;
     ensure!(status.success(), "`{shown}` failed: {status}");
     Ok(())
 }
 
 /// The output of a command that only looks; None if it cannot run or fails.
 pub(crate) fn ask(name: &str, args: &[&str]) -> Option<String> {
-    let output = Command::new(name)
-        .args(args)
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output = Command::new(name).args(args).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(text)
 }
@@ -79,9 +73,7 @@ pub(crate) fn show(command: &Command) -> String {
         Some(format!("{}={value}", name.to_string_lossy()))
     });
     // Where cargo lies differs from machine to machine and matters to nobody.
-    let name = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program());
+    let name = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = [name].into_iter().chain(command.get_args()).map(quote);
     let shown = environment.chain(words).collect::<Vec<_>>().join(" ");
     match root() {
@@ -106,13 +98,8 @@ mod tests {
     #[test]
     fn a_command_is_shown_as_typed() {
         let mut command = Command::new("/opt/cargo");
-        command
-            .args(["doc", "--no-deps", "it's"])
-            .env("RUSTDOCFLAGS", "-D warnings");
+        command.args(["doc", "--no-deps", "it's"]).env("RUSTDOCFLAGS", "-D warnings");
         command.env_remove("CARGO_PKG_NAME");
-        assert_eq!(
-            show(&command),
-            r"RUSTDOCFLAGS='-D warnings' cargo doc --no-deps 'it'\''s'"
-        );
+        assert_eq!(show(&command), r"RUSTDOCFLAGS='-D warnings' cargo doc --no-deps 'it'\''s'");
     }
 }

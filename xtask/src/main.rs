@@ -43,9 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(args: &[String]) -> Result<ExitCode> {
-    let (verb, rest) = args
-        .split_first()
-        .map_or(("", args), |(verb, rest)| (verb.as_str(), rest));
+    let (verb, rest) = args.split_first().map_or(("", args), |(verb, rest)| (verb.as_str(), rest));
     match verb {
         "setup" => setup::main(rest),
         "build" => build::main(rest),

@@ -12,12 +12,7 @@ use crate::{command, setup};
 /// Runs the verb; returns only if something failed before ns-trace could start.
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     setup::for_build()?;
-    command::run(&mut command::cargo([
-        "build",
-        "--release",
-        "--package",
-        "ns-trace",
-    ])?)?;
+    command::run(&mut command::cargo(["build", "--release", "--package", "ns-trace"])?)?;
     let program = command::target()?.join("release/ns-trace");
     // The directory of the user, who may name files in ARGS; and no process between, so that
     // signals and the exit status need no passing on.

@@ -54,11 +54,7 @@ const TESTS: [Need; 3] = [
         packages: &["util-linux"],
         present: || ["lsns", "unshare", "nsenter"].into_iter().all(found),
     },
-    Need {
-        what: "ip, to compare with",
-        packages: &["iproute2"],
-        present: || found("ip"),
-    },
+    Need { what: "ip, to compare with", packages: &["iproute2"], present: || found("ip") },
 ];
 
 /// Runs the verb.
@@ -84,41 +80,22 @@ pub(crate) fn for_tests() -> Result<()> {
         || command::ask("cargo", &["fmt", "--version"]).is_none()
     {
         eprintln!("set-up: clippy and rustfmt are missing");
-        command::run(&mut command::program(
-            "rustup",
-            ["component", "add", "clippy", "rustfmt"],
-        )?)?;
+        command::run(&mut command::program("rustup", ["component", "add", "clippy", "rustfmt"])?)?;
     }
     Ok(())
 }
 
 fn ensure(needs: &[&Need]) -> Result<()> {
-    let missing: Vec<&Need> = needs
-        .iter()
-        .copied()
-        .filter(|need| !(need.present)())
-        .collect();
+    let missing: Vec<&Need> = needs.iter().copied().filter(|need| !(need.present)()).collect();
     for need in &missing {
-        eprintln!(
-            "set-up: missing is {}: {}",
-            need.what,
-            need.packages.join(", ")
-        );
+        eprintln!("set-up: missing is {}: {}", need.what, need.packages.join(", "));
     }
     if !missing.is_empty() {
-        let packages: Vec<&str> = missing
-            .iter()
-            .flat_map(|need| need.packages)
-            .copied()
-            .collect();
+        let packages: Vec<&str> = missing.iter().flat_map(|need| need.packages).copied().collect();
         install(&packages)?;
     }
     for need in missing {
-        ensure!(
-            (need.present)(),
-            "still missing after the installation: {}",
-            need.what
-        );
+        ensure!((need.present)(), "still missing after the installation: {}", need.what);
     }
     if !linker_works() {
         build_linker()?;
@@ -170,10 +147,7 @@ fn build_linker() -> Result<()> {
 fn linker_works() -> bool {
     let path = compiler::linker().map(|linker| linker.to_string_lossy().into_owned());
     let answer = path.and_then(|path| command::ask(&path, &["--version"]));
-    answer
-        .as_deref()
-        .and_then(version)
-        .is_some_and(|version| version >= LINKER)
+    answer.as_deref().and_then(version).is_some_and(|version| version >= LINKER)
 }
 
 /// The first two numbers of "bpf-linker 0.13.0".

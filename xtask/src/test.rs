@@ -22,11 +22,7 @@ struct Stage {
 
 /// A stage of cargo that needs no environment.
 const fn stage(name: &'static str, command: &'static [&'static str]) -> Stage {
-    Stage {
-        name,
-        command,
-        environment: &[],
-    }
+    Stage { name, command, environment: &[] }
 }
 
 /// The cheap ones first. The probes are left out where a host compiler cannot read them: their
@@ -70,11 +66,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         sum += tally;
     }
     println!("{sum}");
-    Ok(if sum.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run(stage: &Stage) -> Result<Report> {
@@ -83,19 +75,12 @@ fn run(stage: &Stage) -> Result<Report> {
     println!("\n== {}\n$ {}", stage.name, command::show(&command));
     let start = Instant::now();
     let tally = follow(&mut command)?;
-    Ok(Report {
-        name: stage.name,
-        tally,
-        took: start.elapsed(),
-    })
+    Ok(Report { name: stage.name, tally, took: start.elapsed() })
 }
 
 /// Passes the output of a stage on and counts what it reports.
 fn follow(command: &mut Command) -> Result<Tally> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo")?;
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let mut tally = Tally::default();
     if let Some(stdout) = child.stdout.take() {
         let mut stdout = BufReader::new(stdout);

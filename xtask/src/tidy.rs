@@ -61,11 +61,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         println!("{violation}");
     }
     println!("{}", habits::lengths(&files));
-    Ok(if violations.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// All files of the repository that are text.
@@ -88,14 +84,7 @@ fn read() -> Result<Vec<File>> {
 /// What git tracks or would track; where there is no git, everything but hidden and built files.
 fn list(root: &Path) -> Result<Vec<String>> {
     let root_text = root.to_string_lossy();
-    let args = [
-        "-C",
-        &root_text,
-        "ls-files",
-        "-z",
-        "-co",
-        "--exclude-standard",
-    ];
+    let args = ["-C", &root_text, "ls-files", "-z", "-co", "--exclude-standard"];
     if let Some(answer) = command::ask("git", &args) {
         return Ok(answer.split_terminator('\0').map(str::to_owned).collect());
     }

@@ -85,18 +85,13 @@ fn parse(args: &[String]) -> Result<Plan> {
             "--kernel" => plan.kernels = vec![one_of(&kernel::VERSIONS, value()?)?],
             "--backend" => plan.backends = vec![one_of(&BACKENDS, value()?)?],
             "--timeout" => {
-                let seconds = value()?
-                    .parse()
-                    .context("--timeout takes a number of seconds")?;
+                let seconds = value()?.parse().context("--timeout takes a number of seconds")?;
                 plan.timeout = Duration::from_secs(seconds);
             }
             filter if !filter.starts_with('-') && plan.filter.is_none() => {
                 // It travels on the command line of the kernel, which knows no quotes.
                 let special = |letter: char| letter.is_whitespace() || letter == '"';
-                ensure!(
-                    !filter.contains(special),
-                    "a filter may not contain blanks or quotes"
-                );
+                ensure!(!filter.contains(special), "a filter may not contain blanks or quotes");
                 plan.filter = Some(filter.to_owned());
             }
             _ => bail!("unexpected `{arg}`"),
@@ -115,12 +110,7 @@ mod tests {
     use super::*;
 
     fn parse_words(words: &str) -> Result<Plan> {
-        parse(
-            &words
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>(),
-        )
+        parse(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
@@ -133,24 +123,14 @@ mod tests {
     #[test]
     fn options_narrow_it_down() {
         let plan = parse_words("--kernel 6.12 --backend fentry --timeout 5 trace::").unwrap();
-        assert_eq!(
-            (plan.kernels, plan.backends),
-            (vec!["6.12"], vec!["fentry"])
-        );
+        assert_eq!((plan.kernels, plan.backends), (vec!["6.12"], vec!["fentry"]));
         assert_eq!(plan.timeout, Duration::from_secs(5));
         assert_eq!(plan.filter.as_deref(), Some("trace::"));
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for words in [
-            "--kernel",
-            "--kernel 2.4",
-            "--backend x",
-            "a b",
-            "--frob",
-            "--timeout x",
-        ] {
+        for words in ["--kernel", "--kernel 2.4", "--backend x", "a b", "--frob", "--timeout x"] {
             assert!(parse_words(words).is_err(), "{words}");
         }
         assert!(parse(&["a b".to_owned()]).is_err());

@@ -35,10 +35,7 @@ pub fn parse_bytes(text: &str) -> Result<Bytes, String> {
         _ => return Err(format!("unknown unit `{unit}`; use K, M or G")),
     };
     let number: u64 = digits.parse().map_err(|_| "not a size; try 16M".to_owned())?;
-    number
-        .checked_mul(1 << shift)
-        .map(Bytes)
-        .ok_or_else(|| "too large".to_owned())
+    number.checked_mul(1 << shift).map(Bytes).ok_or_else(|| "too large".to_owned())
 }
 
 /// Reads `10` (seconds), `1.5`, `500ms`, `1m 30s`, `2h`.

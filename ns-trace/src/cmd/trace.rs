@@ -65,10 +65,10 @@ fn stream(args: &TraceArgs) -> Result<Stream, Failure> {
 }
 
 fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
-    let command = args.command.split_first().map(|(program, args)| Command {
-        program: program.into(),
-        args: args.to_vec(),
-    });
+    let command = args
+        .command
+        .split_first()
+        .map(|(program, args)| Command { program: program.into(), args: args.to_vec() });
     if let Some(command) = &command {
         failure::check_command(&command.program)?;
     }
@@ -126,4 +126,3 @@ fn exit_code(outcome: &Outcome, status: Option<ExitStatus>, has_command: bool) -
     };
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
-

@@ -47,9 +47,7 @@ fn flags() -> impl Strategy<Value = Flags> {
 }
 
 fn relation() -> impl Strategy<Value = Option<Relation>> {
-    option::of(select(
-        &[Relation::Host, Relation::Own, Relation::Other][..],
-    ))
+    option::of(select(&[Relation::Host, Relation::Own, Relation::Other][..]))
 }
 
 prop_compose! {

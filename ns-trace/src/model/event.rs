@@ -72,10 +72,7 @@ pub struct Event {
     pub lossy: bool,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
 }
@@ -109,10 +106,7 @@ pub enum Body {
 /// The sorts of event, as `--event` names them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
-#[expect(
-    missing_docs,
-    reason = "the names are the events' own, documented at `Body`"
-)]
+#[expect(missing_docs, reason = "the names are the events' own, documented at `Body`")]
 pub enum EventKind {
     Create,
     Enter,

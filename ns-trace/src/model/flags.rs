@@ -40,9 +40,7 @@ impl Flags {
 
     /// The kinds whose bits are set, in the order of [`Kind::ALL`].
     pub fn kinds(self) -> impl Iterator<Item = Kind> {
-        Kind::ALL
-            .into_iter()
-            .filter(move |kind| self.contains(*kind))
+        Kind::ALL.into_iter().filter(move |kind| self.contains(*kind))
     }
 
     /// The names of the namespace bits, such as `CLONE_NEWNET`.
@@ -151,10 +149,7 @@ mod tests {
     #[test]
     fn namespace_bits_have_names_and_the_rest_is_a_number() {
         round_trip(Flags::from_bits(0), r#"{"flags":[]}"#);
-        round_trip(
-            Flags::from_bits(0x5000_0000),
-            r#"{"flags":["CLONE_NEWNET","CLONE_NEWUSER"]}"#,
-        );
+        round_trip(Flags::from_bits(0x5000_0000), r#"{"flags":["CLONE_NEWNET","CLONE_NEWUSER"]}"#);
         round_trip(
             Flags::from_bits(0x0002_0100),
             r#"{"flags":["CLONE_NEWNS"],"flags_raw":"0x100"}"#,

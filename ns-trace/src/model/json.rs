@@ -39,23 +39,12 @@ impl JsonWriter {
     /// A writer that has not seen any event.
     #[must_use]
     pub fn new(fields: Fields) -> Self {
-        Self {
-            clock: Clock::default(),
-            tasks: Tasks::new(fields),
-        }
+        Self { clock: Clock::default(), tasks: Tasks::new(fields) }
     }
 
     /// Appends `event` as one line of JSON, the newline included.
     pub fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
-        let Event {
-            schema: _,
-            seq,
-            time,
-            boot_ns,
-            source,
-            body,
-            lossy,
-        } = event;
+        let Event { schema: _, seq, time, boot_ns, source, body, lossy } = event;
         if matches!(body, Body::Lost(_) | Body::Sync(_)) {
             return write_rare(event, out);
         }

@@ -52,12 +52,7 @@ impl NsInfo {
     /// The short form.
     #[must_use]
     pub const fn to_ref(&self) -> NsRef {
-        NsRef {
-            kind: self.kind,
-            inode: self.inode,
-            id: self.id,
-            initial: self.initial,
-        }
+        NsRef { kind: self.kind, inode: self.inode, id: self.id, initial: self.initial }
     }
 }
 
@@ -112,10 +107,8 @@ impl JsonSchema for Slots {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let ns = generator.subschema_for::<Option<NsRef>>();
-        let properties: serde_json::Map<_, _> = Slot::ALL
-            .iter()
-            .map(|slot| (slot.name().to_owned(), ns.clone().to_value()))
-            .collect();
+        let properties: serde_json::Map<_, _> =
+            Slot::ALL.iter().map(|slot| (slot.name().to_owned(), ns.clone().to_value())).collect();
         let names: Vec<_> = Slot::ALL.iter().map(|slot| slot.name()).collect();
         json_schema!({
             "type": "object",

@@ -25,10 +25,7 @@ mod tests {
 
     #[test]
     fn valid_text_is_kept() {
-        assert_eq!(
-            printable("gr\u{fc}n".as_bytes()),
-            ("gr\u{fc}n".to_owned(), false)
-        );
+        assert_eq!(printable("gr\u{fc}n".as_bytes()), ("gr\u{fc}n".to_owned(), false));
     }
 
     #[test]

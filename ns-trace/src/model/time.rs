@@ -31,9 +31,7 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         let moment: Timestamp = text.parse().map_err(de::Error::custom)?;
-        i64::try_from(moment.as_nanosecond())
-            .map(Self)
-            .map_err(de::Error::custom)
+        i64::try_from(moment.as_nanosecond()).map(Self).map_err(de::Error::custom)
     }
 }
 

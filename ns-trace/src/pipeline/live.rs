@@ -11,11 +11,7 @@ use std::{
 
 use ns_trace_common::inspect::{ALIVE, Inspect, RELATIVES};
 
-use super::{
-    Outcome, Stream,
-    stream::End,
-    watch::Watch,
-};
+use super::{Outcome, Stream, stream::End, watch::Watch};
 use crate::{
     enrich::{Cgroups, running},
     model::event::{Body, ByEvent, Host, Loss, Lost, Reason, Source, Stage, Sync},

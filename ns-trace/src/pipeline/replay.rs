@@ -2,10 +2,7 @@
 
 use std::io;
 
-use super::{
-    Outcome, Stream,
-    stream::End,
-};
+use super::{Outcome, Stream, stream::End};
 use crate::history::replay::{Error, Replay};
 
 /// Sends the events of a recording.

@@ -10,9 +10,7 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
     maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{
-        FEntry, FExit, Program, ProgramError, RawTracePoint, TracePoint,
-    },
+    programs::{FEntry, FExit, Program, ProgramError, RawTracePoint, TracePoint},
 };
 use ns_trace_common::{
     Due, Slot, Task,
@@ -156,10 +154,7 @@ impl Probes {
         };
         for hook in &plan.hooks {
             let program = ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
-            let t0 = std::time::Instant::now();
-            let r = load_program(hook, program, btf.as_ref());
-            eprintln!("DBG {} {:?} {:?}", hook.program, t0.elapsed(), match program { Program::RawTracePoint(p) => p.info().ok().and_then(|i| i.verified_instruction_count()), Program::TracePoint(p) => p.info().ok().and_then(|i| i.verified_instruction_count()), _ => None});
-            r
+            load_program(hook, program, btf.as_ref())
                 .map_err(|source| Error::Program { program: hook.program, source })?;
         }
         let ring = take_map(&mut ebpf, "EVENTS", |map| RingBuf::try_from(map))?;
@@ -188,9 +183,9 @@ impl Probes {
     pub fn attach(&mut self) -> Result<(), Error> {
         let is_syscall = |hook: &Hook| matches!(hook.kind, HookKind::Syscall(_));
         let tracefs = match self.plan.hooks.iter().any(is_syscall) {
-            true => Some(
-                Tracefs::open().map_err(|source| Error::Attach { hook: "tracefs", source })?,
-            ),
+            true => {
+                Some(Tracefs::open().map_err(|source| Error::Attach { hook: "tracefs", source })?)
+            }
             false => None,
         };
         for hook in &self.plan.hooks {
@@ -283,6 +278,17 @@ impl Probes {
             }
         }
         Ok(losses)
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        // The kernel takes some 60 ms for each of these, waiting for readers: let them wait together.
+        thread::scope(|scope| {
+            for link in self.links.drain(..) {
+                scope.spawn(|| drop(link));
+            }
+        });
     }
 }
 

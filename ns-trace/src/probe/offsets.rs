@@ -55,10 +55,8 @@ impl Layout {
         let data = fs::read(path).map_err(|source| Error::Read { path: shown(), source })?;
         let btf = Btf::parse(&data, &STRUCTS, functions)
             .map_err(|source| Error::Parse { path: shown(), source })?;
-        let (functions, function_ids) = functions
-            .iter()
-            .filter_map(|name| btf.function(name).map(|id| (*name, id)))
-            .unzip();
+        let (functions, function_ids) =
+            functions.iter().filter_map(|name| btf.function(name).map(|id| (*name, id))).unzip();
         Ok(Self { offsets: resolve(&btf)?, functions, function_ids })
     }
 }

@@ -49,7 +49,11 @@ impl Reader {
     /// # Errors
     ///
     /// If the descriptors or the thread cannot be made.
-    pub fn start(ring: RingBuf<MapData>, backlog: Arc<Backlog>, listen: Listen) -> io::Result<Self> {
+    pub fn start(
+        ring: RingBuf<MapData>,
+        backlog: Arc<Backlog>,
+        listen: Listen,
+    ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let readable = epoll::EventFlags::IN;
         epoll::add(&epoll, ring.as_fd(), epoll::EventData::new_u64(RING), readable)?;

@@ -116,7 +116,9 @@ impl RecordBuffer {
         // The ring's records are aligned to 8 bytes; others are copied word by word.
         match bytemuck::try_cast_slice(whole) {
             Ok(words) => self.words.extend_from_slice(words),
-            Err(_) => self.words.extend(whole.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>)),
+            Err(_) => {
+                self.words.extend(whole.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>))
+            }
         }
         if !rest.is_empty() {
             let mut last = [0; 8];
@@ -210,7 +212,9 @@ mod tests {
         buffer.push(bytemuck::bytes_of(&destroy(9)));
         let mut records = buffer.records();
         match records.next() {
-            Some(Record::Exec { exe, args, .. }) => assert_eq!((exe, args), (&b"/bin"[..], &b"ls\0-l\0\0"[..])),
+            Some(Record::Exec { exe, args, .. }) => {
+                assert_eq!((exe, args), (&b"/bin"[..], &b"ls\0-l\0\0"[..]))
+            }
             other => panic!("{other:?}"),
         }
         assert!(matches!(records.next(), Some(Record::Destroy(_))));

@@ -130,12 +130,7 @@ pub fn try_fentry(function: u32) -> io::Result<()> {
     };
     // SAFETY: the attributes and what they point at outlive the call.
     let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            PROG_LOAD,
-            &raw const attributes,
-            size_of::<LoadAttributes>(),
-        )
+        libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const attributes, size_of::<LoadAttributes>())
     };
     own(fd).map(drop)
 }

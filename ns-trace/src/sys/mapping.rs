@@ -23,9 +23,8 @@ impl<T: Pod> Mapping<T> {
         const { assert!(size_of::<T>() % 8 == 0, "the kernel rounds elements up to 8 bytes") };
         let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
         // SAFETY: no address is asked for, so no memory in use is replaced.
-        let start = unsafe {
-            mmap(std::ptr::null_mut(), len * size_of::<T>(), protection, flags, map, 0)
-        }?;
+        let start =
+            unsafe { mmap(std::ptr::null_mut(), len * size_of::<T>(), protection, flags, map, 0) }?;
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at 0"))?;
         Ok(Self { start, len, elements: PhantomData })
     }

@@ -21,8 +21,8 @@ use crate::{
     model::{
         Cause, Creator, Errno, Flags, Kind, Process,
         event::{
-            Body, Change, Create, Enter, Exec, Exit, Fail, Fork, ProcessTarget, Relation, Source, Status,
-            Target,
+            Body, Change, Create, Enter, Exec, Exit, Fail, Fork, ProcessTarget, Relation, Source,
+            Status, Target,
         },
     },
     probe::Record,
@@ -96,8 +96,7 @@ impl Table {
             row.parent = parent;
         }
         let cause = Cause::from_wire(record.cause);
-        let birth =
-            Birth { row, boot_ns, cause, flags: record.flags, task: Box::new(record.task) };
+        let birth = Birth { row, boot_ns, cause, flags: record.flags, task: Box::new(record.task) };
         if cause == Cause::Kernel {
             // No call will end.
             let maker = self.visitor(&record.task, boot_ns, &mut Nothing, out);
@@ -176,7 +175,12 @@ impl Table {
         // The call's own number is the next one: it ends after this.
         let op = self.ops + 1;
         let Birth { boot_ns, cause, flags, .. } = birth;
-        self.tell_births(&Call { boot_ns, cause, flags, op, births: &births }, &process, &creator, out);
+        self.tell_births(
+            &Call { boot_ns, cause, flags, op, births: &births },
+            &process,
+            &creator,
+            out,
+        );
     }
 
     /// unshare or setns succeeded.
@@ -265,8 +269,7 @@ impl Table {
         let after = Rc::new(self.resolve(&child.slots, boot_ns, out));
         let changes = changes(Some(&before), &after, fork.flags);
         self.add_child(fork, after, surroundings, out);
-        if let Some(process) =
-            self.tasks.get(&child.tid).map(|member| member.process(surroundings))
+        if let Some(process) = self.tasks.get(&child.tid).map(|member| member.process(surroundings))
         {
             self.tell_entry(&call, changes, process, out);
         }
@@ -529,9 +532,9 @@ impl Table {
         }
         let is_new = |change: &Change| {
             let entered = change.to.map(|to| to.inode);
-            call.births.iter().any(|(id, _)| {
-                self.rows.get(*id).is_some_and(|row| Some(row.ns.inode) == entered)
-            })
+            call.births
+                .iter()
+                .any(|(id, _)| self.rows.get(*id).is_some_and(|row| Some(row.ns.inode) == entered))
         };
         let enter = Enter {
             cause: call.cause,

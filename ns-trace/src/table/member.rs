@@ -174,7 +174,8 @@ impl Member {
     }
 
     fn program(&self, surroundings: &mut impl Surroundings) -> &Program {
-        const UNKNOWN: &Program = &Program { exe: None, args: None, truncated: false, lossy: false };
+        const UNKNOWN: &Program =
+            &Program { exe: None, args: None, truncated: false, lossy: false };
         if self.program.get().is_none()
             && self.task.flags & KERNEL_THREAD == 0
             && let Some(program) = surroundings.program(self.task.pid)

@@ -138,14 +138,8 @@ mod tests {
 
     #[test]
     fn other_text_stays() {
-        for text in [
-            "unshare",
-            "gr\u{fc}n",
-            "\u{65e5}\u{672c}",
-            r"a\xff",
-            "\u{1f600}",
-            "e\u{301}",
-        ] {
+        for text in ["unshare", "gr\u{fc}n", "\u{65e5}\u{672c}", r"a\xff", "\u{1f600}", "e\u{301}"]
+        {
             assert!(matches!(escape(text, Charset::Utf8), Cow::Borrowed(same) if same == text));
         }
     }

@@ -40,15 +40,8 @@ mod tests {
 
     #[test]
     fn the_closing_line() {
-        let mut summary = Summary {
-            events: 1_234,
-            seconds: 5.21,
-            ..Summary::default()
-        };
-        assert_eq!(
-            summary.to_string(),
-            "ns-trace: 1,234 events in 5.2 s, 0 lost"
-        );
+        let mut summary = Summary { events: 1_234, seconds: 5.21, ..Summary::default() };
+        assert_eq!(summary.to_string(), "ns-trace: 1,234 events in 5.2 s, 0 lost");
         summary.events = 1;
         summary.lost = 1_000;
         summary.filter_errors = 2;

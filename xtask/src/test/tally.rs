@@ -51,15 +51,8 @@ impl AddAssign for Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            passed,
-            failed,
-            skipped,
-        } = self;
-        write!(
-            formatter,
-            "{passed} passed, {failed} failed, {skipped} skipped"
-        )
+        let Self { passed, failed, skipped } = self;
+        write!(formatter, "{passed} passed, {failed} failed, {skipped} skipped")
     }
 }
 
@@ -72,11 +65,7 @@ mod tests {
 
     #[test]
     fn a_result_line_counts_also_behind_a_prefix() {
-        let tally = Tally {
-            passed: 5,
-            failed: 2,
-            skipped: 1,
-        };
+        let tally = Tally { passed: 5, failed: 2, skipped: 1 };
         assert_eq!(Tally::of_line(LINE), Some(tally));
         assert_eq!(Tally::of_line(&format!("6.1 fentry | {LINE}")), Some(tally));
         assert_eq!(Tally::of_line("test a ... ok"), None);
@@ -92,21 +81,9 @@ mod tests {
 
     #[test]
     fn a_crash_is_a_failure_but_a_failed_test_is_not_counted_twice() {
-        let passed = Tally {
-            passed: 3,
-            ..Tally::default()
-        };
-        assert_eq!(
-            passed.with_status(false),
-            Tally {
-                failed: 1,
-                ..passed
-            }
-        );
-        let failed = Tally {
-            failed: 2,
-            ..passed
-        };
+        let passed = Tally { passed: 3, ..Tally::default() };
+        assert_eq!(passed.with_status(false), Tally { failed: 1, ..passed });
+        let failed = Tally { failed: 2, ..passed };
         assert_eq!(failed.with_status(false), failed);
     }
 }

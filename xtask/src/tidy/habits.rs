@@ -43,11 +43,7 @@ pub(super) fn length(files: &[File]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in files.iter().filter(|file| file.is_rust()) {
         let lines = file.text.lines().count();
-        let limit = if file.path.contains("/tests/") {
-            TEST_LIMIT
-        } else {
-            LIMIT
-        };
+        let limit = if file.path.contains("/tests/") { TEST_LIMIT } else { LIMIT };
         if lines > limit {
             let sentence = format!("{lines} lines, the limit is {limit}");
             violations.push(file.violation(limit + 1, sentence));
@@ -59,9 +55,7 @@ pub(super) fn length(files: &[File]) -> Vec<Violation> {
 /// How long the files are, in one line.
 pub(super) fn lengths(files: &[File]) -> String {
     let rust = files.iter().filter(|file| file.is_rust());
-    let mut lengths: Vec<_> = rust
-        .map(|file| (file.text.lines().count(), &file.path))
-        .collect();
+    let mut lengths: Vec<_> = rust.map(|file| (file.text.lines().count(), &file.path)).collect();
     lengths.sort();
     let (median, _) = lengths.get(lengths.len() / 2).copied().unzip();
     let (longest, path) = lengths.last().copied().unzip();
@@ -144,27 +138,21 @@ pub(super) fn machine_paths(files: &[File]) -> Vec<Violation> {
 /// The directory of a developer's machine below which a line names something.
 fn machine_path(line: &str) -> Option<&'static str> {
     MACHINE.into_iter().find(|directory| {
-        line.match_indices(&format!("/{directory}/"))
-            .any(|(at, found)| {
-                let (before, after) = line.split_at(at);
-                let after = after.strip_prefix(found).unwrap_or_default();
-                // /proc/1/root/etc is no path of ours, nor is "…/home/".
-                let absolute = !before
-                    .ends_with(|letter: char| letter.is_alphanumeric() || "_-.}*".contains(letter));
-                absolute
-                    && after.starts_with(|letter: char| letter.is_alphanumeric() || letter == '.')
-            })
+        line.match_indices(&format!("/{directory}/")).any(|(at, found)| {
+            let (before, after) = line.split_at(at);
+            let after = after.strip_prefix(found).unwrap_or_default();
+            // /proc/1/root/etc is no path of ours, nor is "…/home/".
+            let absolute = !before
+                .ends_with(|letter: char| letter.is_alphanumeric() || "_-.}*".contains(letter));
+            absolute && after.starts_with(|letter: char| letter.is_alphanumeric() || letter == '.')
+        })
     })
 }
 
 fn lies_in(file: &File, places: &[&str]) -> bool {
     // A place that ends with a slash is a directory, any other one a file.
     places.iter().any(|place| {
-        if place.ends_with('/') {
-            file.path.starts_with(place)
-        } else {
-            file.path == *place
-        }
+        if place.ends_with('/') { file.path.starts_with(place) } else { file.path == *place }
     })
 }
 
@@ -204,10 +192,7 @@ mod tests {
     fn empty_names_are_refused() {
         assert_eq!(count(names, "ns-trace/src/sys/mod.rs", ""), 1);
         assert_eq!(count(names, "ns-trace/src/helpers.rs", ""), 1);
-        assert_eq!(
-            count(names, "ns-trace/src/sys.rs", "mod utils { }\nmod mount;"),
-            1
-        );
+        assert_eq!(count(names, "ns-trace/src/sys.rs", "mod utils { }\nmod mount;"), 1);
         assert_eq!(count(names, "ns-trace-common/src/lib.rs", "mod kind;"), 0);
     }
 
@@ -234,9 +219,6 @@ mod tests {
             assert_eq!(machine_path(&format!("cd \"{path}\"")), Some(directory));
             assert_eq!(machine_path(&format!("/proc/1{path}")), None);
         }
-        assert_eq!(
-            machine_path("root:x:0:0:root:/root:/bin/sh, ./work/ and /home"),
-            None
-        );
+        assert_eq!(machine_path("root:x:0:0:root:/root:/bin/sh, ./work/ and /home"), None);
     }
 }

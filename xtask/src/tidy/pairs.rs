@@ -23,12 +23,7 @@ const PROTOTYPE: &str = "/// match-proto";
 /// Each command has a test file of the same name.
 pub(super) fn command_and_test(files: &[File]) -> Vec<Violation> {
     let commands = in_directory(files, "ns-trace/src/cmd/");
-    missing(
-        commands,
-        files,
-        "ns-trace/tests/",
-        "a command without its test",
-    )
+    missing(commands, files, "ns-trace/tests/", "a command without its test")
 }
 
 /// Each probe has a record of the same name on the wire.
@@ -38,12 +33,7 @@ pub(super) fn probe_and_wire(files: &[File]) -> Vec<Violation> {
             && !SUPPORT.contains(&file.stem())
             && file.text.lines().any(is_probe)
     });
-    missing(
-        probes,
-        files,
-        "ns-trace-common/src/",
-        "a probe without its record",
-    )
+    missing(probes, files, "ns-trace-common/src/", "a probe without its record")
 }
 
 /// Each probe says which prototypes it was written for; where a macro writes probes, each use of
@@ -59,11 +49,7 @@ pub(super) fn probe_and_prototype(files: &[File]) -> Vec<Violation> {
         let mut silent = Vec::new();
         for (index, line) in lines.iter().enumerate() {
             let (before, after) = lines.split_at(index);
-            let above: Vec<_> = before
-                .iter()
-                .rev()
-                .take_while(|line| is_attached(line))
-                .collect();
+            let above: Vec<_> = before.iter().rev().take_while(|line| is_attached(line)).collect();
             if is_probe(line) && above.iter().any(|line| line.starts_with("$(#[")) {
                 makers.extend(before.iter().rev().find_map(|line| macro_name(line)));
             } else if is_probe(line) {
@@ -74,20 +60,14 @@ pub(super) fn probe_and_prototype(files: &[File]) -> Vec<Violation> {
             }
         }
         let sentence = format!("a probe without a `{PROTOTYPE}` line");
-        violations.extend(
-            silent
-                .iter()
-                .map(|index| file.violation(index + 1, &sentence)),
-        );
+        violations.extend(silent.iter().map(|index| file.violation(index + 1, &sentence)));
     }
     violations
 }
 
 /// Doc lines and attributes belong to the function below them.
 fn is_attached(line: &str) -> bool {
-    ["///", "#[", "$(#["]
-        .iter()
-        .any(|start| line.starts_with(start))
+    ["///", "#[", "$(#["].iter().any(|start| line.starts_with(start))
 }
 
 fn is_prototype(line: &str) -> bool {
@@ -95,14 +75,11 @@ fn is_prototype(line: &str) -> bool {
 }
 
 fn macro_name(line: &str) -> Option<&str> {
-    line.strip_prefix("macro_rules! ")?
-        .split_whitespace()
-        .next()
+    line.strip_prefix("macro_rules! ")?.split_whitespace().next()
 }
 
 fn is_use(line: &str, maker: &str) -> bool {
-    line.strip_prefix(maker)
-        .is_some_and(|rest| rest.starts_with('!'))
+    line.strip_prefix(maker).is_some_and(|rest| rest.starts_with('!'))
 }
 
 fn is_probe(line: &str) -> bool {
@@ -138,10 +115,7 @@ mod tests {
     use super::*;
 
     fn files(paths: &[(&str, &str)]) -> Vec<File> {
-        paths
-            .iter()
-            .map(|(path, text)| File::new(path, (*text).to_owned()))
-            .collect()
+        paths.iter().map(|(path, text)| File::new(path, (*text).to_owned())).collect()
     }
 
     #[test]
@@ -155,10 +129,7 @@ mod tests {
 
     #[test]
     fn a_probe_has_its_record() {
-        let probe = (
-            "ns-trace-ebpf/src/fentry/create.rs",
-            "#[fexit(function = \"f\")]",
-        );
+        let probe = ("ns-trace-ebpf/src/fentry/create.rs", "#[fexit(function = \"f\")]");
         let plain = ("ns-trace-ebpf/src/ring.rs", "fn submit() {}");
         assert_eq!(probe_and_wire(&files(&[probe, plain])).len(), 1);
         let record = ("ns-trace-common/src/create.rs", "");
@@ -184,9 +155,6 @@ mod tests {
                     probe! {\n/// match-proto: v5.10+: void f(int)\nf\n}\n\
                     probe! {\n/// Does not.\ng\n}\n";
         let violations = probe_and_prototype(&files(&[("ns-trace-ebpf/src/create.rs", text)]));
-        assert_eq!(
-            violations.iter().map(|it| it.line).collect::<Vec<_>>(),
-            [12]
-        );
+        assert_eq!(violations.iter().map(|it| it.line).collect::<Vec<_>>(), [12]);
     }
 }

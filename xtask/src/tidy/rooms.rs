@@ -23,12 +23,8 @@ const ROWS: [&[&str]; 10] = [
 const TWINS: [&str; 2] = ["cli", "cmd"];
 
 /// Who must not know whom although the row allows it.
-const STRANGERS: [(&str, &str); 4] = [
-    ("history", "probe"),
-    ("sink", "probe"),
-    ("view", "probe"),
-    ("view", "sys"),
-];
+const STRANGERS: [(&str, &str); 4] =
+    [("history", "probe"), ("sink", "probe"), ("view", "probe"), ("view", "sys")];
 
 /// What a value knows nothing of, by the room and the module of the standard library.
 const IMPURE: [(&str, &str, &str); 6] = [
@@ -93,17 +89,12 @@ fn refusal(room: &str, known: &str) -> Option<&'static str> {
 }
 
 fn impurities(file: &File, room: &str, tokens: &[Token]) -> Vec<Violation> {
-    let modules = heads(tokens, &["std", "::"])
-        .into_iter()
-        .filter_map(|(line, module)| {
-            let found = IMPURE
-                .iter()
-                .find(|(who, what, _)| *who == room && *what == module);
-            found.map(|(_, _, why)| file.violation(line, format!("`{room}` {why}")))
-        });
-    let clocks = tokens
-        .iter()
-        .filter(|token| room == "table" && CLOCKS.contains(&token.text.as_str()));
+    let modules = heads(tokens, &["std", "::"]).into_iter().filter_map(|(line, module)| {
+        let found = IMPURE.iter().find(|(who, what, _)| *who == room && *what == module);
+        found.map(|(_, _, why)| file.violation(line, format!("`{room}` {why}")))
+    });
+    let clocks =
+        tokens.iter().filter(|token| room == "table" && CLOCKS.contains(&token.text.as_str()));
     let clocks = clocks.map(|token| file.violation(token.line, "`table` reads no clock"));
     modules.chain(clocks).collect()
 }
@@ -166,14 +157,8 @@ mod tests {
     fn a_room_knows_the_rows_above_it() {
         let text = "use crate::model::Kind;\nuse crate::{discover, sys::{spawn, caps}};";
         assert_eq!(sentences("ns-trace/src/table/apply.rs", text), [""; 0]);
-        assert_eq!(
-            sentences("ns-trace/src/cmd/list.rs", "use crate::cli::List;"),
-            [""; 0]
-        );
-        assert_eq!(
-            sentences("ns-trace/src/main.rs", "use crate::cmd;"),
-            [""; 0]
-        );
+        assert_eq!(sentences("ns-trace/src/cmd/list.rs", "use crate::cli::List;"), [""; 0]);
+        assert_eq!(sentences("ns-trace/src/main.rs", "use crate::cmd;"), [""; 0]);
     }
 
     #[test]
@@ -188,24 +173,15 @@ mod tests {
                  row do not know each other",
             ]
         );
-        assert_eq!(
-            sentences("ns-trace/src/view/text.rs", "use crate::sys;").len(),
-            1
-        );
+        assert_eq!(sentences("ns-trace/src/view/text.rs", "use crate::sys;").len(), 1);
     }
 
     #[test]
     fn super_leads_to_the_root_as_well() {
         let text = "use super::{Table, super::view};\nuse super::super::view::Columns;";
         assert_eq!(sentences("ns-trace/src/table/apply.rs", text).len(), 1);
-        assert_eq!(
-            sentences("ns-trace/src/table.rs", "use super::view::Columns;").len(),
-            1
-        );
-        assert_eq!(
-            sentences("ns-trace/src/table/view.rs", "use super::view::Columns;"),
-            [""; 0]
-        );
+        assert_eq!(sentences("ns-trace/src/table.rs", "use super::view::Columns;").len(), 1);
+        assert_eq!(sentences("ns-trace/src/table/view.rs", "use super::view::Columns;"), [""; 0]);
     }
 
     #[test]

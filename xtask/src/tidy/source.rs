@@ -23,11 +23,7 @@ impl File {
     pub(super) fn new(path: &str, text: String) -> Self {
         let rust = is_rust(path);
         let tokens = if rust { tokens(&text) } else { Vec::new() };
-        Self {
-            path: path.to_owned(),
-            text,
-            tokens,
-        }
+        Self { path: path.to_owned(), text, tokens }
     }
 
     pub(super) fn is_rust(&self) -> bool {
@@ -48,23 +44,16 @@ impl File {
         }
         let starts = |window: &[Token]| window.iter().map(|token| &token.text).eq(&TESTS);
         let end = self.tokens.windows(TESTS.len()).position(starts);
-        self.tokens
-            .get(..end.unwrap_or(self.tokens.len()))
-            .unwrap_or_default()
+        self.tokens.get(..end.unwrap_or(self.tokens.len())).unwrap_or_default()
     }
 
     pub(super) fn violation(&self, line: usize, sentence: impl Into<String>) -> Violation {
-        Violation {
-            path: self.path.clone(),
-            line,
-            sentence: sentence.into(),
-        }
+        Violation { path: self.path.clone(), line, sentence: sentence.into() }
     }
 }
 
 fn is_rust(path: &str) -> bool {
-    path.rsplit_once('.')
-        .is_some_and(|(_, extension)| extension == "rs")
+    path.rsplit_once('.').is_some_and(|(_, extension)| extension == "rs")
 }
 
 /// Words are whole, `::` is one mark, every other mark is one character.
@@ -85,10 +74,7 @@ fn tokens(text: &str) -> Vec<Token> {
         };
         let (token, after) = rest.split_at(length);
         if skipped == 0 && !letter.is_whitespace() {
-            tokens.push(Token {
-                line,
-                text: token.to_owned(),
-            });
+            tokens.push(Token { line, text: token.to_owned() });
         }
         line += token.matches('\n').count();
         rest = after;
@@ -115,11 +101,7 @@ fn no_code(rest: &str) -> usize {
         // 'a' and '\n' are letters, 'a without an end is a lifetime.
         let mut letters = literal.chars();
         let escaped = letters.next() == Some('\\');
-        return if escaped || letters.next() == Some('\'') {
-            quoted(rest, '\'')
-        } else {
-            0
-        };
+        return if escaped || letters.next() == Some('\'') { quoted(rest, '\'') } else { 0 };
     }
     raw_string(rest).unwrap_or(0)
 }
@@ -157,9 +139,7 @@ fn quoted(rest: &str, quote: char) -> usize {
 
 /// `r"…"`, `br#"…"#` and their like.
 fn raw_string(rest: &str) -> Option<usize> {
-    let body = ["r", "br", "cr"]
-        .iter()
-        .find_map(|prefix| rest.strip_prefix(prefix))?;
+    let body = ["r", "br", "cr"].iter().find_map(|prefix| rest.strip_prefix(prefix))?;
     let hashes = body.len() - body.trim_start_matches('#').len();
     let body = body.trim_start_matches('#').strip_prefix('"')?;
     let end = format!("\"{}", "#".repeat(hashes));
@@ -173,39 +153,26 @@ mod tests {
 
     fn words(text: &str) -> String {
         let tokens = tokens(text);
-        tokens
-            .iter()
-            .map(|token| token.text.as_str())
-            .collect::<Vec<_>>()
-            .join(" ")
+        tokens.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn comments_and_literals_are_no_code() {
         assert_eq!(words("a // unsafe\nb /* x /* y */ z */ c"), "a b c");
-        assert_eq!(
-            words(r#"a("un\"safe", b"x", 'u', '\'', 'l)"#),
-            "a ( , b , , , ' l )"
-        );
+        assert_eq!(words(r#"a("un\"safe", b"x", 'u', '\'', 'l)"#), "a ( , b , , , ' l )");
         assert_eq!(words("a r#\"un\"safe\"# br\"\\\" r#type"), "a r # type");
         assert_eq!(words("'\"' a"), "a");
     }
 
     #[test]
     fn a_path_is_words_and_double_colons() {
-        assert_eq!(
-            words("use crate::{a, b::c};"),
-            "use crate :: { a , b :: c } ;"
-        );
+        assert_eq!(words("use crate::{a, b::c};"), "use crate :: { a , b :: c } ;");
     }
 
     #[test]
     fn lines_are_counted_through_literals() {
         let tokens = tokens("\"a\nb\" c\n\n// d\ne");
-        let lines: Vec<_> = tokens
-            .iter()
-            .map(|token| (token.text.as_str(), token.line))
-            .collect();
+        let lines: Vec<_> = tokens.iter().map(|token| (token.text.as_str(), token.line)).collect();
         assert_eq!(lines, [("c", 2), ("e", 5)]);
     }
 
@@ -213,15 +180,8 @@ mod tests {
     fn tests_stand_at_the_end() {
         let text = "#[cfg(test)] use a; fn b() {} #[cfg(test)] mod tests { c }";
         let file = File::new("x.rs", text.to_owned());
-        let last = file
-            .outside_of_tests()
-            .last()
-            .map(|token| token.text.as_str());
+        let last = file.outside_of_tests().last().map(|token| token.text.as_str());
         assert_eq!(last, Some("}"));
-        assert!(
-            file.outside_of_tests()
-                .iter()
-                .all(|token| token.text != "c")
-        );
+        assert!(file.outside_of_tests().iter().all(|token| token.text != "c"));
     }
 }

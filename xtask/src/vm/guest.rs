@@ -39,11 +39,7 @@ impl Guest<'_> {
         let console = child.stdout.take().context("QEMU has no console")?;
         let verdict = self.listen(&lines(console), start);
         stop(&mut child)?;
-        println!(
-            "{} | took {:.1} s",
-            self.name,
-            start.elapsed().as_secs_f64()
-        );
+        println!("{} | took {:.1} s", self.name, start.elapsed().as_secs_f64());
         let verdict = verdict?;
         ensure!(verdict.tested, "no test ran to its end");
         match verdict.exit.as_deref() {
@@ -54,16 +50,11 @@ impl Guest<'_> {
     }
 
     fn qemu(&self) -> Result<Command> {
-        let mut append = format!(
-            "console=ttyS0 quiet panic=-1 rooms.backend={}",
-            self.backend
-        );
+        let mut append = format!("console=ttyS0 quiet panic=-1 rooms.backend={}", self.backend);
         if let Some(filter) = self.filter {
             append = format!("{append} rooms.filter={filter}");
         }
-        let args = [
-            "-M", "pc", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1024",
-        ];
+        let args = ["-M", "pc", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1024"];
         let mut qemu = command::program("qemu-system-x86_64", args)?;
         // No firmware output on the console, no devices beside it, and a panic ends the machine.
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])
@@ -126,10 +117,7 @@ fn lines(console: impl Read + Send + 'static) -> Receiver<String> {
     thread::spawn(move || {
         let mut console = BufReader::new(console);
         let mut line = Vec::new();
-        while console
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|length| length > 0)
-        {
+        while console.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             let text = String::from_utf8_lossy(&line).trim_end().to_owned();
             line.clear();
             if sender.send(text).is_err() {
@@ -166,21 +154,9 @@ mod tests {
     #[test]
     fn the_end_of_the_tests_decides() {
         let good = verdict(b"[ 0.1] Linux\r\ntest result: ok. 1 passed;\r\nrooms: exit 0\r\n");
-        assert_eq!(
-            good,
-            Verdict {
-                tested: true,
-                exit: Some("0".to_owned())
-            }
-        );
+        assert_eq!(good, Verdict { tested: true, exit: Some("0".to_owned()) });
         let bad = verdict(b"rooms: exit 101\r\n");
-        assert_eq!(
-            bad,
-            Verdict {
-                tested: false,
-                exit: Some("101".to_owned())
-            }
-        );
+        assert_eq!(bad, Verdict { tested: false, exit: Some("101".to_owned()) });
         assert_eq!(verdict(b"Kernel panic \xff\r\n"), Verdict::default());
     }
 }

@@ -31,12 +31,7 @@ pub(super) fn write(programs: &Programs) -> Result<PathBuf> {
     archive.add("dev/console", CHARACTER_DEVICE | 0o600, (5 << 8) | 1, &[]);
     archive.add("etc/passwd", REGULAR | 0o644, 0, PASSWD.as_bytes());
     archive.add("etc/group", REGULAR | 0o644, 0, GROUP.as_bytes());
-    archive.add(
-        "bin/ns-trace",
-        REGULAR | 0o755,
-        0,
-        &read(&programs.ns_trace)?,
-    );
+    archive.add("bin/ns-trace", REGULAR | 0o755, 0, &read(&programs.ns_trace)?);
     archive.add("init", REGULAR | 0o755, 0, &read(&programs.rooms)?);
     archive.add("TRAILER!!!", 0, 0, &[]);
     let path = command::target()?.join("vm/initramfs");

@@ -74,25 +74,18 @@ fn resolve(version: &str) -> Result<String> {
 }
 
 fn dependency(answer: &str) -> Option<&str> {
-    let mut packages = answer
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends: "));
+    let mut packages = answer.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
     packages.find(|package| package.starts_with("linux-image-"))
 }
 
 fn image(directory: &Path) -> Option<PathBuf> {
     files(&directory.join("boot")).find(|file| {
-        file.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
+        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
     })
 }
 
 fn files(directory: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 #[cfg(test)]

@@ -22,31 +22,17 @@ pub(super) fn build() -> Result<Programs> {
     let target = command::target()?.join("vm/build");
     let build = |verb: &str, rest: &[&str]| -> Result<_> {
         let mut cargo = command::cargo([verb, "--profile", "guest", "--target", TARGET])?;
-        cargo
-            .arg("--target-dir")
-            .arg(&target)
-            .args(["--package", "ns-trace"])
-            .args(rest);
+        cargo.arg("--target-dir").arg(&target).args(["--package", "ns-trace"]).args(rest);
         cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
         cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
         Ok(cargo)
     };
     command::run(&mut build("build", &["--bin", "ns-trace"])?)?;
-    let tests = [
-        "--no-run",
-        "--test",
-        "rooms",
-        "--message-format",
-        "json-render-diagnostics",
-    ];
+    let tests = ["--no-run", "--test", "rooms", "--message-format", "json-render-diagnostics"];
     let mut tests = build("test", &tests)?;
     eprintln!("$ {}", command::show(&tests));
     let output = tests.stderr(std::process::Stdio::inherit()).output()?;
-    ensure!(
-        output.status.success(),
-        "the room tests do not build: {}",
-        output.status
-    );
+    ensure!(output.status.success(), "the room tests do not build: {}", output.status);
     let messages = String::from_utf8_lossy(&output.stdout);
     let rooms = messages.lines().rev().find_map(executable);
     Ok(Programs {
@@ -72,9 +58,6 @@ mod tests {
         let message = r#"{"reason":"compiler-artifact","target":{"name":"rooms"},"executable":"/t/rooms-1f","fresh":true}"#;
         assert_eq!(executable(message), Some("/t/rooms-1f".into()));
         assert_eq!(executable(&message.replace("rooms", "ns-trace")), None);
-        assert_eq!(
-            executable(r#"{"target":{"name":"rooms"},"executable":null}"#),
-            None
-        );
+        assert_eq!(executable(r#"{"target":{"name":"rooms"},"executable":null}"#), None);
     }
 }

@@ -62,14 +62,9 @@ impl Status {
     pub const fn from_wait(status: u32) -> Self {
         let signal = (status & 0x7f) as u8;
         if signal == 0 {
-            Self::Code {
-                code: (status >> 8 & 0xff) as u8,
-            }
+            Self::Code { code: (status >> 8 & 0xff) as u8 }
         } else {
-            Self::Signal {
-                signal,
-                core: status & 0x80 != 0,
-            }
+            Self::Signal { signal, core: status & 0x80 != 0 }
         }
     }
 }

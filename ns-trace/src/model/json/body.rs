@@ -30,13 +30,7 @@ pub(super) fn body(body: &Body, out: &mut Vec<u8>) {
 }
 
 fn create(event: &Create, out: &mut Vec<u8>) {
-    let Create {
-        cause,
-        flags,
-        op,
-        ns,
-        process: _,
-    } = event;
+    let Create { cause, flags, op, ns, process: _ } = event;
     out.extend_from_slice(br#"create","#);
     call(*cause, *flags, *op, out);
     out.extend_from_slice(br#","ns":"#);
@@ -44,14 +38,7 @@ fn create(event: &Create, out: &mut Vec<u8>) {
 }
 
 fn enter(event: &Enter, out: &mut Vec<u8>) {
-    let Enter {
-        cause,
-        flags,
-        op,
-        changes: changed,
-        relation: related,
-        process: _,
-    } = event;
+    let Enter { cause, flags, op, changes: changed, relation: related, process: _ } = event;
     out.extend_from_slice(br#"enter","#);
     call(*cause, *flags, *op, out);
     changes(changed, out);
@@ -59,15 +46,8 @@ fn enter(event: &Enter, out: &mut Vec<u8>) {
 }
 
 fn fail(event: &Fail, out: &mut Vec<u8>) {
-    let Fail {
-        cause,
-        flags,
-        op,
-        errno: error,
-        target: attempted,
-        relation: related,
-        process: _,
-    } = event;
+    let Fail { cause, flags, op, errno: error, target: attempted, relation: related, process: _ } =
+        event;
     out.extend_from_slice(br#"fail","#);
     call(*cause, *flags, *op, out);
     errno(*error, out);
@@ -76,12 +56,7 @@ fn fail(event: &Fail, out: &mut Vec<u8>) {
 }
 
 fn destroy(event: &Destroy, out: &mut Vec<u8>) {
-    let Destroy {
-        ns,
-        creator: maker,
-        lifetime_ns,
-        last_task_boot_ns,
-    } = event;
+    let Destroy { ns, creator: maker, lifetime_ns, last_task_boot_ns } = event;
     out.extend_from_slice(br#"destroy","ns":"#);
     ns_info(ns, out);
     out.extend_from_slice(br#","creator":"#);
@@ -110,10 +85,7 @@ fn fork(event: &Fork, out: &mut Vec<u8>) {
 }
 
 fn exec(event: &Exec, out: &mut Vec<u8>) {
-    let Exec {
-        changes: changed,
-        process: _,
-    } = event;
+    let Exec { changes: changed, process: _ } = event;
     out.extend_from_slice(br#"exec""#);
     changes(changed, out);
 }
@@ -129,11 +101,7 @@ fn exit(event: &Exit, out: &mut Vec<u8>) {
         Status::Signal { signal, core } => {
             out.extend_from_slice(br#"{"signal":"#);
             number(*signal, out);
-            out.extend_from_slice(if *core {
-                br#","core":true"#
-            } else {
-                br#","core":false"#
-            });
+            out.extend_from_slice(if *core { br#","core":true"# } else { br#","core":false"# });
         }
     }
     out.push(b'}');

@@ -9,18 +9,9 @@ use super::{
 
 /// Appends a namespace.
 pub(super) fn ns_ref(ns: &NsRef, out: &mut Vec<u8>) {
-    let NsRef {
-        kind,
-        inode,
-        id,
-        initial,
-    } = *ns;
+    let NsRef { kind, inode, id, initial } = *ns;
     start(kind, inode, id, out);
-    out.extend_from_slice(if initial {
-        br#","initial":true}"#
-    } else {
-        br#","initial":false}"#
-    });
+    out.extend_from_slice(if initial { br#","initial":true}"# } else { br#","initial":false}"# });
 }
 
 /// Appends a namespace or `null`.
@@ -33,15 +24,7 @@ pub(super) fn optional_ns_ref(ns: Option<&NsRef>, out: &mut Vec<u8>) {
 
 /// Appends a namespace with its place in the hierarchy.
 pub(super) fn ns_info(ns: &NsInfo, out: &mut Vec<u8>) {
-    let NsInfo {
-        kind,
-        inode,
-        id,
-        initial,
-        born,
-        owner,
-        parent,
-    } = ns;
+    let NsInfo { kind, inode, id, initial, born, owner, parent } = ns;
     start(*kind, *inode, *id, out);
     out.extend_from_slice(if *initial {
         br#","initial":true,"born":"#
@@ -86,11 +69,7 @@ pub(super) struct SlotsText {
 impl SlotsText {
     /// The text of `slots`, an object.
     pub(super) fn of(&mut self, slots: &Slots) -> &[u8] {
-        if self
-            .slots
-            .as_ref()
-            .is_some_and(|last| Arc::ptr_eq(&last.0, &slots.0))
-        {
+        if self.slots.as_ref().is_some_and(|last| Arc::ptr_eq(&last.0, &slots.0)) {
             return &self.text;
         }
         if !self.update(slots) {

@@ -22,10 +22,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn new(fields: Fields) -> Self {
-        Self {
-            fields,
-            ..Self::default()
-        }
+        Self { fields, ..Self::default() }
     }
 
     /// Appends a process.
@@ -186,14 +183,7 @@ pub(super) fn task_ref(named: TaskRef, out: &mut Vec<u8>) {
 
 /// Appends the task that made a namespace.
 pub(super) fn creator(creator: &Creator, out: &mut Vec<u8>) {
-    let Creator {
-        pid,
-        tid,
-        start_ns,
-        comm,
-        exe,
-        uid,
-    } = creator;
+    let Creator { pid, tid, start_ns, comm, exe, uid } = creator;
     task(*pid, *tid, *start_ns, out);
     out.extend_from_slice(br#","comm":"#);
     string(comm, out);

@@ -139,10 +139,7 @@ fn every_character_is_escaped_wherever_it_stands() {
             text.insert(at, odd);
             let mut out = Vec::new();
             scalar::string(&text, &mut out);
-            assert_eq!(
-                String::from_utf8(out).unwrap(),
-                serde_json::to_string(&text).unwrap()
-            );
+            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
         }
     }
 }

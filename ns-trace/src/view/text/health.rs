@@ -12,12 +12,7 @@ use super::{
 use crate::model::event::{ByEvent, EventKind, Loss, Lost, Reason, Stage, Sync};
 
 pub(super) fn lost(event: &Lost, line: &mut Line<'_>) -> fmt::Result {
-    let Loss {
-        count,
-        stage,
-        by_event,
-        cpu,
-    } = &event.lost;
+    let Loss { count, stage, by_event, cpu } = &event.lost;
     let why = match stage {
         Stage::Kernel => "a probe did not run",
         Stage::Ring => "the ring buffer was full",
@@ -38,15 +33,7 @@ pub(super) fn lost(event: &Lost, line: &mut Line<'_>) -> fmt::Result {
 }
 
 fn sorts(by_event: &ByEvent) -> [(EventKind, u64); 7] {
-    let ByEvent {
-        create,
-        enter,
-        fail,
-        destroy,
-        fork,
-        exec,
-        exit,
-    } = *by_event;
+    let ByEvent { create, enter, fail, destroy, fork, exec, exit } = *by_event;
     [
         (EventKind::Create, create),
         (EventKind::Enter, enter),
@@ -64,10 +51,7 @@ pub(super) fn sync(event: &Sync, line: &mut Line<'_>) -> fmt::Result {
         Reason::Lost => "complete again after a loss",
     })?;
     let host = &event.host;
-    let (name, kernel, backend) = (
-        line.escape(&host.name),
-        line.escape(&host.kernel),
-        line.escape(&host.backend),
-    );
+    let (name, kernel, backend) =
+        (line.escape(&host.name), line.escape(&host.kernel), line.escape(&host.backend));
     write!(line, "  {name}, Linux {kernel}, {backend}")
 }

@@ -12,12 +12,7 @@ use crate::model::{
 };
 
 fn ns(kind: Kind, inode: u32) -> NsRef {
-    NsRef {
-        kind,
-        inode,
-        id: None,
-        initial: false,
-    }
+    NsRef { kind, inode, id: None, initial: false }
 }
 
 fn info(kind: Kind, inode: u32) -> NsInfo {
@@ -34,12 +29,7 @@ fn info(kind: Kind, inode: u32) -> NsInfo {
 }
 
 fn process(pid: u32, tid: u32, comm: &str) -> Arc<Process> {
-    Arc::new(Process {
-        pid,
-        tid,
-        comm: comm.into(),
-        ..Process::default()
-    })
+    Arc::new(Process { pid, tid, comm: comm.into(), ..Process::default() })
 }
 
 fn running(exe: Option<&str>, args: &[&str]) -> Arc<Process> {
@@ -103,11 +93,7 @@ fn enter(relation: Option<Relation>, changes: &[Change]) -> Body {
 
 fn change(slot: Slot, from: Option<u32>, to: Option<u32>) -> Change {
     let of = |inode| ns(slot.kind(), inode);
-    Change {
-        slot,
-        from: from.map(of),
-        to: to.map(of),
-    }
+    Change { slot, from: from.map(of), to: to.map(of) }
 }
 
 fn fail(
@@ -137,11 +123,7 @@ fn lost() -> Body {
         lost: Loss {
             count: 1_234,
             stage: Stage::Ring,
-            by_event: ByEvent {
-                create: 1_200,
-                enter: 34,
-                ..ByEvent::default()
-            },
+            by_event: ByEvent { create: 1_200, enter: 34, ..ByEvent::default() },
             cpu: Some(1),
         },
     })
@@ -195,12 +177,7 @@ fn moves() {
 #[test]
 fn failures() {
     let net = flags(&[Kind::Net]);
-    let target = |pid, ns: &[NsRef]| {
-        Some(Target::Process(ProcessTarget {
-            pid,
-            ns: ns.to_vec(),
-        }))
-    };
+    let target = |pid, ns: &[NsRef]| Some(Target::Process(ProcessTarget { pid, ns: ns.to_vec() }));
     insta::assert_snapshot!(plain([
         fail(Cause::Setns, net, 1, Some(Target::Namespace(ns(Kind::Net, 4_026_531_840))), Some(Relation::Host)),
         fail(Cause::Setns, Flags::default(), 9, None, None),
@@ -249,12 +226,7 @@ fn deaths() {
 
 #[test]
 fn existence() {
-    let exist = |kind, members| {
-        Body::Exist(Exist {
-            ns: info(kind, 4_026_532_281),
-            members,
-        })
-    };
+    let exist = |kind, members| Body::Exist(Exist { ns: info(kind, 4_026_532_281), members });
     insta::assert_snapshot!(plain([
         exist(Kind::Net, 12),
         exist(Kind::Pid, 1),
@@ -270,20 +242,11 @@ fn existence() {
 fn tasks() {
     let fork = |pid, tid| {
         Body::Fork(Fork {
-            child: TaskRef {
-                pid,
-                tid,
-                start_ns: 1,
-            },
+            child: TaskRef { pid, tid, start_ns: 1 },
             process: process(4242, 4242, "bash"),
         })
     };
-    let exit = |status| {
-        Body::Exit(Exit {
-            status,
-            process: process(4250, 4250, "ls"),
-        })
-    };
+    let exit = |status| Body::Exit(Exit { status, process: process(4250, 4250, "ls") });
     insta::assert_snapshot!(plain([
         fork(4250, 4250),
         fork(4242, 4251),
@@ -322,10 +285,7 @@ fn health() {
 
 #[test]
 fn colours() {
-    let options = TextOptions {
-        color: true,
-        ..TextOptions::default()
-    };
+    let options = TextOptions { color: true, ..TextOptions::default() };
     insta::assert_snapshot!(render(&options, [
         create(Cause::Unshare, Kind::Net),
         enter(Some(Relation::Host), &[change(Slot::Net, Some(4_026_532_281), Some(4_026_531_840))]),
@@ -341,10 +301,7 @@ fn colours() {
 
 #[test]
 fn terminals_without_utf8() {
-    let options = TextOptions {
-        charset: Charset::Ascii,
-        ..TextOptions::default()
-    };
+    let options = TextOptions { charset: Charset::Ascii, ..TextOptions::default() };
     insta::assert_snapshot!(render(&options, [
         enter(None, &[change(Slot::Net, Some(4_026_532_281), Some(4_026_531_840))]),
         exec(running(Some("/bin/gr\u{fc}n"), &[]), vec![]),
@@ -369,18 +326,10 @@ fn hostile_names_and_arguments() {
 
 #[test]
 fn command_lines_fit_the_width() {
-    let long = || {
-        exec(
-            running(Some("/usr/bin/printf"), &["printf", "one", "two", "three"]),
-            vec![],
-        )
-    };
+    let long =
+        || exec(running(Some("/usr/bin/printf"), &["printf", "one", "two", "three"]), vec![]);
     let at = |color, width| {
-        let options = TextOptions {
-            color,
-            width: Some(width),
-            ..TextOptions::default()
-        };
+        let options = TextOptions { color, width: Some(width), ..TextOptions::default() };
         render(&options, [long()])
     };
     insta::assert_snapshot!(at(false, 60) + &at(false, 76) + &at(false, 77) + &at(false, 10), @r"
@@ -396,11 +345,7 @@ fn command_lines_fit_the_width() {
 #[test]
 fn dates_and_zones() {
     let zone = TimeZone::fixed(jiff::tz::offset(2));
-    let options = TextOptions {
-        dates: true,
-        zone,
-        ..TextOptions::default()
-    };
+    let options = TextOptions { dates: true, zone, ..TextOptions::default() };
     insta::assert_snapshot!(render(&options, [sync(Reason::Start)]), @r"2025-11-23 12:00:00.123  sync     complete from here on  web1, Linux 6.18.5, fentry");
 }
 
