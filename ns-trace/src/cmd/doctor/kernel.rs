@@ -9,7 +9,7 @@ use crate::{
         offsets::{self, Layout},
         trial,
     },
-    sys::{capability, host, setting, tracefs::Tracefs},
+    sys::{capability, host, process, setting, tracefs::Tracefs},
 };
 
 /// The ring of a trial: as large as that of a trace, since all tasks must fit.
@@ -81,21 +81,16 @@ fn without_types(error: &offsets::Error) -> Trial {
 }
 
 fn examine(backend: Name, btf: Option<&Path>, layout: &Layout) -> Trial {
-    let missing: Vec<_> = capability::TRACE
-        .iter()
-        .filter(|needed| !capability::held(needed))
-        .map(|needed| needed.name)
-        .collect();
-    let unknown = || Trial::unknown(format!("cannot be tried without {}", missing.join(", ")));
-    match obstacle(backend, layout) {
-        Some(Obstacle::Tracing(error) | Obstacle::Tracepoints(error))
-            if is_refusal(&error) && !missing.is_empty() =>
+    let powerless = powerless();
+    match (obstacle(backend, layout), powerless) {
+        (Some(Obstacle::Tracing(error) | Obstacle::Tracepoints(error)), Some(why))
+            if is_refusal(&error) =>
         {
-            unknown()
+            Trial::unknown(why)
         }
-        Some(obstacle) => Trial::refused(obstacle.to_string(), true),
-        None if !missing.is_empty() => unknown(),
-        None => {
+        (Some(obstacle), _) => Trial::refused(obstacle.to_string(), true),
+        (None, Some(why)) => Trial::unknown(why),
+        (None, None) => {
             let btf = btf.map(Path::to_path_buf);
             match trial(&Options { backend: Some(backend), ring_bytes: RING, btf }) {
                 Ok(()) => Trial {
@@ -111,6 +106,17 @@ fn examine(backend: Name, btf: Option<&Path>, layout: &Layout) -> Trial {
             }
         }
     }
+}
+
+/// Why this process has no say about probes.
+fn powerless() -> Option<String> {
+    let initial = process::initial_namespace("user");
+    if process::own_namespace("user").ok() != initial {
+        return Some("cannot be tried outside of the initial user namespace".to_owned());
+    }
+    let missing = capability::TRACE.iter().filter(|needed| !capability::held(needed));
+    let names: Vec<_> = missing.map(|needed| needed.name).collect();
+    (!names.is_empty()).then(|| format!("cannot be tried without {}", names.join(", ")))
 }
 
 fn is_refusal(error: &io::Error) -> bool {
