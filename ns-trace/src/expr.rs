@@ -23,6 +23,8 @@ mod path;
 mod pattern;
 mod place;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod samples;
 mod signature;
 mod suggest;
