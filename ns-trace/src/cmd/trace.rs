@@ -37,7 +37,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
         }
         None => {
             check_capabilities()?;
-            run_live(&options(args)?, stream).map_err(|error| failure::of_live(&error))?
+            run_live(options(args)?, stream).map_err(|error| failure::of_live(&error))?
         }
     };
     summarise(&outcome, started);
@@ -46,7 +46,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
 
 fn stream(args: &TraceArgs) -> Result<Stream, Failure> {
     let filter = args.filter.as_deref().map(Filter::compile).transpose();
-    let filter = filter.map_err(|error| failure::of_filter(&error))?;
+    let filter = filter
+        .map_err(|error| failure::of_filter(&error, args.filter.as_deref().unwrap_or_default()))?;
     let selection = Selection {
         kinds: args.kinds.clone(),
         events: args.events.clone(),
@@ -83,6 +84,7 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
         snapshot: args.snapshot,
         timeout: args.timeout,
         command,
+        output: output::watchable(args),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::OwnedFd,
     path::PathBuf,
     process::{self, ExitStatus},
     sync::Arc,
@@ -70,6 +71,8 @@ pub struct LiveOptions {
     pub timeout: Option<Duration>,
     /// A command to run; the stream ends with its tree.
     pub command: Option<Command>,
+    /// Where events are written, to notice that nobody reads them any more.
+    pub output: Option<OwnedFd>,
 }
 
 /// A command to run.
@@ -87,7 +90,7 @@ pub struct Command {
 ///
 /// If the probes cannot run here, the command not be started, or the output not be written.
 pub fn run_live(
-    options: &LiveOptions,
+    mut options: LiveOptions,
     stream: Stream,
 ) -> Result<(Outcome, Option<ExitStatus>), Error> {
     // Before anything that must not be left half-done.
@@ -99,7 +102,7 @@ pub fn run_live(
     };
     let derives = births == Births::Derived;
     let backlog = Arc::new(Backlog::new(options.backlog_bytes, derives));
-    let listen = Listen { signals: Some(signals) };
+    let listen = Listen { signals: Some(signals), output: options.output.take() };
     let reader = Reader::start(ring, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
     let mut table = Table::new(births, stream.needs_tasks());
     table.begin_walk(clock::boot_ns());
@@ -124,8 +127,8 @@ pub fn run_live(
 }
 
 /// A stream under way.
-struct Live<'a> {
-    options: &'a LiveOptions,
+struct Live {
+    options: LiveOptions,
     probes: Probes,
     backlog: Arc<Backlog>,
     table: Table,
@@ -155,7 +158,7 @@ struct Child {
 /// A step's result: whether and why to end.
 type Step = Result<Option<End>, Error>;
 
-impl Live<'_> {
+impl Live {
     fn run(mut self, reader: Reader) -> Result<(Outcome, Option<ExitStatus>), Error> {
         let timeout = self.options.timeout.map(|timeout| Instant::now() + timeout);
         let mut interrupted = false;
@@ -252,6 +255,7 @@ impl Live<'_> {
                 }
                 Ok(None)
             }
+            Message::OutputClosed => Ok(Some(End::Closed)),
             Message::Failed(error) => Err(Error::Watch(error)),
             Message::Signal(number) => Ok(Some(End::Signal(number))),
         }
@@ -466,7 +470,7 @@ impl Live<'_> {
     }
 
     fn start_command(&mut self) -> Result<(), Error> {
-        let Some(command) = &self.options.command else { return Ok(()) };
+        let Some(command) = self.options.command.take() else { return Ok(()) };
         let mut child = process::Command::new(&command.program)
             .args(&command.args)
             .spawn()
