@@ -1,0 +1,100 @@
+//! The calls that have no safe wrapper.
+//!
+//! The callers keep to what makes them safe: an actor holds no lock and no buffer that a second
+//! process would inherit in the middle of something.
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+};
+
+/// `struct clone_args` of include/uapi/linux/sched.h, first version with `set_tid`.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct CloneArgs {
+    pub(crate) flags: u64,
+    pub(crate) pidfd: u64,
+    pub(crate) child_tid: u64,
+    pub(crate) parent_tid: u64,
+    pub(crate) exit_signal: u64,
+    pub(crate) stack: u64,
+    pub(crate) stack_size: u64,
+    pub(crate) tls: u64,
+    pub(crate) set_tid: u64,
+    pub(crate) set_tid_size: u64,
+}
+
+fn result(value: i64) -> io::Result<i64> {
+    if value < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
+}
+
+/// clone(2) as fork(2) uses it: 0 in the child.
+pub(crate) fn clone(flags: u64) -> io::Result<i64> {
+    const NOTHING: usize = 0;
+    let flags = flags | u64::from(libc::SIGCHLD.cast_unsigned());
+    // SAFETY: without CLONE_VM the child has a copy of all memory and goes on here; nothing that
+    // another thread might hold at this moment is needed by it.
+    result(unsafe { libc::syscall(libc::SYS_clone, flags, NOTHING, NOTHING, NOTHING, NOTHING) })
+}
+
+/// clone3(2): 0 in the child. `set_tid` asks for a number in the innermost pid namespace.
+pub(crate) fn clone3(flags: u64, set_tid: Option<i32>) -> io::Result<i64> {
+    let tids = [set_tid.unwrap_or_default()];
+    let mut args = CloneArgs { flags, ..CloneArgs::default() };
+    args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    if set_tid.is_some() {
+        args.set_tid = tids.as_ptr().addr() as u64;
+        args.set_tid_size = 1;
+    }
+    // SAFETY: as for `clone`; the kernel reads `args` and `tids`, which outlive the call.
+    result(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })
+}
+
+/// unshare(2) with any flags.
+pub(crate) fn unshare(flags: u64) -> io::Result<()> {
+    // SAFETY: CLONE_FILES and CLONE_FS part this thread's descriptors and directories from the
+    // other threads', which share none with it here.
+    result(unsafe { libc::syscall(libc::SYS_unshare, flags) }).map(drop)
+}
+
+/// setns(2) with any descriptor and any flags.
+pub(crate) fn setns(fd: i32, flags: i32) -> io::Result<()> {
+    // SAFETY: the kernel checks the descriptor; it is not closed.
+    result(unsafe { libc::syscall(libc::SYS_setns, fd, flags) }).map(drop)
+}
+
+/// An ioctl(2) of nsfs that opens a related namespace: `NS_GET_USERNS`, `NS_GET_PARENT`.
+pub(crate) fn relative(file: &OwnedFd, request: u64) -> io::Result<OwnedFd> {
+    // SAFETY: these requests take no argument.
+    let fd = result(unsafe { libc::syscall(libc::SYS_ioctl, file.as_raw_fd(), request, 0_usize) })?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the call just made this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `NS_GET_ID` of ioctl_nsfs(2): the id of a namespace, from 6.18 on.
+pub(crate) fn namespace_id(fd: i32) -> io::Result<u64> {
+    const NS_GET_ID: u64 = 0x8008_b70d;
+    let mut id = 0_u64;
+    // SAFETY: the kernel writes a u64, which `id` has room for.
+    result(unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_ID, &raw mut id) })?;
+    Ok(id)
+}
+
+/// setresuid(2) of the calling thread alone.
+pub(crate) fn set_user(uid: u32) -> io::Result<()> {
+    // SAFETY: it takes numbers only.
+    result(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+}
+
+/// close(2) of a descriptor that the script opened by number.
+pub(crate) fn close(fd: i32) -> io::Result<()> {
+    // SAFETY: scripts name only descriptors that an answer of theirs gave out.
+    result(unsafe { libc::syscall(libc::SYS_close, fd) }).map(drop)
+}
+
+/// Ends this process at once, without a look at what its parent left in memory.
+pub(crate) fn exit(status: i32) -> ! {
+    // SAFETY: it has no preconditions.
+    unsafe { libc::_exit(status) }
+}

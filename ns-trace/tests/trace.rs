@@ -1,0 +1,3 @@
+//! `ns-trace trace`: one file per thing that its events promise.
+
+pub(crate) mod create;
