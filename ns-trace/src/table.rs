@@ -8,6 +8,8 @@ mod birth;
 mod member;
 mod rows;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::sync::Arc;

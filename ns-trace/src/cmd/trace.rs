@@ -9,7 +9,6 @@ use std::{
     time::Instant,
 };
 
-use super::report::{Class, Failure};
 use crate::{
     cli::TraceArgs,
     expr::Filter,
@@ -18,6 +17,7 @@ use crate::{
         Command, End, LiveOptions, Outcome, Scope, Selection, Stream, run_live, run_replay,
     },
     probe::Options,
+    report::{Class, Failure},
     sys::capability::{self, TRACE},
     view::Summary,
 };
@@ -29,16 +29,13 @@ const TIMED_OUT: u8 = 124;
 pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     let stream = stream(args)?;
     let started = Instant::now();
-    let (outcome, status) = match &args.replay {
-        Some(path) => {
-            let told = |error| failure::of_replay(path, &error);
-            let replay = Replay::open(path).map_err(told)?;
-            (run_replay(replay, stream).map_err(told)?, None)
-        }
-        None => {
-            check_capabilities()?;
-            run_live(options(args)?, stream).map_err(|error| failure::of_live(&error))?
-        }
+    let (outcome, status) = if let Some(path) = &args.replay {
+        let told = |error| failure::of_replay(path, &error);
+        let replay = Replay::open(path).map_err(told)?;
+        (run_replay(replay, stream).map_err(told)?, None)
+    } else {
+        check_capabilities()?;
+        run_live(options(args)?, stream).map_err(|error| failure::of_live(&error))?
     };
     summarise(&outcome, started);
     Ok(exit_code(&outcome, status, !args.command.is_empty()))

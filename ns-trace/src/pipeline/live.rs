@@ -1,41 +1,40 @@
 //! The running kernel as a source of events.
 
+mod command;
+mod deaths;
+mod health;
+mod world;
+
 use std::{
     io,
     os::fd::OwnedFd,
-    path::PathBuf,
     process::{self, ExitStatus},
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
-use ns_trace_common::inspect::{ALIVE, Inspect, RELATIVES};
+use ns_trace_common::{Slot, Task};
 
+pub use self::command::Command;
+use self::{command::Child, world::World};
 use super::{Outcome, Stream, stream::End, watch::Watch};
 use crate::{
-    enrich::{Cgroups, running},
-    model::event::{Body, ByEvent, Host, Loss, Lost, Reason, Source, Stage, Sync},
+    enrich::Cgroups,
+    model::event::{Body, Host, Reason, Source, Stage, Sync},
     probe::{
         self, Backend, Loaded, Options, Probes, Record, RecordBuffer,
         backlog::{Backlog, Message},
         reader::{Listen, Reader},
         self_check,
     },
-    sys::{clock, host, signal},
-    table::{Births, Finding, Program, RowId, Surroundings, Table},
+    sys::{clock, host, memory, process::own_namespace, signal},
+    table::{Births, Finding, Table},
 };
 
 /// How often the counters of losses are read while records come.
 const LOSSES: Duration = Duration::from_millis(100);
-/// How long there must be no loss before the snapshot that heals it: one taken in the middle would
-/// be lost as well.
-const QUIET: Duration = Duration::from_millis(200);
 /// How long a snapshot may take; its end mark is lost if the ring is full.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the namespaces of a command are waited for when its last process has ended.
-const AFTERMATH: Duration = Duration::from_millis(500);
-
 /// Why a live stream broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -75,15 +74,6 @@ pub struct LiveOptions {
     pub output: Option<OwnedFd>,
 }
 
-/// A command to run.
-#[derive(Clone, Debug)]
-pub struct Command {
-    /// The program, looked up in PATH.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<std::ffi::OsString>,
-}
-
 /// Traces until told to end; returns what came of the command too.
 ///
 /// # Errors
@@ -93,6 +83,7 @@ pub fn run_live(
     mut options: LiveOptions,
     stream: Stream,
 ) -> Result<(Outcome, Option<ExitStatus>), Error> {
+    memory::give_back_large_pieces();
     // Before anything that must not be left half-done.
     let signals = signal::ending().map_err(Error::Watch)?;
     let Loaded { mut probes, ring } = Probes::load(&options.probes)?;
@@ -144,15 +135,6 @@ struct Live {
     /// Whether the first `sync` is out.
     started: bool,
     child: Option<Child>,
-}
-
-/// The running command.
-struct Child {
-    pid: u32,
-    status: Option<ExitStatus>,
-    waiter: Option<thread::JoinHandle<io::Result<ExitStatus>>>,
-    /// When the wait for the tree's last namespaces ends.
-    deadline: Option<Instant>,
 }
 
 /// A step's result: whether and why to end.
@@ -247,11 +229,8 @@ impl Live {
                 Ok(None)
             }
             Message::CommandEnded => {
-                if let Some(child) = &mut self.child
-                    && let Some(waiter) = child.waiter.take()
-                {
-                    let status = waiter.join().map_err(|_| io::Error::other("waiting failed"));
-                    child.status = Some(status.flatten().map_err(Error::Watch)?);
+                if let Some(child) = &mut self.child {
+                    child.reap().map_err(Error::Watch)?;
                 }
                 Ok(None)
             }
@@ -333,83 +312,6 @@ impl Live {
         }
     }
 
-    /// Finds owner and parent of the namespaces whose birth was not seen; returns all of them.
-    fn relate(&mut self) -> Result<Vec<RowId>, Error> {
-        let mut all = Vec::new();
-        loop {
-            // Owners and parents may be strangers themselves.
-            let strangers = self.table.take_strangers();
-            if strangers.is_empty() {
-                return Ok(all);
-            }
-            for (id, answer) in self.inspect(&strangers, RELATIVES)? {
-                self.table.relate(id, &answer.owner, &answer.parent);
-            }
-            all.extend(strangers);
-        }
-    }
-
-    /// Asks the kernel about namespaces.
-    fn inspect(&mut self, ids: &[RowId], want: u32) -> Result<Vec<(RowId, Inspect)>, Error> {
-        let asked: Vec<_> = ids
-            .iter()
-            .filter_map(|id| {
-                let row = self.table.row(*id)?;
-                let kind = row.kind as u32;
-                Some((*id, Inspect { ns: row.ns, kind, want, ..Inspect::default() }))
-            })
-            .collect();
-        let mut questions: Vec<_> = asked.iter().map(|(_, question)| *question).collect();
-        self.probes.inspect(&mut questions)?;
-        Ok(asked.into_iter().map(|(id, _)| id).zip(questions).collect())
-    }
-
-    /// Looks at namespaces without tasks and tells of those that are gone.
-    fn bury(&mut self) -> Result<(), Error> {
-        let now = Instant::now();
-        let orphans = self.table.take_orphans();
-        if self.probes.backend() == Backend::Fentry {
-            // Deaths have records of their own.
-            return Ok(());
-        }
-        for id in orphans {
-            self.watch.add(id, now);
-        }
-        let mut due = self.watch.due(now);
-        due.retain(|id| {
-            let is_empty = self.table.row(*id).is_some_and(|row| row.members == 0);
-            if !is_empty {
-                self.watch.forget(*id);
-            }
-            is_empty
-        });
-        if due.is_empty() {
-            return Ok(());
-        }
-        let boot_ns = clock::boot_ns();
-        for (id, answer) in self.inspect(&due, ALIVE)? {
-            if answer.alive == 0 {
-                self.watch.forget(id);
-                self.table.died(id, boot_ns, &mut self.findings);
-            } else {
-                self.watch.again(id, now);
-            }
-        }
-        self.tell()
-    }
-
-    /// After a loss: looks at every namespace, whoever is thought to be in it.
-    fn bury_all(&mut self) -> Result<(), Error> {
-        let all: Vec<_> = self.table.rows().map(|(id, _)| id).collect();
-        let boot_ns = clock::boot_ns();
-        for (id, answer) in self.inspect(&all, ALIVE)? {
-            if answer.alive == 0 {
-                self.table.died(id, boot_ns, &mut self.findings);
-            }
-        }
-        self.tell()
-    }
-
     /// Does what is due between records.
     fn tend(&mut self) -> Step {
         if !self.started {
@@ -419,41 +321,9 @@ impl Live {
         self.relate()?;
         self.bury()?;
         let now = Instant::now();
-        if now >= self.losses_due {
-            self.losses_due = now + LOSSES;
-            for (cpu, by_event) in self.probes.losses()? {
-                self.lose(Stage::Ring, Some(cpu), by_event)?;
-            }
-        }
-        if self.table.is_walking() && now >= self.walk_ends {
-            self.heal_due = Some(now);
-        }
-        if self.heal_due.is_some_and(|due| due <= now) {
-            self.heal_due = None;
-            self.walk()?;
-        }
+        self.care(now)?;
         self.stream.flush().map_err(Error::Write)?;
         Ok(self.tree_is_over(now).then_some(End::Source))
-    }
-
-    /// Takes a snapshot.
-    fn walk(&mut self) -> Result<(), Error> {
-        self.table.begin_walk(clock::boot_ns());
-        self.walk_ends = Instant::now() + PATIENCE;
-        Ok(self.probes.snapshot()?)
-    }
-
-    /// Says what is missing, and has the table healed.
-    fn lose(&mut self, stage: Stage, cpu: Option<u32>, by_event: ByEvent) -> Result<(), Error> {
-        let by_event = self.stream.missed(by_event);
-        self.heal_due = Some(Instant::now() + QUIET);
-        if by_event.sum() == 0 {
-            return Ok(());
-        }
-        let body = Body::Lost(Lost { lost: Loss { count: by_event.sum(), stage, by_event, cpu } });
-        let boot_ns = clock::boot_ns();
-        self.findings.push(Finding { boot_ns, source: Source::Probe, body, row: None });
-        self.tell()
     }
 
     /// When something is due without any message.
@@ -468,62 +338,11 @@ impl Live {
             .flatten()
             .min()
     }
-
-    fn start_command(&mut self) -> Result<(), Error> {
-        let Some(command) = self.options.command.take() else { return Ok(()) };
-        let mut child = process::Command::new(&command.program)
-            .args(&command.args)
-            .spawn()
-            .map_err(|source| {
-                let command = command.program.display().to_string();
-                Error::Command { command, source }
-            })?;
-        let backlog = Arc::clone(&self.backlog);
-        let pid = child.id();
-        let waiter = thread::Builder::new().name("command".to_owned()).spawn(move || {
-            let status = child.wait();
-            backlog.push(Message::CommandEnded);
-            status
-        });
-        let waiter = Some(waiter.map_err(Error::Watch)?);
-        self.child = Some(Child { pid, status: None, waiter, deadline: None });
-        Ok(())
-    }
-
-    /// Whether the command and all that it started have ended, and their namespaces too or for
-    /// long enough.
-    fn tree_is_over(&mut self, now: Instant) -> bool {
-        let Some(child) = &mut self.child else { return false };
-        if child.status.is_none() || !self.stream.scope.has_ended() {
-            return false;
-        }
-        if !self.stream.scope.has_namespaces() {
-            return true;
-        }
-        *child.deadline.get_or_insert(now + AFTERMATH) <= now
-    }
 }
 
 /// Whether a task is this one: threads and namespaces apart, numbers are unique.
-fn is_self(task: &ns_trace_common::Task) -> bool {
-    let pid = crate::sys::process::own_namespace("pid");
-    let slot = task.slot(ns_trace_common::Slot::Pid);
+fn is_self(task: &Task) -> bool {
+    let pid = own_namespace("pid");
+    let slot = task.slot(Slot::Pid);
     task.vpid == process::id() && pid.is_ok_and(|inode| inode == slot.inode)
-}
-
-/// What the machine knows beyond the records.
-#[derive(Debug)]
-struct World {
-    cgroups: Cgroups,
-}
-
-impl Surroundings for World {
-    fn cgroup(&mut self, id: u64) -> Option<(Arc<str>, bool)> {
-        self.cgroups.path(id)
-    }
-
-    fn program(&mut self, pid: u32) -> Option<Program> {
-        let found = running(pid, ns_trace_common::exec::ARGS_LEN)?;
-        Some(Program::new(found.exe.as_deref(), Some(&found.args), found.truncated))
-    }
 }
