@@ -93,7 +93,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
-    /// End after DURATION: 10 (seconds), 1m30s, 500ms
+    /// End after DURATION: 10 (seconds), 1m30s, 500ms; a command is told to end too (SIGTERM)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
 

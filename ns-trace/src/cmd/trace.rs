@@ -117,11 +117,12 @@ fn exit_code(outcome: &Outcome, status: Option<ExitStatus>, has_command: bool) -
     if has_command && outcome.end == End::Timeout {
         return ExitCode::from(TIMED_OUT);
     }
-    let Some(status) = status else { return ExitCode::SUCCESS };
-    let code = match (status.code(), status.signal()) {
-        (Some(code), _) => code,
-        (None, Some(signal)) => 128 + signal,
-        (None, None) => 1,
+    let code = match (status.map(|status| (status.code(), status.signal())), outcome.end) {
+        (Some((Some(code), _)), _) => code,
+        (Some((None, Some(signal))), _) => 128 + signal,
+        // Told to end while the command was still running.
+        (None, End::Signal(signal)) if has_command => 128 + signal,
+        _ => 0,
     };
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

@@ -152,10 +152,7 @@ impl Live {
                     // The command decides; asked twice, it is left alone.
                     Some(child) if child.status.is_none() && !interrupted => {
                         interrupted = true;
-                        // Ctrl-C reaches it from the terminal already.
-                        if number != signal::INTERRUPT {
-                            signal::forward(child.pid, number);
-                        }
+                        child.forward(number);
                         Ok(None)
                     }
                     _ => Ok(Some(End::Signal(number))),
@@ -185,6 +182,12 @@ impl Live {
         reader: Reader,
         end: Result<End, Error>,
     ) -> Result<(Outcome, Option<ExitStatus>), Error> {
+        if matches!(end, Ok(End::Timeout)) {
+            self.stop_command();
+        }
+        if !matches!(end, Ok(End::Signal(_))) {
+            self.await_command()?;
+        }
         drop(reader.stop());
         let rest = match &end {
             // Enough is enough.

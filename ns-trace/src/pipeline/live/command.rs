@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Error, Live};
-use crate::probe::backlog::Message;
+use crate::{probe::backlog::Message, sys::signal};
 
 /// How long the namespaces of a command are waited for when its last process has ended.
 const AFTERMATH: Duration = Duration::from_millis(500);
@@ -35,6 +35,13 @@ pub(super) struct Child {
 }
 
 impl Child {
+    /// Passes on a signal that we got, but for that of Ctrl-C, which the terminal sends to it too.
+    pub(super) fn forward(&self, number: i32) {
+        if number != signal::INTERRUPT {
+            signal::send(self.pid, number);
+        }
+    }
+
     /// Collects the status once the waiter has said that there is one.
     pub(super) fn reap(&mut self) -> io::Result<()> {
         if let Some(waiter) = self.waiter.take() {
@@ -65,6 +72,27 @@ impl Live {
         });
         let waiter = Some(waiter.map_err(Error::Watch)?);
         self.child = Some(Child { pid, status: None, waiter, deadline: None });
+        Ok(())
+    }
+
+    /// Has the command end, as timeout(1) does.
+    pub(super) fn stop_command(&self) {
+        if let Some(child) = self.child.as_ref().filter(|child| child.status.is_none()) {
+            signal::send(child.pid, signal::TERMINATE);
+        }
+    }
+
+    /// Waits for a command that is still running though the stream has ended: it is in the
+    /// foreground, and its status is ours. A signal ends the wait.
+    pub(super) fn await_command(&mut self) -> Result<(), Error> {
+        while let Some(child) = self.child.as_mut().filter(|child| child.status.is_none()) {
+            match self.backlog.pop(None) {
+                Some(Message::CommandEnded) => child.reap().map_err(Error::Watch)?,
+                Some(Message::Records(records)) => self.backlog.recycle(records),
+                Some(Message::Signal(_)) => return Ok(()),
+                _ => {}
+            }
+        }
         Ok(())
     }
 
