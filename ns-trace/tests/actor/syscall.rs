@@ -72,12 +72,20 @@ pub(crate) fn relative(file: &OwnedFd, request: u64) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// `NS_GET_ID` of ioctl_nsfs(2): the id of a namespace, from 6.18 on.
-pub(crate) fn namespace_id(fd: i32) -> io::Result<u64> {
+/// The id of a namespace: `NS_GET_ID` of ioctl_nsfs(2), from 6.18 on, or for a mount namespace
+/// `NS_GET_MNTNS_ID`, from 6.11 on.
+pub(crate) fn namespace_id(fd: i32, is_mnt: bool) -> io::Result<u64> {
     const NS_GET_ID: u64 = 0x8008_b70d;
+    const NS_GET_MNTNS_ID: u64 = 0x8008_b705;
     let mut id = 0_u64;
-    // SAFETY: the kernel writes a u64, which `id` has room for.
-    result(unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_ID, &raw mut id) })?;
+    let mut ask = |request: u64| {
+        // SAFETY: the kernel writes a u64, which `id` has room for.
+        result(unsafe { libc::syscall(libc::SYS_ioctl, fd, request, &raw mut id) })
+    };
+    match ask(NS_GET_ID) {
+        Err(_) if is_mnt => ask(NS_GET_MNTNS_ID)?,
+        result => result?,
+    };
     Ok(id)
 }
 
