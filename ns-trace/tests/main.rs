@@ -37,5 +37,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(trace::create::trials(context));
     trials.extend(trace::enter::trials(context));
+    trials.extend(trace::fail::trials(context));
+    trials.extend(trace::quiet::trials(context));
     trials
 }

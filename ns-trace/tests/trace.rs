@@ -2,3 +2,5 @@
 
 pub(crate) mod create;
 pub(crate) mod enter;
+pub(crate) mod fail;
+pub(crate) mod quiet;
