@@ -36,6 +36,7 @@ fn main() -> ExitCode {
 fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(trace::create::trials(context));
+    trials.extend(trace::destroy::trials(context));
     trials.extend(trace::enter::trials(context));
     trials.extend(trace::fail::trials(context));
     trials.extend(trace::quiet::trials(context));

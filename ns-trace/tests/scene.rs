@@ -115,6 +115,15 @@ impl Stage {
         Ok(event)
     }
 
+    /// Checks that nothing was told of the end of a namespace yet.
+    pub(crate) fn expect_alive(&self, create: &Value) -> Result<()> {
+        settle(&self.tracer)?;
+        let is_it = |event: &Arc<Value>| event["event"] == "destroy" && event["ns"] == create["ns"];
+        let early = self.tracer.since(self.place).into_iter().find(is_it);
+        ensure!(early.is_none(), "too early: {early:?}");
+        Ok(())
+    }
+
     /// Checks that a namespace was told of exactly once at each end.
     pub(crate) fn expect_once(&self, create: &Value) -> Result<()> {
         settle(&self.tracer)?;

@@ -106,3 +106,41 @@ pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: it has no preconditions.
     unsafe { libc::_exit(status) }
 }
+
+/// A handle of a namespace: `struct file_handle` with a `struct nsfs_file_handle` of
+/// include/uapi/linux/nsfs.h.
+#[repr(C)]
+pub(crate) struct Handle {
+    bytes: u32,
+    kind: i32,
+    id: u64,
+    flag: u32,
+    inode: u32,
+}
+
+impl Handle {
+    /// The handle of a namespace by its id, its `CLONE_NEW*` flag and its inode number.
+    pub(crate) fn new(id: u64, flag: u64, inode: u64) -> io::Result<Self> {
+        /// `FILEID_NSFS` of include/linux/exportfs.h.
+        const NSFS: i32 = 0xf1;
+        let flag = u32::try_from(flag).map_err(io::Error::other)?;
+        let inode = u32::try_from(inode).map_err(io::Error::other)?;
+        Ok(Self { bytes: 16, kind: NSFS, id, flag, inode })
+    }
+}
+
+/// Whether the namespace with a handle is there; `None` if this kernel has no such handles.
+pub(crate) fn is_alive(handle: &Handle) -> io::Result<Option<bool>> {
+    /// `FD_NSFS_ROOT` of include/uapi/linux/fcntl.h.
+    const ROOT: i32 = -10_003;
+    // SAFETY: the kernel reads the handle, which has the layout of struct file_handle.
+    let opened = result(unsafe {
+        libc::syscall(libc::SYS_open_by_handle_at, ROOT, &raw const *handle, libc::O_RDONLY)
+    });
+    match opened {
+        Ok(fd) => close(i32::try_from(fd).map_err(io::Error::other)?).map(|()| Some(true)),
+        Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Ok(Some(false)),
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
