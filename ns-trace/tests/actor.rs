@@ -113,6 +113,14 @@ impl Actor {
         Ok(Task { pid: number("pid")?, tid: number("tid")? })
     }
 
+    /// Has the task in front map root into its new user namespace, without which it may not make
+    /// another.
+    pub(crate) fn become_root(&mut self) -> Result<()> {
+        self.act("write /proc/self/uid_map 0 0 1")?;
+        self.act("write /proc/self/setgroups deny")?;
+        self.act("write /proc/self/gid_map 0 0 1").map(drop)
+    }
+
     /// Ends it: its input ends, and with it every task that is still in front.
     pub(crate) fn end(mut self) -> Result<()> {
         drop(self.stdin.take());

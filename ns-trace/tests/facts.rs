@@ -68,6 +68,12 @@ pub(crate) fn kind_of_slot(slot: &str) -> &str {
     slot.strip_suffix("_for_children").unwrap_or(slot)
 }
 
+/// Whether nanoseconds of the boot clock are the moment that /proc has in ticks.
+pub(crate) fn same_moment(start_ns: &Value, ticks: &Value) -> bool {
+    const TICK: u64 = 10_000_000;
+    start_ns.as_u64().is_some_and(|start| ticks["ticks"] == start / TICK)
+}
+
 /// The `flags` of events for a call with these flags.
 pub(crate) fn flag_names(flags: u64) -> Value {
     KINDS.iter().filter(|kind| flags & kind.flag != 0).map(|kind| kind.flag_name).collect()
@@ -76,7 +82,7 @@ pub(crate) fn flag_names(flags: u64) -> Value {
 /// A namespace as events point at it, by an open file of it.
 pub(crate) fn reference(file: &OwnedFd, kind: &str) -> Result<Value> {
     let inode = File::from(file.try_clone()?).metadata()?.ino();
-    let id = syscall::namespace_id(file.as_raw_fd()).ok();
+    let id = syscall::namespace_id(file.as_raw_fd(), kind == "mnt").ok();
     let initial = kind_named(kind)?.initial;
     let initial = if initial == 0 { inode == initial_inode(kind)? } else { inode == initial };
     Ok(json!({ "type": kind, "inode": inode, "id": id, "initial": initial }))
@@ -182,14 +188,14 @@ impl Task {
     }
 
     /// When it was made, in hundredths of a second of the boot clock.
-    pub(crate) fn start_ticks(self) -> Result<u64> {
+    fn start_ticks(self) -> Result<u64> {
         let stat = String::from_utf8_lossy(&self.read("stat")?).into_owned();
         let (_, rest) = stat.rsplit_once(')').context("no name")?;
         // Field 22; the third follows the name.
         Ok(rest.split_whitespace().nth(19).context("too short")?.parse()?)
     }
 
-    /// The task as `process` of events, but for `start_ns`.
+    /// The task as `process` of events, with `start_ns` in ticks, see [`same_moment`].
     pub(crate) fn process(self) -> Result<Value> {
         let args = self.read("cmdline")?;
         let args = args.strip_suffix(b"\0").unwrap_or(&args);
@@ -203,6 +209,7 @@ impl Task {
             "tid": self.tid,
             "ppid": self.number("PPid", 0)?,
             "vpid": vpid,
+            "start_ns": { "ticks": self.start_ticks()? },
             "comm": comm,
             "exe": fs::read_link(self.path("exe"))?,
             "args": args,

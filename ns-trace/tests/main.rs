@@ -4,9 +4,11 @@
 //! backend by [`context::Context::per_backend`].
 
 mod actor;
+mod compare;
 mod context;
 mod facts;
 mod init;
+mod scene;
 mod trace;
 mod tracer;
 
@@ -34,5 +36,9 @@ fn main() -> ExitCode {
 fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(trace::create::trials(context));
+    trials.extend(trace::destroy::trials(context));
+    trials.extend(trace::enter::trials(context));
+    trials.extend(trace::fail::trials(context));
+    trials.extend(trace::quiet::trials(context));
     trials
 }

@@ -72,12 +72,20 @@ pub(crate) fn relative(file: &OwnedFd, request: u64) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// `NS_GET_ID` of ioctl_nsfs(2): the id of a namespace, from 6.18 on.
-pub(crate) fn namespace_id(fd: i32) -> io::Result<u64> {
+/// The id of a namespace: `NS_GET_ID` of ioctl_nsfs(2), from 6.18 on, or for a mount namespace
+/// `NS_GET_MNTNS_ID`, from 6.11 on.
+pub(crate) fn namespace_id(fd: i32, is_mnt: bool) -> io::Result<u64> {
     const NS_GET_ID: u64 = 0x8008_b70d;
+    const NS_GET_MNTNS_ID: u64 = 0x8008_b705;
     let mut id = 0_u64;
-    // SAFETY: the kernel writes a u64, which `id` has room for.
-    result(unsafe { libc::syscall(libc::SYS_ioctl, fd, NS_GET_ID, &raw mut id) })?;
+    let mut ask = |request: u64| {
+        // SAFETY: the kernel writes a u64, which `id` has room for.
+        result(unsafe { libc::syscall(libc::SYS_ioctl, fd, request, &raw mut id) })
+    };
+    match ask(NS_GET_ID) {
+        Err(_) if is_mnt => ask(NS_GET_MNTNS_ID)?,
+        result => result?,
+    };
     Ok(id)
 }
 
@@ -97,4 +105,42 @@ pub(crate) fn close(fd: i32) -> io::Result<()> {
 pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: it has no preconditions.
     unsafe { libc::_exit(status) }
+}
+
+/// A handle of a namespace: `struct file_handle` with a `struct nsfs_file_handle` of
+/// include/uapi/linux/nsfs.h.
+#[repr(C)]
+pub(crate) struct Handle {
+    bytes: u32,
+    kind: i32,
+    id: u64,
+    flag: u32,
+    inode: u32,
+}
+
+impl Handle {
+    /// The handle of a namespace by its id, its `CLONE_NEW*` flag and its inode number.
+    pub(crate) fn new(id: u64, flag: u64, inode: u64) -> io::Result<Self> {
+        /// `FILEID_NSFS` of include/linux/exportfs.h.
+        const NSFS: i32 = 0xf1;
+        let flag = u32::try_from(flag).map_err(io::Error::other)?;
+        let inode = u32::try_from(inode).map_err(io::Error::other)?;
+        Ok(Self { bytes: 16, kind: NSFS, id, flag, inode })
+    }
+}
+
+/// Whether the namespace with a handle is there; `None` if this kernel has no such handles.
+pub(crate) fn is_alive(handle: &Handle) -> io::Result<Option<bool>> {
+    /// `FD_NSFS_ROOT` of include/uapi/linux/fcntl.h.
+    const ROOT: i32 = -10_003;
+    // SAFETY: the kernel reads the handle, which has the layout of struct file_handle.
+    let opened = result(unsafe {
+        libc::syscall(libc::SYS_open_by_handle_at, ROOT, &raw const *handle, libc::O_RDONLY)
+    });
+    match opened {
+        Ok(fd) => close(i32::try_from(fd).map_err(io::Error::other)?).map(|()| Some(true)),
+        Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Ok(Some(false)),
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
