@@ -37,6 +37,10 @@ pub fn snapshot(_: RawTracePointContext) {
         bpf_loop(PARENTS, parent as *const () as *mut c_void, (&raw mut climb).cast(), 0);
         walk.init = climb.task;
         walk.leader = climb.task;
+        // At the end of an empty list. Which address that is must be unknown to the verifier: up to
+        // 6.6 it follows a callback for its first call only, and removes what is unreachable then.
+        walk.head = Probed::pointer(climb.task, offset!(task_tasks));
+        walk.node = walk.head;
         bpf_loop(TASKS, step as *const () as *mut c_void, (&raw mut walk).cast(), 0);
     }
     if let Some(mut entry) = emit::reserve::<End>(RecordKind::End) {

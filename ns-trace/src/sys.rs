@@ -7,6 +7,7 @@ pub mod clock;
 pub mod detached;
 pub mod host;
 pub mod mapping;
+pub mod memory;
 pub mod mounts;
 pub mod nsfs;
 pub mod process;

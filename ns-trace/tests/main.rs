@@ -1,16 +1,44 @@
 //! Room tests: one file per command, all in one program that is also the init of `cargo xtask vm`.
+//!
+//! A room of tests adds its trials in [`trials`]. What needs the kernel is registered once per
+//! backend by [`context::Context::per_backend`].
 
+mod actor;
+mod compare;
+mod context;
+mod facts;
 mod init;
+mod scene;
+mod trace;
+mod tracer;
+
+use std::{process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Trial};
 
-fn main() -> std::process::ExitCode {
+use self::context::Context;
+
+fn main() -> ExitCode {
     if init::is_init() {
         return init::run();
     }
-    let trials = vec![Trial::test("kernel::has_a_version", || {
-        let version = std::fs::read_to_string("/proc/version")?;
-        if version.starts_with("Linux version ") { Ok(()) } else { Err(version.into()) }
-    })];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    if actor::is_actor() {
+        return actor::run();
+    }
+    let arguments = Arguments::from_args();
+    let context = Arc::new(Context::find(&arguments));
+    let conclusion = libtest_mimic::run(&arguments, trials(&context));
+    context.end();
+    conclusion.exit_code()
+}
+
+/// Every trial of every room.
+fn trials(context: &Arc<Context>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    trials.extend(trace::create::trials(context));
+    trials.extend(trace::destroy::trials(context));
+    trials.extend(trace::enter::trials(context));
+    trials.extend(trace::fail::trials(context));
+    trials.extend(trace::quiet::trials(context));
+    trials
 }

@@ -13,13 +13,13 @@ use std::{
 };
 
 use self::report::{Backend, Process, Report, Status, Verdict};
-use super::report::{Class, Failure};
 use crate::{
     cli::DoctorArgs,
     probe::{
         Plan, coverage,
         offsets::{self, KERNEL_BTF, Layout},
     },
+    report::{Class, Failure},
     sys::mounts,
     view::terminal,
 };

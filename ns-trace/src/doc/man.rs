@@ -43,7 +43,9 @@ fn page(name: &str, command: &Command) -> String {
         let mut roff = Roff::default();
         roff.control("SH", [heading.as_str()]);
         roff.control("nf", []);
-        lines.iter().for_each(|line| drop(roff.text([roman(line.as_str())])));
+        for line in &lines {
+            roff.text([roman(line.as_str())]);
+        }
         roff.control("fi", []);
         roff.to_writer(&mut page).unwrap();
     }

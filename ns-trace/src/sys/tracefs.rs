@@ -18,7 +18,7 @@ impl Tracefs {
         Detached::open("tracefs").map(Self)
     }
 
-    /// The number that perf_event_open(2) knows a tracepoint by.
+    /// The number that `perf_event_open(2)` knows a tracepoint by.
     ///
     /// # Errors
     ///

@@ -1,0 +1,193 @@
+//! What an actor does, command by command.
+
+use std::{
+    ffi::CString,
+    fs,
+    io::{self, Read as _, Write as _},
+    os::{fd::IntoRawFd as _, unix::process::CommandExt as _},
+    process::{Command, ExitCode},
+    thread,
+};
+
+use rustix::{
+    mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount},
+    process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid},
+};
+use serde_json::{Value, json};
+
+use super::syscall;
+
+/// What becomes of the task in front after a command.
+enum Next {
+    /// It answers this and goes on.
+    Answer(Value),
+    /// It has answered already.
+    Silent,
+    /// It ends.
+    End(i32),
+}
+
+/// Runs an actor to the end of its input.
+pub(crate) fn run() -> ExitCode {
+    let status = serve();
+    ExitCode::from(u8::try_from(status).unwrap_or(1))
+}
+
+/// Does what the lines say until the task in front ends; returns its exit status.
+fn serve() -> i32 {
+    while let Some(line) = read_line() {
+        let next = match perform(&line) {
+            Ok(next) => next,
+            Err(error) => match error.raw_os_error() {
+                Some(number) => Next::Answer(json!({ "error": number })),
+                None => Next::Answer(json!({ "error": error.to_string() })),
+            },
+        };
+        match next {
+            Next::Answer(value) => answer(&value),
+            Next::Silent => {}
+            Next::End(status) => return status,
+        }
+    }
+    0
+}
+
+/// One line, and not a byte more: the rest belongs to whoever is in front then.
+fn read_line() -> Option<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    let mut stdin = io::stdin().lock();
+    // The buffer never holds more than one line: the test waits for each answer.
+    while stdin.read(&mut byte).ok()? == 1 {
+        if byte == *b"\n" {
+            return String::from_utf8(line).ok();
+        }
+        line.extend(byte);
+    }
+    None
+}
+
+fn answer(value: &Value) {
+    let mut stdout = io::stdout().lock();
+    // Without a reader the next line to read is the end.
+    drop(writeln!(stdout, "{value}").and_then(|()| stdout.flush()));
+}
+
+fn perform(line: &str) -> io::Result<Next> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let done = || Ok(Next::Answer(json!({})));
+    let value = |number: i64| Ok(Next::Answer(json!({ "value": number })));
+    match words[..] {
+        ["who"] => Ok(Next::Answer(own()?)),
+        ["unshare", flags] => {
+            syscall::unshare(hexadecimal(flags)?)?;
+            done()
+        }
+        ["setns", fd, flags] => {
+            let flags = hexadecimal(flags)?;
+            syscall::setns(number(fd)?, i32::try_from(flags).map_err(io::Error::other)?)?;
+            done()
+        }
+        ["clone", flags] => family(syscall::clone(hexadecimal(flags)?)?),
+        ["clone3", flags] => family(syscall::clone3(hexadecimal(flags)?, None)?),
+        ["clone3", flags, tid] => family(syscall::clone3(hexadecimal(flags)?, Some(number(tid)?))?),
+        ["thread"] => {
+            let tid = thread::spawn(|| {
+                answer(&own().unwrap_or_default());
+                serve()
+            });
+            let status = tid.join().map_err(|_panic| io::Error::other("the thread panicked"))?;
+            Ok(Next::Answer(json!({ "ended": status })))
+        }
+        ["reap"] => {
+            waitid(WaitId::All, WaitIdOptions::EXITED)?;
+            done()
+        }
+        ["open", path] => value(i64::from(fs::File::open(path)?.into_raw_fd())),
+        ["pidfd", pid] => {
+            let pid = Pid::from_raw(number(pid)?).ok_or(io::ErrorKind::InvalidInput)?;
+            value(i64::from(pidfd_open(pid, PidfdFlags::empty())?.into_raw_fd()))
+        }
+        ["close", fd] => {
+            syscall::close(number(fd)?)?;
+            done()
+        }
+        ["write", path, ref text @ ..] => {
+            fs::write(path, text.join(" "))?;
+            done()
+        }
+        ["private"] => {
+            let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            mount_change("/", flags)?;
+            done()
+        }
+        ["bind", from, to] => {
+            mount_bind(from, to)?;
+            done()
+        }
+        ["unbind", at] => {
+            unmount(at, UnmountFlags::empty())?;
+            done()
+        }
+        ["user", uid] => {
+            syscall::set_user(number(uid)?.cast_unsigned())?;
+            done()
+        }
+        ["name", name] => {
+            rustix::thread::set_name(&CString::new(name)?)?;
+            done()
+        }
+        // Goes on as another process image, with the words as arguments.
+        ["exec", ref args @ ..] => {
+            answer(&json!({}));
+            Err(Command::new(std::env::current_exe()?).args(args).exec())
+        }
+        ["repeat", times, flags] => {
+            let flags = hexadecimal(flags)?;
+            for _ in 0..times.parse::<u64>().map_err(io::Error::other)? {
+                syscall::unshare(flags)?;
+            }
+            done()
+        }
+        ["exit", status] => Ok(Next::End(number(status)?)),
+        ["kill", signal] => {
+            let signal =
+                Signal::from_named_raw(number(signal)?).ok_or(io::ErrorKind::InvalidInput)?;
+            kill_process(rustix::process::getpid(), signal)?;
+            Ok(Next::Silent)
+        }
+        _ => Err(io::Error::other(format!("no such command: {line}"))),
+    }
+}
+
+/// After a clone: the child is in front, the parent waits until it ends and leaves it a zombie.
+fn family(pid: i64) -> io::Result<Next> {
+    if pid == 0 {
+        answer(&own()?);
+        syscall::exit(serve());
+    }
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    let status = waitid(WaitId::Pid(pid), options)?;
+    let code = status.as_ref().and_then(rustix::process::WaitIdStatus::exit_status);
+    Ok(Next::Answer(json!({ "ended": code, "value": pid.as_raw_nonzero().get() })))
+}
+
+/// The numbers of the task in front, as /proc has them.
+fn own() -> io::Result<Value> {
+    // "PID/task/TID"
+    let link = fs::read_link("/proc/thread-self")?;
+    let numbers: Vec<u64> = link.iter().filter_map(|part| part.to_str()?.parse().ok()).collect();
+    match numbers[..] {
+        [pid, tid] => Ok(json!({ "pid": pid, "tid": tid })),
+        _ => Err(io::Error::other(format!("/proc/thread-self is {}", link.display()))),
+    }
+}
+
+fn hexadecimal(word: &str) -> io::Result<u64> {
+    u64::from_str_radix(word, 16).map_err(io::Error::other)
+}
+
+fn number(word: &str) -> io::Result<i32> {
+    word.parse().map_err(io::Error::other)
+}

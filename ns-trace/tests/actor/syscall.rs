@@ -1,0 +1,146 @@
+//! The calls that have no safe wrapper.
+//!
+//! The callers keep to what makes them safe: an actor holds no lock and no buffer that a second
+//! process would inherit in the middle of something.
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+};
+
+/// `struct clone_args` of include/uapi/linux/sched.h, first version with `set_tid`.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct CloneArgs {
+    pub(crate) flags: u64,
+    pub(crate) pidfd: u64,
+    pub(crate) child_tid: u64,
+    pub(crate) parent_tid: u64,
+    pub(crate) exit_signal: u64,
+    pub(crate) stack: u64,
+    pub(crate) stack_size: u64,
+    pub(crate) tls: u64,
+    pub(crate) set_tid: u64,
+    pub(crate) set_tid_size: u64,
+}
+
+fn result(value: i64) -> io::Result<i64> {
+    if value < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
+}
+
+/// clone(2) as fork(2) uses it: 0 in the child.
+pub(crate) fn clone(flags: u64) -> io::Result<i64> {
+    const NOTHING: usize = 0;
+    let flags = flags | u64::from(libc::SIGCHLD.cast_unsigned());
+    // SAFETY: without CLONE_VM the child has a copy of all memory and goes on here; nothing that
+    // another thread might hold at this moment is needed by it.
+    result(unsafe { libc::syscall(libc::SYS_clone, flags, NOTHING, NOTHING, NOTHING, NOTHING) })
+}
+
+/// clone3(2): 0 in the child. `set_tid` asks for a number in the innermost pid namespace.
+pub(crate) fn clone3(flags: u64, set_tid: Option<i32>) -> io::Result<i64> {
+    let tids = [set_tid.unwrap_or_default()];
+    let mut args = CloneArgs { flags, ..CloneArgs::default() };
+    args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    if set_tid.is_some() {
+        args.set_tid = tids.as_ptr().addr() as u64;
+        args.set_tid_size = 1;
+    }
+    // SAFETY: as for `clone`; the kernel reads `args` and `tids`, which outlive the call.
+    result(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })
+}
+
+/// unshare(2) with any flags.
+pub(crate) fn unshare(flags: u64) -> io::Result<()> {
+    // SAFETY: CLONE_FILES and CLONE_FS part this thread's descriptors and directories from the
+    // other threads', which share none with it here.
+    result(unsafe { libc::syscall(libc::SYS_unshare, flags) }).map(drop)
+}
+
+/// setns(2) with any descriptor and any flags.
+pub(crate) fn setns(fd: i32, flags: i32) -> io::Result<()> {
+    // SAFETY: the kernel checks the descriptor; it is not closed.
+    result(unsafe { libc::syscall(libc::SYS_setns, fd, flags) }).map(drop)
+}
+
+/// An ioctl(2) of nsfs that opens a related namespace: `NS_GET_USERNS`, `NS_GET_PARENT`.
+pub(crate) fn relative(file: &OwnedFd, request: u64) -> io::Result<OwnedFd> {
+    // SAFETY: these requests take no argument.
+    let fd = result(unsafe { libc::syscall(libc::SYS_ioctl, file.as_raw_fd(), request, 0_usize) })?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the call just made this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The id of a namespace: `NS_GET_ID` of ioctl_nsfs(2), from 6.18 on, or for a mount namespace
+/// `NS_GET_MNTNS_ID`, from 6.11 on.
+pub(crate) fn namespace_id(fd: i32, is_mnt: bool) -> io::Result<u64> {
+    const NS_GET_ID: u64 = 0x8008_b70d;
+    const NS_GET_MNTNS_ID: u64 = 0x8008_b705;
+    let mut id = 0_u64;
+    let mut ask = |request: u64| {
+        // SAFETY: the kernel writes a u64, which `id` has room for.
+        result(unsafe { libc::syscall(libc::SYS_ioctl, fd, request, &raw mut id) })
+    };
+    match ask(NS_GET_ID) {
+        Err(_) if is_mnt => ask(NS_GET_MNTNS_ID)?,
+        result => result?,
+    };
+    Ok(id)
+}
+
+/// setresuid(2) of the calling thread alone.
+pub(crate) fn set_user(uid: u32) -> io::Result<()> {
+    // SAFETY: it takes numbers only.
+    result(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+}
+
+/// close(2) of a descriptor that the script opened by number.
+pub(crate) fn close(fd: i32) -> io::Result<()> {
+    // SAFETY: scripts name only descriptors that an answer of theirs gave out.
+    result(unsafe { libc::syscall(libc::SYS_close, fd) }).map(drop)
+}
+
+/// Ends this process at once, without a look at what its parent left in memory.
+pub(crate) fn exit(status: i32) -> ! {
+    // SAFETY: it has no preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+/// A handle of a namespace: `struct file_handle` with a `struct nsfs_file_handle` of
+/// include/uapi/linux/nsfs.h.
+#[repr(C)]
+pub(crate) struct Handle {
+    bytes: u32,
+    kind: i32,
+    id: u64,
+    flag: u32,
+    inode: u32,
+}
+
+impl Handle {
+    /// The handle of a namespace by its id, its `CLONE_NEW*` flag and its inode number.
+    pub(crate) fn new(id: u64, flag: u64, inode: u64) -> io::Result<Self> {
+        /// `FILEID_NSFS` of include/linux/exportfs.h.
+        const NSFS: i32 = 0xf1;
+        let flag = u32::try_from(flag).map_err(io::Error::other)?;
+        let inode = u32::try_from(inode).map_err(io::Error::other)?;
+        Ok(Self { bytes: 16, kind: NSFS, id, flag, inode })
+    }
+}
+
+/// Whether the namespace with a handle is there; `None` if this kernel has no such handles.
+pub(crate) fn is_alive(handle: &Handle) -> io::Result<Option<bool>> {
+    /// `FD_NSFS_ROOT` of include/uapi/linux/fcntl.h.
+    const ROOT: i32 = -10_003;
+    // SAFETY: the kernel reads the handle, which has the layout of struct file_handle.
+    let opened = result(unsafe {
+        libc::syscall(libc::SYS_open_by_handle_at, ROOT, &raw const *handle, libc::O_RDONLY)
+    });
+    match opened {
+        Ok(fd) => close(i32::try_from(fd).map_err(io::Error::other)?).map(|()| Some(true)),
+        Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Ok(Some(false)),
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,142 @@
+//! Which backends can be tested here, and the trials that are registered once for each.
+
+use std::{
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Trial};
+
+use crate::tracer::Tracer;
+
+/// Every backend, as `--probe` names it.
+const BACKENDS: [&str; 2] = ["fentry", "tracepoint"];
+
+/// What all trials share.
+pub(crate) struct Context {
+    backends: Vec<Arc<Backend>>,
+    /// Held for reading by every trial, for writing by those that bear no company.
+    quiet: RwLock<()>,
+}
+
+struct Backend {
+    name: &'static str,
+    /// Why it cannot be tested here.
+    obstacle: Option<String>,
+    shared: Mutex<Option<Arc<Tracer>>>,
+}
+
+/// Where one trial runs: a backend.
+pub(crate) struct Room {
+    backend: Arc<Backend>,
+}
+
+impl Context {
+    /// Tries the backends: `NS_TRACE_TEST_BACKEND` alone if it is set, else those that can run.
+    pub(crate) fn find(arguments: &Arguments) -> Self {
+        let wanted = std::env::var("NS_TRACE_TEST_BACKEND").ok();
+        let wanted = wanted.as_deref();
+        let mut backends = Vec::new();
+        for name in BACKENDS {
+            if wanted.is_some_and(|wanted| wanted != name) {
+                continue;
+            }
+            // Asked for by name, it must run; and a list needs no kernel.
+            let obstacle =
+                if wanted.is_some() || arguments.list { None } else { obstacle_to(name) };
+            if let Some(obstacle) = &obstacle {
+                println!("skipped: everything on the {name} backend: {obstacle}");
+            }
+            backends.push(Arc::new(Backend { name, obstacle, shared: Mutex::default() }));
+        }
+        Self { backends, quiet: RwLock::new(()) }
+    }
+
+    /// Registers `test` as `name [backend]` for every backend, ignored where it cannot run.
+    pub(crate) fn per_backend(
+        self: &Arc<Self>,
+        name: &str,
+        test: impl Fn(&Room) -> Result<()> + Clone + Send + 'static,
+    ) -> Vec<Trial> {
+        self.register(name, test, false)
+    }
+
+    /// As [`per_backend`](Self::per_backend), for a test that runs while no other does.
+    #[expect(dead_code, reason = "the storms will need it")]
+    pub(crate) fn alone_per_backend(
+        self: &Arc<Self>,
+        name: &str,
+        test: impl Fn(&Room) -> Result<()> + Clone + Send + 'static,
+    ) -> Vec<Trial> {
+        self.register(name, test, true)
+    }
+
+    fn register(
+        self: &Arc<Self>,
+        name: &str,
+        test: impl Fn(&Room) -> Result<()> + Clone + Send + 'static,
+        alone: bool,
+    ) -> Vec<Trial> {
+        let trial = |backend: &Arc<Backend>| {
+            let (context, test) = (Arc::clone(self), test.clone());
+            let room = Room { backend: Arc::clone(backend) };
+            Trial::test(format!("{name} [{}]", backend.name), move || {
+                // A trial that panicked has spoiled nothing.
+                let outcome = if alone {
+                    let _quiet = context.quiet.write().unwrap_or_else(PoisonError::into_inner);
+                    context.end();
+                    test(&room)
+                } else {
+                    let _company = context.quiet.read().unwrap_or_else(PoisonError::into_inner);
+                    test(&room)
+                };
+                outcome.map_err(|error| format!("{error:#}").into())
+            })
+            .with_ignored_flag(backend.obstacle.is_some())
+        };
+        self.backends.iter().map(trial).collect()
+    }
+
+    /// Ends the tracers that trials share.
+    pub(crate) fn end(&self) {
+        for backend in &self.backends {
+            let mut shared = backend.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(shared.take());
+        }
+    }
+}
+
+impl Room {
+    /// The backend's name, for `--probe`.
+    pub(crate) fn backend(&self) -> &'static str {
+        self.backend.name
+    }
+
+    /// A tracer that sees everything and that other trials use as well: `trace -o json`.
+    pub(crate) fn tracer(&self) -> Result<Arc<Tracer>> {
+        let mut shared = self.backend.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tracer) = &*shared {
+            return Ok(Arc::clone(tracer));
+        }
+        let tracer = Arc::new(self.start(&[])?);
+        *shared = Some(Arc::clone(&tracer));
+        Ok(tracer)
+    }
+
+    /// A tracer of the trial's own: `trace -o json --probe BACKEND` and `args`.
+    pub(crate) fn start(&self, args: &[&str]) -> Result<Tracer> {
+        Tracer::start(self.backend.name, args)
+    }
+}
+
+/// Why `backend` cannot run here, in ns-trace's own words.
+fn obstacle_to(backend: &str) -> Option<String> {
+    let mut command = Command::new(crate::tracer::program());
+    command.args(["trace", "-o", "json", "--probe", backend, "--timeout", "50ms"]);
+    match command.stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")),
+        Err(error) => Some(error.to_string()),
+    }
+}

@@ -1,0 +1,7 @@
+//! `ns-trace trace`: one file per thing that its events promise.
+
+pub(crate) mod create;
+pub(crate) mod destroy;
+pub(crate) mod enter;
+pub(crate) mod fail;
+pub(crate) mod quiet;
