@@ -51,11 +51,12 @@ fn an_unknown_shell_is_a_usage_error() -> Result<()> {
 /// What bash offers after some words.
 fn offered(words: &[&str]) -> Result<String> {
     let last = words.len() - 1;
+    let words = words.join(" ");
+    // Bash knows which function completes ns-trace, and gives it the command and two words.
     let ask = format!(
-        "COMP_WORDS=({}); COMP_CWORD={last}; \
-         _ns-trace ns-trace \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{last}-1]}}\"; \
+        "how=$(complete -p ns-trace); how=${{how#*-F }}; COMP_WORDS=({words}); COMP_CWORD={last}\n\
+         ${{how%% *}} ns-trace \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{last}-1]}}\"\n\
          printf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
-        words.join(" ")
     );
     let mut bash = Command::new("bash")
         .args(["--noprofile", "--norc"])
