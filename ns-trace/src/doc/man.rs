@@ -75,12 +75,11 @@ fn sections(command: &Command) -> Vec<(String, Vec<String>)> {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let mut sections = vec![("NOTES".to_owned(), Vec::new())];
     for line in help.lines() {
-        match line.strip_suffix(':').filter(|heading| !heading.starts_with(' ')) {
-            Some(heading) => sections.push((heading.to_uppercase(), Vec::new())),
-            None => {
-                let (_, lines) = sections.last_mut().unwrap();
-                lines.push(line.strip_prefix("  ").unwrap_or(line).to_owned());
-            }
+        if let Some(heading) = line.strip_suffix(':').filter(|line| !line.starts_with(' ')) {
+            sections.push((heading.to_uppercase(), Vec::new()));
+        } else {
+            let (_, lines) = sections.last_mut().unwrap();
+            lines.push(line.strip_prefix("  ").unwrap_or(line).to_owned());
         }
     }
     for (_, lines) in &mut sections {

@@ -30,7 +30,9 @@ fn describe(name: &str, command: &Command, out: &mut String) {
         command.get_arguments().filter(|argument| !argument.is_hide_set()).collect();
     if !arguments.is_empty() {
         out.push_str("| option | |\n|---|---|\n");
-        arguments.iter().for_each(|argument| row(argument, out));
+        for argument in arguments {
+            row(argument, out);
+        }
         out.push('\n');
     }
     if let Some(more) = command.get_after_help() {

@@ -26,8 +26,8 @@ fn namespace(process: &str, name: &str) -> io::Result<u32> {
 
 /// The inode of the initial namespace called `name` in /proc/self/ns; `None` if unknown.
 ///
-/// Most are fixed (`PROC_*_INIT_INO` of include/linux/proc_ns.h); mnt and net are from 6.18 on, and
-/// before are those of kthreadd, which only privileged processes of its pid namespace may see.
+/// Six are the same on every kernel (`PROC_*_INIT_INO` of `include/linux/proc_ns.h`); mnt and net
+/// are those of kthreadd, which only privileged processes of its pid namespace may see.
 #[must_use]
 pub fn initial_namespace(name: &str) -> Option<u32> {
     match name {

@@ -25,6 +25,6 @@ impl Tracefs {
     /// ENOENT if this kernel has no such tracepoint.
     pub fn id(&self, category: &str, name: &str) -> io::Result<u64> {
         let text = self.0.read(&format!("events/{category}/{name}/id"))?;
-        text.parse().map_err(|_| io::Error::other("tracepoint id is not a number"))
+        text.parse().or(Err(io::Error::other("tracepoint id is not a number")))
     }
 }
