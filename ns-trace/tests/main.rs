@@ -40,5 +40,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::enter::trials(context));
     trials.extend(trace::fail::trials(context));
     trials.extend(trace::quiet::trials(context));
+    trials.extend(trace::storm::trials(context));
+    trials.extend(trace::tasks::trials(context));
     trials
 }
