@@ -96,7 +96,7 @@ struct Place(PathBuf);
 
 impl Place {
     fn new() -> Result<Self> {
-        let name = format!("ns-trace-test-core-{}-{}", std::process::id(), boot_ns());
+        let name = format!("ns-trace-test-{}-core-{}", std::process::id(), boot_ns());
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path)?;
         Ok(Self(path))
