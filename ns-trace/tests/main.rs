@@ -8,6 +8,7 @@ mod compare;
 mod context;
 mod facts;
 mod init;
+mod leftovers;
 mod scene;
 mod trace;
 mod tracer;
@@ -28,7 +29,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let context = Arc::new(Context::find(&arguments));
     let conclusion = libtest_mimic::run(&arguments, trials(&context));
-    context.end();
+    if let Err(error) = context.end().and_then(|()| leftovers::expect_none()) {
+        eprintln!("left behind: {error:#}");
+        return ExitCode::FAILURE;
+    }
     conclusion.exit_code()
 }
 
@@ -40,5 +44,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::enter::trials(context));
     trials.extend(trace::fail::trials(context));
     trials.extend(trace::quiet::trials(context));
+    trials.extend(trace::storm::trials(context));
+    trials.extend(trace::tasks::trials(context));
     trials
 }
