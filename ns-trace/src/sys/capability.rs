@@ -33,6 +33,13 @@ pub const TRACE: [Needed; 4] = [
     },
 ];
 
+/// What makes tracing tell more, though it works without.
+pub const MORE: [Needed; 1] = [Needed {
+    name: "CAP_SYS_PTRACE",
+    bit: CapabilitySet::SYS_PTRACE,
+    purpose: "tell which programs the processes of others run that are older than the tracer",
+}];
+
 /// Whether this thread has the capability in its effective set.
 #[must_use]
 pub fn held(needed: &Needed) -> bool {

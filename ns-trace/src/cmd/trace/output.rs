@@ -1,7 +1,6 @@
 //! Where a trace is written, and how.
 
 use std::{
-    env,
     fs::OpenOptions,
     io::{self, IsTerminal as _},
     os::fd::OwnedFd,
@@ -15,7 +14,7 @@ use crate::{
     cli::{Color, Format},
     model::{Event, JsonWriter},
     sink::{Render, Sink},
-    view::{Charset, TextOptions, TextWriter},
+    view::{TextOptions, TextWriter, terminal},
 };
 
 /// Opens the output.
@@ -46,29 +45,16 @@ fn text_options(args: &TraceArgs, is_terminal: bool) -> TextOptions {
     let color = match args.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => {
-            let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-            let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-            is_terminal && !is_set("NO_COLOR") && !is_dumb
-        }
+        Color::Auto => terminal::has_color(is_terminal),
     };
     let size = is_terminal.then(|| tcgetwinsize(io::stdout()).ok()).flatten();
     TextOptions {
         color,
-        charset: charset(),
+        charset: terminal::charset(),
         dates: args.replay.is_some(),
         width: size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns != 0),
         zone: TimeZone::system(),
     }
-}
-
-/// What the locale says that the terminal understands (setlocale(3): the first that is set counts).
-fn charset() -> Charset {
-    let value = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
-    let value = value.unwrap_or_default().to_ascii_lowercase();
-    if value.contains("utf-8") || value.contains("utf8") { Charset::Utf8 } else { Charset::Ascii }
 }
 
 /// Events as text.
