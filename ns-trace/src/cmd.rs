@@ -2,12 +2,14 @@
 
 mod completions;
 mod doctor;
-mod report;
 mod trace;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use crate::{
+    cli::{Cli, Command},
+    report,
+};
 
 /// Runs a command and says what became of it.
 #[must_use]

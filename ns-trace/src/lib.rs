@@ -31,6 +31,7 @@ pub mod history;
 pub mod model;
 pub mod pipeline;
 pub mod probe;
+mod report;
 pub mod sink;
 pub mod sys;
 pub mod table;

@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod host;
 pub mod mapping;
+pub mod memory;
 pub mod process;
 pub mod signal;
 pub mod tracefs;

@@ -4,8 +4,12 @@
 //! carry and the world outside may know comes through [`Surroundings`].
 
 mod apply;
+mod birth;
 mod member;
 mod rows;
+mod tell;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::sync::Arc;
@@ -14,7 +18,7 @@ use ns_trace_common::Ns;
 use rustc_hash::FxHashMap;
 
 use self::{
-    apply::Birth,
+    birth::Birth,
     member::{Member, Set},
     rows::Rows,
     walk::Walk,

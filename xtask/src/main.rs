@@ -5,16 +5,20 @@
     reason = "xtask talks to the person who runs it"
 )]
 
+mod bench;
 mod btf;
 mod build;
+mod clock;
 mod command;
 #[path = "../../ns-trace/build/compiler.rs"]
 mod compiler;
+mod process;
 mod run;
 mod schema;
 mod setup;
 mod test;
 mod tidy;
+mod tracer;
 mod vm;
 
 use std::{env, process::ExitCode};
@@ -30,6 +34,8 @@ Usage: cargo xtask VERB
   test                  set up and run every check and test there is
   vm [--kernel 6.1|6.12] [--backend fentry|tracepoint] [--timeout SECONDS] [FILTER]
                         run the room tests in virtual machines, one per kernel and backend
+  bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start] [--peers] [--readme]
+                        measure what tracing costs; --peers: and other tracers that are installed
   tidy                  check the rules of the house that no compiler knows
   schema                rewrite the checked-in schema, CLI reference and man pages from the types
   btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read";
@@ -50,6 +56,10 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "run" => run::main(rest),
         "test" => test::main(rest),
         "vm" => vm::main(rest),
+        "bench" => bench::main(rest),
+        // Not for people: parts of `bench`, each a process of its own.
+        bench::worker::VERB => bench::worker::main(rest),
+        bench::peer::VERB => bench::peer::main(rest),
         "tidy" => tidy::main(rest),
         "schema" => schema::main(rest),
         "btf" => btf::main(rest),

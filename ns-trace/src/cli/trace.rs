@@ -39,6 +39,7 @@ With a command its own status is returned (128 + n if signal n ended it, 126 if 
 /// and setns, and when the kernel frees them.
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct TraceArgs {
     /// Only events about these types of namespace (repeatable, or separated by commas)
     #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = kinds())]
@@ -92,7 +93,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
-    /// End after DURATION: 10 (seconds), 1m30s, 500ms
+    /// End after DURATION: 10 (seconds), 1m30s, 500ms; a command is told to end too (SIGTERM)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
 

@@ -11,7 +11,7 @@ pub struct Bytes(pub u64);
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
-        let unit = units.iter().find(|(_, shift)| self.0 != 0 && self.0 % (1 << shift) == 0);
+        let unit = units.iter().find(|(_, shift)| self.0 != 0 && self.0.is_multiple_of(1 << shift));
         match unit {
             Some((name, shift)) => write!(f, "{}{name}", self.0 >> shift),
             None => write!(f, "{}", self.0),
@@ -34,7 +34,7 @@ pub fn parse_bytes(text: &str) -> Result<Bytes, String> {
         "g" | "gb" | "gib" => 30,
         _ => return Err(format!("unknown unit `{unit}`; use K, M or G")),
     };
-    let number: u64 = digits.parse().map_err(|_| "not a size; try 16M".to_owned())?;
+    let number: u64 = digits.parse().or(Err("not a size; try 16M"))?;
     number.checked_mul(1 << shift).map(Bytes).ok_or_else(|| "too large".to_owned())
 }
 
@@ -44,15 +44,17 @@ pub fn parse_bytes(text: &str) -> Result<Bytes, String> {
 ///
 /// A sentence, if it is none of these or not above zero.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "not a duration; try 10s, 1m30s or 500ms".to_owned();
-    let duration = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?,
-        Err(_) => {
-            let signed: SignedDuration = text.parse().map_err(|_| wrong())?;
-            Duration::try_from(signed).map_err(|_| wrong())?
-        }
+    let duration = if let Ok(seconds) = text.parse() {
+        Duration::try_from_secs_f64(seconds).ok()
+    } else {
+        let signed: Option<SignedDuration> = text.parse().ok();
+        signed.and_then(|signed| Duration::try_from(signed).ok())
     };
-    if duration.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(duration) }
+    match duration {
+        None => Err("not a duration; try 10s, 1m30s or 500ms".to_owned()),
+        Some(Duration::ZERO) => Err("must be longer than 0".to_owned()),
+        Some(duration) => Ok(duration),
+    }
 }
 
 #[cfg(test)]

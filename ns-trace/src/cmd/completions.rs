@@ -8,8 +8,7 @@ use std::{
 use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
 
-use super::report::Failure;
-use crate::cli::Cli;
+use crate::{cli::Cli, report::Failure};
 
 /// Prints the script.
 pub(super) fn run(shell: Shell) -> Result<ExitCode, Failure> {

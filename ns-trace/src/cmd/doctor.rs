@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::report::Failure;
-use crate::cli::DoctorArgs;
+use crate::{cli::DoctorArgs, report::Failure};
 
 /// Examines this machine.
 pub(super) fn run(_args: &DoctorArgs) -> Result<ExitCode, Failure> {

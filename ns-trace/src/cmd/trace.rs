@@ -9,7 +9,6 @@ use std::{
     time::Instant,
 };
 
-use super::report::{Class, Failure};
 use crate::{
     cli::TraceArgs,
     expr::Filter,
@@ -18,6 +17,7 @@ use crate::{
         Command, End, LiveOptions, Outcome, Scope, Selection, Stream, run_live, run_replay,
     },
     probe::Options,
+    report::{Class, Failure},
     sys::capability::{self, TRACE},
     view::Summary,
 };
@@ -29,16 +29,13 @@ const TIMED_OUT: u8 = 124;
 pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     let stream = stream(args)?;
     let started = Instant::now();
-    let (outcome, status) = match &args.replay {
-        Some(path) => {
-            let told = |error| failure::of_replay(path, &error);
-            let replay = Replay::open(path).map_err(told)?;
-            (run_replay(replay, stream).map_err(told)?, None)
-        }
-        None => {
-            check_capabilities()?;
-            run_live(&options(args)?, stream).map_err(|error| failure::of_live(&error))?
-        }
+    let (outcome, status) = if let Some(path) = &args.replay {
+        let told = |error| failure::of_replay(path, &error);
+        let replay = Replay::open(path).map_err(told)?;
+        (run_replay(replay, stream).map_err(told)?, None)
+    } else {
+        check_capabilities()?;
+        run_live(options(args)?, stream).map_err(|error| failure::of_live(&error))?
     };
     summarise(&outcome, started);
     Ok(exit_code(&outcome, status, !args.command.is_empty()))
@@ -46,7 +43,8 @@ pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
 
 fn stream(args: &TraceArgs) -> Result<Stream, Failure> {
     let filter = args.filter.as_deref().map(Filter::compile).transpose();
-    let filter = filter.map_err(|error| failure::of_filter(&error))?;
+    let filter = filter
+        .map_err(|error| failure::of_filter(&error, args.filter.as_deref().unwrap_or_default()))?;
     let selection = Selection {
         kinds: args.kinds.clone(),
         events: args.events.clone(),
@@ -83,6 +81,7 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
         snapshot: args.snapshot,
         timeout: args.timeout,
         command,
+        output: output::watchable(args),
     })
 }
 
@@ -118,11 +117,12 @@ fn exit_code(outcome: &Outcome, status: Option<ExitStatus>, has_command: bool) -
     if has_command && outcome.end == End::Timeout {
         return ExitCode::from(TIMED_OUT);
     }
-    let Some(status) = status else { return ExitCode::SUCCESS };
-    let code = match (status.code(), status.signal()) {
-        (Some(code), _) => code,
-        (None, Some(signal)) => 128 + signal,
-        (None, None) => 1,
+    let code = match (status.map(|status| (status.code(), status.signal())), outcome.end) {
+        (Some((Some(code), _)), _) => code,
+        (Some((None, Some(signal))), _) => 128 + signal,
+        // Told to end while the command was still running.
+        (None, End::Signal(signal)) if has_command => 128 + signal,
+        _ => 0,
     };
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

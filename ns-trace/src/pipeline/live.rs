@@ -1,40 +1,40 @@
 //! The running kernel as a source of events.
 
+mod command;
+mod deaths;
+mod health;
+mod world;
+
 use std::{
     io,
-    path::PathBuf,
+    os::fd::OwnedFd,
     process::{self, ExitStatus},
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
-use ns_trace_common::inspect::{ALIVE, Inspect, RELATIVES};
+use ns_trace_common::{Slot, Task};
 
+pub use self::command::Command;
+use self::{command::Child, world::World};
 use super::{Outcome, Stream, stream::End, watch::Watch};
 use crate::{
-    enrich::{Cgroups, running},
-    model::event::{Body, ByEvent, Host, Loss, Lost, Reason, Source, Stage, Sync},
+    enrich::Cgroups,
+    model::event::{Body, Host, Reason, Source, Stage, Sync},
     probe::{
         self, Backend, Loaded, Options, Probes, Record, RecordBuffer,
         backlog::{Backlog, Message},
         reader::{Listen, Reader},
         self_check,
     },
-    sys::{clock, host, signal},
-    table::{Births, Finding, Program, RowId, Surroundings, Table},
+    sys::{clock, host, memory, process::own_namespace, signal},
+    table::{Births, Finding, Table},
 };
 
 /// How often the counters of losses are read while records come.
 const LOSSES: Duration = Duration::from_millis(100);
-/// How long there must be no loss before the snapshot that heals it: one taken in the middle would
-/// be lost as well.
-const QUIET: Duration = Duration::from_millis(200);
 /// How long a snapshot may take; its end mark is lost if the ring is full.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the namespaces of a command are waited for when its last process has ended.
-const AFTERMATH: Duration = Duration::from_millis(500);
-
 /// Why a live stream broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -70,15 +70,8 @@ pub struct LiveOptions {
     pub timeout: Option<Duration>,
     /// A command to run; the stream ends with its tree.
     pub command: Option<Command>,
-}
-
-/// A command to run.
-#[derive(Clone, Debug)]
-pub struct Command {
-    /// The program, looked up in PATH.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<std::ffi::OsString>,
+    /// Where events are written, to notice that nobody reads them any more.
+    pub output: Option<OwnedFd>,
 }
 
 /// Traces until told to end; returns what came of the command too.
@@ -87,9 +80,10 @@ pub struct Command {
 ///
 /// If the probes cannot run here, the command not be started, or the output not be written.
 pub fn run_live(
-    options: &LiveOptions,
+    mut options: LiveOptions,
     stream: Stream,
 ) -> Result<(Outcome, Option<ExitStatus>), Error> {
+    memory::give_back_large_pieces();
     // Before anything that must not be left half-done.
     let signals = signal::ending().map_err(Error::Watch)?;
     let Loaded { mut probes, ring } = Probes::load(&options.probes)?;
@@ -99,7 +93,7 @@ pub fn run_live(
     };
     let derives = births == Births::Derived;
     let backlog = Arc::new(Backlog::new(options.backlog_bytes, derives));
-    let listen = Listen { signals: Some(signals) };
+    let listen = Listen { signals: Some(signals), output: options.output.take() };
     let reader = Reader::start(ring, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
     let mut table = Table::new(births, stream.needs_tasks());
     table.begin_walk(clock::boot_ns());
@@ -124,8 +118,8 @@ pub fn run_live(
 }
 
 /// A stream under way.
-struct Live<'a> {
-    options: &'a LiveOptions,
+struct Live {
+    options: LiveOptions,
     probes: Probes,
     backlog: Arc<Backlog>,
     table: Table,
@@ -143,19 +137,10 @@ struct Live<'a> {
     child: Option<Child>,
 }
 
-/// The running command.
-struct Child {
-    pid: u32,
-    status: Option<ExitStatus>,
-    waiter: Option<thread::JoinHandle<io::Result<ExitStatus>>>,
-    /// When the wait for the tree's last namespaces ends.
-    deadline: Option<Instant>,
-}
-
 /// A step's result: whether and why to end.
 type Step = Result<Option<End>, Error>;
 
-impl Live<'_> {
+impl Live {
     fn run(mut self, reader: Reader) -> Result<(Outcome, Option<ExitStatus>), Error> {
         let timeout = self.options.timeout.map(|timeout| Instant::now() + timeout);
         let mut interrupted = false;
@@ -167,10 +152,7 @@ impl Live<'_> {
                     // The command decides; asked twice, it is left alone.
                     Some(child) if child.status.is_none() && !interrupted => {
                         interrupted = true;
-                        // Ctrl-C reaches it from the terminal already.
-                        if number != signal::INTERRUPT {
-                            signal::forward(child.pid, number);
-                        }
+                        child.forward(number);
                         Ok(None)
                     }
                     _ => Ok(Some(End::Signal(number))),
@@ -200,6 +182,12 @@ impl Live<'_> {
         reader: Reader,
         end: Result<End, Error>,
     ) -> Result<(Outcome, Option<ExitStatus>), Error> {
+        if matches!(end, Ok(End::Timeout)) {
+            self.stop_command();
+        }
+        if !matches!(end, Ok(End::Signal(_))) {
+            self.await_command()?;
+        }
         drop(reader.stop());
         let rest = match &end {
             // Enough is enough.
@@ -244,14 +232,12 @@ impl Live<'_> {
                 Ok(None)
             }
             Message::CommandEnded => {
-                if let Some(child) = &mut self.child
-                    && let Some(waiter) = child.waiter.take()
-                {
-                    let status = waiter.join().map_err(|_| io::Error::other("waiting failed"));
-                    child.status = Some(status.flatten().map_err(Error::Watch)?);
+                if let Some(child) = &mut self.child {
+                    child.reap().map_err(Error::Watch)?;
                 }
                 Ok(None)
             }
+            Message::OutputClosed => Ok(Some(End::Closed)),
             Message::Failed(error) => Err(Error::Watch(error)),
             Message::Signal(number) => Ok(Some(End::Signal(number))),
         }
@@ -329,83 +315,6 @@ impl Live<'_> {
         }
     }
 
-    /// Finds owner and parent of the namespaces whose birth was not seen; returns all of them.
-    fn relate(&mut self) -> Result<Vec<RowId>, Error> {
-        let mut all = Vec::new();
-        loop {
-            // Owners and parents may be strangers themselves.
-            let strangers = self.table.take_strangers();
-            if strangers.is_empty() {
-                return Ok(all);
-            }
-            for (id, answer) in self.inspect(&strangers, RELATIVES)? {
-                self.table.relate(id, &answer.owner, &answer.parent);
-            }
-            all.extend(strangers);
-        }
-    }
-
-    /// Asks the kernel about namespaces.
-    fn inspect(&mut self, ids: &[RowId], want: u32) -> Result<Vec<(RowId, Inspect)>, Error> {
-        let asked: Vec<_> = ids
-            .iter()
-            .filter_map(|id| {
-                let row = self.table.row(*id)?;
-                let kind = row.kind as u32;
-                Some((*id, Inspect { ns: row.ns, kind, want, ..Inspect::default() }))
-            })
-            .collect();
-        let mut questions: Vec<_> = asked.iter().map(|(_, question)| *question).collect();
-        self.probes.inspect(&mut questions)?;
-        Ok(asked.into_iter().map(|(id, _)| id).zip(questions).collect())
-    }
-
-    /// Looks at namespaces without tasks and tells of those that are gone.
-    fn bury(&mut self) -> Result<(), Error> {
-        let now = Instant::now();
-        let orphans = self.table.take_orphans();
-        if self.probes.backend() == Backend::Fentry {
-            // Deaths have records of their own.
-            return Ok(());
-        }
-        for id in orphans {
-            self.watch.add(id, now);
-        }
-        let mut due = self.watch.due(now);
-        due.retain(|id| {
-            let is_empty = self.table.row(*id).is_some_and(|row| row.members == 0);
-            if !is_empty {
-                self.watch.forget(*id);
-            }
-            is_empty
-        });
-        if due.is_empty() {
-            return Ok(());
-        }
-        let boot_ns = clock::boot_ns();
-        for (id, answer) in self.inspect(&due, ALIVE)? {
-            if answer.alive == 0 {
-                self.watch.forget(id);
-                self.table.died(id, boot_ns, &mut self.findings);
-            } else {
-                self.watch.again(id, now);
-            }
-        }
-        self.tell()
-    }
-
-    /// After a loss: looks at every namespace, whoever is thought to be in it.
-    fn bury_all(&mut self) -> Result<(), Error> {
-        let all: Vec<_> = self.table.rows().map(|(id, _)| id).collect();
-        let boot_ns = clock::boot_ns();
-        for (id, answer) in self.inspect(&all, ALIVE)? {
-            if answer.alive == 0 {
-                self.table.died(id, boot_ns, &mut self.findings);
-            }
-        }
-        self.tell()
-    }
-
     /// Does what is due between records.
     fn tend(&mut self) -> Step {
         if !self.started {
@@ -415,41 +324,9 @@ impl Live<'_> {
         self.relate()?;
         self.bury()?;
         let now = Instant::now();
-        if now >= self.losses_due {
-            self.losses_due = now + LOSSES;
-            for (cpu, by_event) in self.probes.losses()? {
-                self.lose(Stage::Ring, Some(cpu), by_event)?;
-            }
-        }
-        if self.table.is_walking() && now >= self.walk_ends {
-            self.heal_due = Some(now);
-        }
-        if self.heal_due.is_some_and(|due| due <= now) {
-            self.heal_due = None;
-            self.walk()?;
-        }
+        self.care(now)?;
         self.stream.flush().map_err(Error::Write)?;
         Ok(self.tree_is_over(now).then_some(End::Source))
-    }
-
-    /// Takes a snapshot.
-    fn walk(&mut self) -> Result<(), Error> {
-        self.table.begin_walk(clock::boot_ns());
-        self.walk_ends = Instant::now() + PATIENCE;
-        Ok(self.probes.snapshot()?)
-    }
-
-    /// Says what is missing, and has the table healed.
-    fn lose(&mut self, stage: Stage, cpu: Option<u32>, by_event: ByEvent) -> Result<(), Error> {
-        let by_event = self.stream.missed(by_event);
-        self.heal_due = Some(Instant::now() + QUIET);
-        if by_event.sum() == 0 {
-            return Ok(());
-        }
-        let body = Body::Lost(Lost { lost: Loss { count: by_event.sum(), stage, by_event, cpu } });
-        let boot_ns = clock::boot_ns();
-        self.findings.push(Finding { boot_ns, source: Source::Probe, body, row: None });
-        self.tell()
     }
 
     /// When something is due without any message.
@@ -464,62 +341,11 @@ impl Live<'_> {
             .flatten()
             .min()
     }
-
-    fn start_command(&mut self) -> Result<(), Error> {
-        let Some(command) = &self.options.command else { return Ok(()) };
-        let mut child = process::Command::new(&command.program)
-            .args(&command.args)
-            .spawn()
-            .map_err(|source| {
-                let command = command.program.display().to_string();
-                Error::Command { command, source }
-            })?;
-        let backlog = Arc::clone(&self.backlog);
-        let pid = child.id();
-        let waiter = thread::Builder::new().name("command".to_owned()).spawn(move || {
-            let status = child.wait();
-            backlog.push(Message::CommandEnded);
-            status
-        });
-        let waiter = Some(waiter.map_err(Error::Watch)?);
-        self.child = Some(Child { pid, status: None, waiter, deadline: None });
-        Ok(())
-    }
-
-    /// Whether the command and all that it started have ended, and their namespaces too or for
-    /// long enough.
-    fn tree_is_over(&mut self, now: Instant) -> bool {
-        let Some(child) = &mut self.child else { return false };
-        if child.status.is_none() || !self.stream.scope.has_ended() {
-            return false;
-        }
-        if !self.stream.scope.has_namespaces() {
-            return true;
-        }
-        *child.deadline.get_or_insert(now + AFTERMATH) <= now
-    }
 }
 
 /// Whether a task is this one: threads and namespaces apart, numbers are unique.
-fn is_self(task: &ns_trace_common::Task) -> bool {
-    let pid = crate::sys::process::own_namespace("pid");
-    let slot = task.slot(ns_trace_common::Slot::Pid);
+fn is_self(task: &Task) -> bool {
+    let pid = own_namespace("pid");
+    let slot = task.slot(Slot::Pid);
     task.vpid == process::id() && pid.is_ok_and(|inode| inode == slot.inode)
-}
-
-/// What the machine knows beyond the records.
-#[derive(Debug)]
-struct World {
-    cgroups: Cgroups,
-}
-
-impl Surroundings for World {
-    fn cgroup(&mut self, id: u64) -> Option<(Arc<str>, bool)> {
-        self.cgroups.path(id)
-    }
-
-    fn program(&mut self, pid: u32) -> Option<Program> {
-        let found = running(pid, ns_trace_common::exec::ARGS_LEN)?;
-        Some(Program::new(found.exe.as_deref(), Some(&found.args), found.truncated))
-    }
 }

@@ -9,6 +9,10 @@ use crate::{
     table::RowId,
 };
 
+/// Threads of a process that was there before: nobody has counted them, so their ends cannot tell
+/// when it is over.
+const UNCOUNTED: u32 = u32::MAX / 2;
+
 /// A set of processes that may grow as they fork.
 #[derive(Debug, Default)]
 pub struct Scope {
@@ -47,7 +51,7 @@ impl Scope {
     /// The processes with these numbers, and their descendants if `follows`.
     #[must_use]
     pub fn processes(pids: &[u32], follows: bool) -> Self {
-        let pids = pids.iter().map(|pid| (*pid, 1)).collect();
+        let pids = pids.iter().map(|pid| (*pid, UNCOUNTED)).collect();
         Self { members: Some(Members { pids, follows, started: true, ..Members::default() }) }
     }
 

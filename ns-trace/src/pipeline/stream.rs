@@ -4,6 +4,7 @@ use std::io;
 
 use super::{Scope, Selection};
 use crate::{
+    expr::Filter,
     model::{
         Event, Time,
         event::{Body, ByEvent, SchemaName},
@@ -151,7 +152,7 @@ impl Stream {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => End::Closed,
             Err(error) => return Err(error),
         };
-        self.outcome.unmatched = self.selection.filter.as_ref().map_or(0, |filter| filter.errors());
+        self.outcome.unmatched = self.selection.filter.as_ref().map_or(0, Filter::errors);
         Ok(self.outcome)
     }
 }

@@ -18,6 +18,8 @@ pub enum Message {
     Lost(ByEvent),
     /// A signal arrived.
     Signal(i32),
+    /// Nobody reads the output any more.
+    OutputClosed,
     /// The traced command has ended.
     CommandEnded,
     /// The reader cannot go on.

@@ -216,7 +216,8 @@ mod tests {
         ]
         .concat();
         let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
-        let (types_len, strings_len) = (types.len() as u32, strings.len() as u32);
+        let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap();
+        let (types_len, strings_len) = (len(&types), len(strings));
         let mut data = [0x9f, 0xeb, 1, 0].to_vec();
         for value in [24, 0, types_len, types_len, strings_len] {
             data.extend(value.to_ne_bytes());

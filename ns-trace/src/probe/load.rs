@@ -129,7 +129,7 @@ impl Probes {
             let loader = EbpfLoader::new();
             (layout.join(), loader)
         });
-        let layout = layout.map_err(|_| Error::SelfCheck("reading it failed".to_owned()))??;
+        let layout = layout.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let plan = Plan::new(choose(options.backend, &layout)?, &layout);
         Self::load_plan(plan, &layout, loader, options)
     }
@@ -157,8 +157,8 @@ impl Probes {
             load_program(hook, program, btf.as_ref())
                 .map_err(|source| Error::Program { program: hook.program, source })?;
         }
-        let ring = take_map(&mut ebpf, "EVENTS", |map| RingBuf::try_from(map))?;
-        let lost = take_map(&mut ebpf, "LOST", |map| PerCpuArray::try_from(map))?;
+        let ring = take_map(&mut ebpf, "EVENTS", RingBuf::try_from)?;
+        let lost = take_map(&mut ebpf, "LOST", PerCpuArray::try_from)?;
         let Some(Map::Array(questions)) = ebpf.take_map("INSPECT") else {
             return Err(Error::Part("INSPECT"));
         };
@@ -182,11 +182,10 @@ impl Probes {
     /// If the kernel refuses one; those attached before it are detached with `self`.
     pub fn attach(&mut self) -> Result<(), Error> {
         let is_syscall = |hook: &Hook| matches!(hook.kind, HookKind::Syscall(_));
-        let tracefs = match self.plan.hooks.iter().any(is_syscall) {
-            true => {
-                Some(Tracefs::open().map_err(|source| Error::Attach { hook: "tracefs", source })?)
-            }
-            false => None,
+        let tracefs = if self.plan.hooks.iter().any(is_syscall) {
+            Some(Tracefs::open().map_err(|source| Error::Attach { hook: "tracefs", source })?)
+        } else {
+            None
         };
         for hook in &self.plan.hooks {
             let program = self.ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;

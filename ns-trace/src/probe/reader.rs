@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -29,12 +29,15 @@ const LARGEST: usize = 1 << 14;
 
 const RING: u64 = 0;
 const SIGNALS: u64 = 1;
+const OUTPUT: u64 = 2;
 
 /// What the reader listens to besides the ring.
 #[derive(Debug, Default)]
 pub struct Listen {
     /// One byte per signal, its number.
     pub signals: Option<OwnedFd>,
+    /// Where events are written: a pipe whose reader goes away is noticed at once.
+    pub output: Option<OwnedFd>,
 }
 
 /// A running reader.
@@ -59,6 +62,15 @@ impl Reader {
         epoll::add(&epoll, ring.as_fd(), epoll::EventData::new_u64(RING), readable)?;
         if let Some(signals) = &listen.signals {
             epoll::add(&epoll, signals, epoll::EventData::new_u64(SIGNALS), readable)?;
+        }
+        if let Some(output) = &listen.output {
+            // Only errors and hang-ups, which are reported unasked; and once, for they stay. A
+            // regular file cannot be watched and has no reader that could go away.
+            let once = epoll::EventFlags::ONESHOT;
+            match epoll::add(&epoll, output, epoll::EventData::new_u64(OUTPUT), once) {
+                Ok(()) | Err(Errno::PERM) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let (wake, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         // The end of the pipe that we hold closes when the reader is to stop.
@@ -124,6 +136,7 @@ impl Carrier {
             match event.data.u64() {
                 RING => {}
                 SIGNALS => self.signals(),
+                OUTPUT => self.backlog.push(Message::OutputClosed),
                 _ => go_on = false,
             }
         }

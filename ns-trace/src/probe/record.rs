@@ -117,7 +117,7 @@ impl RecordBuffer {
         match bytemuck::try_cast_slice(whole) {
             Ok(words) => self.words.extend_from_slice(words),
             Err(_) => {
-                self.words.extend(whole.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>))
+                self.words.extend(whole.chunks_exact(8).map(bytemuck::pod_read_unaligned::<u64>));
             }
         }
         if !rest.is_empty() {
@@ -213,7 +213,7 @@ mod tests {
         let mut records = buffer.records();
         match records.next() {
             Some(Record::Exec { exe, args, .. }) => {
-                assert_eq!((exe, args), (&b"/bin"[..], &b"ls\0-l\0\0"[..]))
+                assert_eq!((exe, args), (&b"/bin"[..], &b"ls\0-l\0\0"[..]));
             }
             other => panic!("{other:?}"),
         }

@@ -20,7 +20,7 @@ impl<T: Pod> Mapping<T> {
     ///
     /// Those of mmap(2).
     pub fn new(map: impl AsFd, len: usize) -> io::Result<Self> {
-        const { assert!(size_of::<T>() % 8 == 0, "the kernel rounds elements up to 8 bytes") };
+        const { assert!(size_of::<T>().is_multiple_of(8), "the kernel rounds elements up to 8 bytes") };
         let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
         // SAFETY: no address is asked for, so no memory in use is replaced.
         let start =

@@ -14,6 +14,9 @@ use signal_hook::{
 /// The signal that Ctrl-C sends to all processes in the foreground.
 pub const INTERRUPT: i32 = SIGINT;
 
+/// The signal that asks a process to end.
+pub const TERMINATE: i32 = SIGTERM;
+
 /// Signals that end a stream in good order.
 pub const ENDING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 
@@ -38,8 +41,8 @@ pub fn ending() -> io::Result<OwnedFd> {
     Ok(read_end)
 }
 
-/// Passes a signal on to a child.
-pub fn forward(pid: u32, signal: i32) {
+/// Sends a signal to a child.
+pub fn send(pid: u32, signal: i32) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let signal = rustix::process::Signal::from_named_raw(signal);
     if let (Some(pid), Some(signal)) = (pid, signal) {

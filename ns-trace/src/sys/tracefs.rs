@@ -29,7 +29,7 @@ impl Tracefs {
         Ok(Self(mount))
     }
 
-    /// The number that perf_event_open(2) knows a tracepoint by.
+    /// The number that `perf_event_open(2)` knows a tracepoint by.
     ///
     /// # Errors
     ///

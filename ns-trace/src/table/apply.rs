@@ -3,50 +3,27 @@
 use std::{cell::OnceCell, collections::hash_map::Entry, rc::Rc, sync::Arc};
 
 use ns_trace_common::{
-    Ns, Slot, Task,
-    create::Create as CreateRecord,
+    Slot, Task,
     enter::Enter as EnterRecord,
     exec::Exec as ExecRecord,
     exit::Exit as ExitRecord,
-    fail::{Fail as FailRecord, NAMESPACE_TARGET, PROCESS_TARGET},
+    fail::Fail as FailRecord,
     fork::{Clone as CloneRecord, Fork as ForkRecord},
     snapshot::End,
 };
 
 use super::{
-    Births, Finding, Program, Row, RowId, Surroundings, Table,
+    Births, Finding, Program, Surroundings, Table,
     member::{Member, Set},
+    tell::{Call, changes, changes_between, found, relation_of_target},
 };
 use crate::{
     model::{
-        Cause, Creator, Errno, Flags, Kind, Process,
-        event::{
-            Body, Change, Create, Enter, Exec, Exit, Fail, Fork, ProcessTarget, Relation, Source,
-            Status, Target,
-        },
+        Cause, Errno, Flags, Kind,
+        event::{Body, Exec, Exit, Fail, Fork, Status},
     },
     probe::Record,
 };
-
-/// A namespace whose maker is still in the call.
-#[derive(Debug)]
-pub(super) struct Birth {
-    row: RowId,
-    boot_ns: u64,
-    cause: Cause,
-    flags: u64,
-    task: Box<Task>,
-}
-
-/// A call that is over.
-#[derive(Clone, Copy)]
-struct Call<'a> {
-    boot_ns: u64,
-    cause: Cause,
-    flags: u64,
-    op: u64,
-    births: &'a [(RowId, u64)],
-}
 
 impl Table {
     /// Takes in one record; returns the end mark of a snapshot when it comes by.
@@ -82,105 +59,6 @@ impl Table {
             }
         }
         None
-    }
-
-    /// A birth hook ran; the event waits for the call to end, which knows its flags and maker.
-    fn created(&mut self, record: &CreateRecord, out: &mut Vec<Finding>) {
-        let Some(kind) = Kind::ALL.get(record.kind as usize).copied() else { return };
-        let boot_ns = record.header.boot_ns;
-        let row = self.bear(kind, &record.ns, boot_ns, out);
-        let owner = self.name(Kind::User, &record.owner);
-        let parent = self.name(kind, &record.parent);
-        if let Some(row) = self.rows.get_mut(row) {
-            row.owner = owner;
-            row.parent = parent;
-        }
-        let cause = Cause::from_wire(record.cause);
-        let birth = Birth { row, boot_ns, cause, flags: record.flags, task: Box::new(record.task) };
-        if cause == Cause::Kernel {
-            // No call will end.
-            let maker = self.visitor(&record.task, boot_ns, &mut Nothing, out);
-            let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
-            let op = self.next_op();
-            let births = [(birth.row, birth.boot_ns)];
-            let call = Call { boot_ns, cause, flags: record.flags, op, births: &births };
-            return self.tell_births(&call, &process, &creator, out);
-        }
-        self.unfinished.entry(record.task.tid).or_default().push(birth);
-    }
-
-    /// Adds a namespace that was just made; whoever had its inode before is gone.
-    fn bear(&mut self, kind: Kind, ns: &Ns, boot_ns: u64, out: &mut Vec<Finding>) -> RowId {
-        self.supersede(ns.inode, boot_ns, out);
-        let mut row = Row::new(kind, *ns, false);
-        row.born = Some(boot_ns);
-        self.rows.add(row)
-    }
-
-    /// The births of a successful call whose flags say what it made; `at` finds the new namespace
-    /// of a kind.
-    fn derive<'t>(
-        &mut self,
-        flags: u64,
-        at: impl Fn(Kind) -> &'t Ns,
-        maker: &Task,
-        owner: &Ns,
-        boot_ns: u64,
-        out: &mut Vec<Finding>,
-    ) -> Vec<(RowId, u64)> {
-        let owner = self.name(Kind::User, owner);
-        let mut births = Vec::new();
-        for kind in Flags::from_bits(flags).kinds() {
-            let ns = at(kind);
-            if ns.inode == 0 {
-                continue;
-            }
-            let id = self.bear(kind, ns, boot_ns, out);
-            let parent = match kind {
-                // A process can only make a pid namespace below the one that it is in itself.
-                Kind::Pid => self.name(kind, maker.slot(Slot::Pid)),
-                Kind::User => self.name(kind, maker.slot(Slot::User)),
-                _ => None,
-            };
-            if let Some(row) = self.rows.get_mut(id) {
-                row.parent = parent;
-                row.owner = if kind == Kind::User { parent } else { owner };
-            }
-            births.push((id, boot_ns));
-        }
-        births
-    }
-
-    /// The births that a call by `tid` has made, as recorded by the birth hooks.
-    fn finish(&mut self, tid: u32) -> Vec<(RowId, u64)> {
-        let births = self.unfinished.remove(&tid).unwrap_or_default();
-        births.iter().map(|birth| (birth.row, birth.boot_ns)).collect()
-    }
-
-    /// Tells of a birth whose call is not over, because it would come too late afterwards.
-    pub(super) fn finish_birth(&mut self, id: RowId, out: &mut Vec<Finding>) {
-        let Some((tid, at)) = self.unfinished.iter().find_map(|(tid, births)| {
-            births.iter().position(|birth| birth.row == id).map(|at| (*tid, at))
-        }) else {
-            return;
-        };
-        let Some(births) = self.unfinished.get_mut(&tid) else { return };
-        let birth = births.remove(at);
-        if births.is_empty() {
-            self.unfinished.remove(&tid);
-        }
-        let maker = self.visitor(&birth.task, birth.boot_ns, &mut Nothing, out);
-        let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
-        let births = [(birth.row, birth.boot_ns)];
-        // The call's own number is the next one: it ends after this.
-        let op = self.ops + 1;
-        let Birth { boot_ns, cause, flags, .. } = birth;
-        self.tell_births(
-            &Call { boot_ns, cause, flags, op, births: &births },
-            &process,
-            &creator,
-            out,
-        );
     }
 
     /// unshare or setns succeeded.
@@ -389,27 +267,6 @@ impl Table {
         out.push(found(boot_ns, Body::Fail(fail)));
     }
 
-    /// What a failed setns was pointed at.
-    fn target(&self, record: &FailRecord) -> Option<Target> {
-        match record.target {
-            NAMESPACE_TARGET => {
-                let kind = Kind::ALL.get(record.target_kind as usize)?;
-                self.name(*kind, &record.target_ns).map(Target::Namespace)
-            }
-            PROCESS_TARGET => {
-                let flags = Flags::from_bits(record.flags);
-                let slots = self.tasks.get(&record.target_pid).map(|member| &member.set.slots);
-                let of_kind = |kind: Kind| {
-                    let slot = Slot::ALL.into_iter().find(|slot| slot.kind() == kind)?;
-                    slots?.get(slot).copied()
-                };
-                let ns = flags.kinds().filter_map(of_kind).collect();
-                Some(Target::Process(ProcessTarget { pid: record.target_pid, ns }))
-            }
-            _ => None,
-        }
-    }
-
     /// The member that `task` is, if it is known and no former bearer of the number.
     fn member(&self, task: &Task) -> Option<&Member> {
         self.tasks.get(&task.tid).filter(|member| member.task.start_ns == task.start_ns)
@@ -463,7 +320,7 @@ impl Table {
     }
 
     /// A task's picture that leaves the table's as it is: it may be older.
-    fn visitor(
+    pub(super) fn visitor(
         &mut self,
         task: &Task,
         boot_ns: u64,
@@ -478,7 +335,7 @@ impl Table {
     }
 
     /// Counts a task out of where it was and into where it is.
-    pub(super) fn move_over(&mut self, before: Option<&Set>, after: &Set, boot_ns: u64) {
+    fn move_over(&mut self, before: Option<&Set>, after: &Set, boot_ns: u64) {
         if before.is_some_and(|before| std::ptr::eq(before, after)) {
             return;
         }
@@ -487,136 +344,5 @@ impl Table {
         if let Some(before) = before {
             self.leave(before, boot_ns);
         }
-    }
-
-    /// What nobody entered ends soon.
-    fn watch_births(&mut self, births: &[(RowId, u64)]) {
-        for (id, _) in births {
-            if self.rows.get(*id).is_some_and(|row| row.members == 0) {
-                self.orphans.push(*id);
-            }
-        }
-    }
-
-    fn tell_births(
-        &mut self,
-        call: &Call<'_>,
-        process: &Arc<Process>,
-        creator: &Arc<Creator>,
-        out: &mut Vec<Finding>,
-    ) {
-        for (id, boot_ns) in call.births {
-            let Some(row) = self.rows.get_mut(*id) else { continue };
-            row.creator = Some(Arc::clone(creator));
-            let create = Create {
-                cause: call.cause,
-                flags: Flags::from_bits(call.flags),
-                op: call.op,
-                ns: row.info(),
-                process: Arc::clone(process),
-            };
-            let body = Body::Create(create);
-            out.push(Finding { boot_ns: *boot_ns, source: Source::Probe, body, row: Some(*id) });
-        }
-    }
-
-    fn tell_entry(
-        &self,
-        call: &Call<'_>,
-        changes: Vec<Change>,
-        process: Arc<Process>,
-        out: &mut Vec<Finding>,
-    ) {
-        if changes.is_empty() {
-            return;
-        }
-        let is_new = |change: &Change| {
-            let entered = change.to.map(|to| to.inode);
-            call.births
-                .iter()
-                .any(|(id, _)| self.rows.get(*id).is_some_and(|row| Some(row.ns.inode) == entered))
-        };
-        let enter = Enter {
-            cause: call.cause,
-            flags: Flags::from_bits(call.flags),
-            op: call.op,
-            relation: relation(&changes, is_new),
-            changes,
-            process,
-        };
-        out.push(found(call.boot_ns, Body::Enter(enter)));
-    }
-
-    const fn next_op(&mut self) -> u64 {
-        self.ops += 1;
-        self.ops
-    }
-}
-
-const fn found(boot_ns: u64, body: Body) -> Finding {
-    Finding { boot_ns, source: Source::Probe, body, row: None }
-}
-
-/// What changed from one set to another, slot by slot.
-fn changes_between(before: &Set, after: &Set) -> Vec<Change> {
-    let pairs = before.key.iter().zip(&after.key).zip(Slot::ALL);
-    let changed = pairs.filter(|((before, after), _)| before != after);
-    changed
-        .map(|(_, slot)| Change {
-            slot,
-            from: before.slots.get(slot).copied(),
-            to: after.slots.get(slot).copied(),
-        })
-        .collect()
-}
-
-/// What a call changed; if the task's namespaces before are unknown, what its flags say.
-fn changes(before: Option<&Set>, after: &Set, flags: u64) -> Vec<Change> {
-    if let Some(before) = before {
-        return changes_between(before, after);
-    }
-    let slots = Flags::from_bits(flags).kinds().map(Slot::unshared);
-    slots.map(|slot| Change { slot, from: None, to: after.slots.get(slot).copied() }).collect()
-}
-
-/// What the entered namespaces are to the task: the host's if any is, its own if all are.
-fn relation(changes: &[Change], is_new: impl Fn(&Change) -> bool) -> Option<Relation> {
-    if changes.iter().any(|change| change.to.is_some_and(|to| to.initial)) {
-        Some(Relation::Host)
-    } else if changes.iter().all(is_new) {
-        Some(Relation::Own)
-    } else {
-        None
-    }
-}
-
-/// What the target of a failed setns is to the caller.
-fn relation_of_target(target: &Target, process: &Process) -> Option<Relation> {
-    let namespaces = match target {
-        Target::Namespace(ns) => std::slice::from_ref(ns),
-        Target::Process(target) => target.ns.as_slice(),
-    };
-    let is_own = |ns| Slot::ALL.iter().any(|slot| process.ns.get(*slot) == Some(ns));
-    if namespaces.is_empty() {
-        None
-    } else if namespaces.iter().all(is_own) {
-        Some(Relation::Own)
-    } else if namespaces.iter().any(|ns| ns.initial) {
-        Some(Relation::Host)
-    } else {
-        None
-    }
-}
-
-/// Surroundings that know nothing: for pictures of which only the record's own part matters.
-struct Nothing;
-
-impl Surroundings for Nothing {
-    fn cgroup(&mut self, _: u64) -> Option<(Arc<str>, bool)> {
-        None
-    }
-
-    fn program(&mut self, _: u32) -> Option<Program> {
-        None
     }
 }

@@ -61,12 +61,11 @@ impl Table {
         let set = Rc::new(self.resolve(&task.slots, boot_ns, out));
         let known = self.tasks.get(&task.tid);
         let same = known.filter(|member| member.task.start_ns == task.start_ns);
-        let member = match same {
-            Some(member) => member.child(task, Rc::clone(&set), began, surroundings),
-            None => {
-                let program = Rc::new(OnceCell::new());
-                Member::new(task, Rc::clone(&set), program, began, surroundings)
-            }
+        let member = if let Some(member) = same {
+            member.child(task, Rc::clone(&set), began, surroundings)
+        } else {
+            let program = Rc::new(OnceCell::new());
+            Member::new(task, Rc::clone(&set), program, began, surroundings)
         };
         self.join(&set);
         if let Some(former) = self.tasks.insert(task.tid, member) {

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// The rooms, the one that knows least first. Rooms in one row do not know each other.
-const ROWS: [&[&str]; 10] = [
+const ROWS: [&[&str]; 11] = [
     &["model"],
     &["sys", "expr"],
     &["discover", "probe"],
@@ -16,6 +16,7 @@ const ROWS: [&[&str]; 10] = [
     &["pipeline"],
     &["view"],
     &["serve"],
+    &["report"],
     &["cli", "cmd"],
 ];
 

@@ -81,8 +81,14 @@ pub(super) fn of_replay(path: &Path, error: &replay::Error) -> Failure {
 }
 
 /// Of a filter expression.
-pub(super) fn of_filter(error: &expr::Error) -> Failure {
-    Failure::new(format!("bad --where expression: {error}")).class(Class::Usage)
+pub(super) fn of_filter(error: &expr::Error, source: &str) -> Failure {
+    let position = error.position();
+    let (line, column) = (position.line, position.column);
+    let snippet = error.snippet(source);
+    Failure::new(format!(
+        "bad --where expression: line {line}, column {column}: {error}\n{snippet}"
+    ))
+    .class(Class::Usage)
 }
 
 /// Finds out before anything is attached whether the command's program can be run.

@@ -4,6 +4,7 @@ use std::{
     env,
     fs::OpenOptions,
     io::{self, IsTerminal as _},
+    os::fd::OwnedFd,
 };
 
 use jiff::tz::TimeZone;
@@ -33,6 +34,12 @@ pub(super) fn sink(args: &TraceArgs) -> Result<Sink, Failure> {
         }
     };
     Ok(Sink::new(render, output))
+}
+
+/// The output as something to be watched for its reader going away.
+pub(super) fn watchable(args: &TraceArgs) -> Option<OwnedFd> {
+    let is_stdout = args.output.is_none();
+    is_stdout.then(|| rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3).ok()).flatten()
 }
 
 fn text_options(args: &TraceArgs, is_terminal: bool) -> TextOptions {

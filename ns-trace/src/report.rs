@@ -3,11 +3,11 @@
 use std::{fmt, process::ExitCode};
 
 /// Exit status for failures of ns-trace itself when the status of a command is returned otherwise.
-pub(super) const OWN_FAILURE: u8 = 125;
+pub(crate) const OWN_FAILURE: u8 = 125;
 
 /// What sort of failure, as the exit status tells it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// Anything else.
     Failure,
     /// The command line.
@@ -37,22 +37,22 @@ impl Class {
 
 /// A failure to tell.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     class: Class,
     sentence: String,
     hint: Option<String>,
 }
 
 impl Failure {
-    pub(super) fn new(sentence: impl Into<String>) -> Self {
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
         Self { class: Class::Failure, sentence: sentence.into(), hint: None }
     }
 
-    pub(super) fn class(self, class: Class) -> Self {
+    pub(crate) fn class(self, class: Class) -> Self {
         Self { class, ..self }
     }
 
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 }
@@ -69,7 +69,7 @@ impl fmt::Display for Failure {
 
 /// Prints a failure and returns its exit status, `own` if that must differ from a command's.
 #[expect(clippy::print_stderr, reason = "this is where failures are told")]
-pub(super) fn failure(failure: &Failure, own: Option<u8>) -> ExitCode {
+pub(crate) fn failure(failure: &Failure, own: Option<u8>) -> ExitCode {
     eprintln!("{failure}");
     let code = match failure.class {
         // These are about the command, as a shell would say it.

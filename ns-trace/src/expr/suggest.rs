@@ -1,0 +1,68 @@
+//! Guesses at what was meant.
+
+use strsim::damerau_levenshtein;
+
+use super::{field::fields, kind::Object, table};
+
+/// A field that may have been meant by `name`, which `object` at `prefix` does not have.
+pub(super) fn field(object: Object, prefix: &str, name: &str) -> Option<String> {
+    let here = closest(name, table::fields(object).iter().map(|field| field.name));
+    if let Some(near) = here {
+        return Some(format!("{prefix}{near}"));
+    }
+    if object != Object::Event {
+        return None;
+    }
+    // Forgotten objects: `uid` is `process.uid`.
+    fields()
+        .map(|(path, _)| path)
+        .filter(|path| path.rsplit('.').next() == Some(name) && !path.contains('['))
+        .min_by_key(|path| path.matches('.').count())
+}
+
+/// A function that may have been meant by `name`.
+pub(super) fn function(name: &str, known: &[&'static str]) -> Option<String> {
+    let lower = name.to_lowercase();
+    known
+        .iter()
+        .find(|function| function.to_lowercase() == lower)
+        .copied()
+        .or_else(|| closest(name, known.iter().copied()))
+        .map(str::to_owned)
+}
+
+fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Whoever wrote this much had no known name in mind.
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let most = (name.len() / 3).max(1);
+    known
+        .map(|other| (damerau_levenshtein(name, other), other))
+        .filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, other)| other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_and_forgotten_objects_are_found() {
+        for (name, meant) in [
+            ("evnet", Some("event")),
+            ("proces", Some("process")),
+            ("uid", Some("process.uid")),
+            ("comm", Some("process.comm")),
+            ("type", Some("ns.type")),
+            ("container_image", None),
+        ] {
+            assert_eq!(field(Object::Event, "", name).as_deref(), meant, "{name}");
+        }
+        let near = field(Object::Process, "process.", "cmom");
+        assert_eq!(near.as_deref(), Some("process.comm"));
+        assert_eq!(field(Object::Process, "process.", "name"), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! What the kernel answers about namespaces: who owns them, and whether they still live.
+
+use std::time::Instant;
+
+use ns_trace_common::inspect::{ALIVE, Inspect, RELATIVES};
+
+use super::{Error, Live};
+use crate::{probe::Backend, sys::clock, table::RowId};
+
+impl Live {
+    /// Finds owner and parent of the namespaces whose birth was not seen; returns all of them.
+    pub(super) fn relate(&mut self) -> Result<Vec<RowId>, Error> {
+        let mut all = Vec::new();
+        loop {
+            // Owners and parents may be strangers themselves.
+            let strangers = self.table.take_strangers();
+            if strangers.is_empty() {
+                return Ok(all);
+            }
+            for (id, answer) in self.inspect(&strangers, RELATIVES)? {
+                self.table.relate(id, &answer.owner, &answer.parent);
+            }
+            all.extend(strangers);
+        }
+    }
+
+    /// Asks the kernel about namespaces.
+    fn inspect(&mut self, ids: &[RowId], want: u32) -> Result<Vec<(RowId, Inspect)>, Error> {
+        let asked: Vec<_> = ids
+            .iter()
+            .filter_map(|id| {
+                let row = self.table.row(*id)?;
+                let kind = row.kind as u32;
+                Some((*id, Inspect { ns: row.ns, kind, want, ..Inspect::default() }))
+            })
+            .collect();
+        let mut questions: Vec<_> = asked.iter().map(|(_, question)| *question).collect();
+        self.probes.inspect(&mut questions)?;
+        Ok(asked.into_iter().map(|(id, _)| id).zip(questions).collect())
+    }
+
+    /// Looks at namespaces without tasks and tells of those that are gone.
+    pub(super) fn bury(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        let orphans = self.table.take_orphans();
+        if self.probes.backend() == Backend::Fentry {
+            // Deaths have records of their own.
+            return Ok(());
+        }
+        for id in orphans {
+            self.watch.add(id, now);
+        }
+        let mut due = self.watch.due(now);
+        due.retain(|id| {
+            let is_empty = self.table.row(*id).is_some_and(|row| row.members == 0);
+            if !is_empty {
+                self.watch.forget(*id);
+            }
+            is_empty
+        });
+        if due.is_empty() {
+            return Ok(());
+        }
+        let boot_ns = clock::boot_ns();
+        for (id, answer) in self.inspect(&due, ALIVE)? {
+            if answer.alive == 0 {
+                self.watch.forget(id);
+                self.table.died(id, boot_ns, &mut self.findings);
+            } else {
+                self.watch.again(id, now);
+            }
+        }
+        self.tell()
+    }
+
+    /// After a loss: looks at every namespace, whoever is thought to be in it.
+    pub(super) fn bury_all(&mut self) -> Result<(), Error> {
+        let all: Vec<_> = self.table.rows().map(|(id, _)| id).collect();
+        let boot_ns = clock::boot_ns();
+        for (id, answer) in self.inspect(&all, ALIVE)? {
+            if answer.alive == 0 {
+                self.table.died(id, boot_ns, &mut self.findings);
+            }
+        }
+        self.tell()
+    }
+}

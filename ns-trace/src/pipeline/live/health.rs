@@ -1,0 +1,58 @@
+//! Losses, and the snapshots that heal them.
+
+use std::time::{Duration, Instant};
+
+use super::{Error, LOSSES, Live, PATIENCE};
+use crate::{
+    model::event::{Body, ByEvent, Loss, Lost, Source, Stage},
+    sys::clock,
+    table::Finding,
+};
+
+/// How long there must be no loss before the snapshot that heals it: one taken in the middle would
+/// be lost as well.
+const QUIET: Duration = Duration::from_millis(200);
+impl Live {
+    /// Reads the probes' counters and heals what they show, when that is due.
+    pub(super) fn care(&mut self, now: Instant) -> Result<(), Error> {
+        if now >= self.losses_due {
+            self.losses_due = now + LOSSES;
+            for (cpu, by_event) in self.probes.losses()? {
+                self.lose(Stage::Ring, Some(cpu), by_event)?;
+            }
+        }
+        if self.table.is_walking() && now >= self.walk_ends {
+            self.heal_due = Some(now);
+        }
+        if self.heal_due.is_some_and(|due| due <= now) {
+            self.heal_due = None;
+            self.walk()?;
+        }
+        Ok(())
+    }
+
+    /// Takes a snapshot.
+    pub(super) fn walk(&mut self) -> Result<(), Error> {
+        self.table.begin_walk(clock::boot_ns());
+        self.walk_ends = Instant::now() + PATIENCE;
+        Ok(self.probes.snapshot()?)
+    }
+
+    /// Says what is missing, and has the table healed.
+    pub(super) fn lose(
+        &mut self,
+        stage: Stage,
+        cpu: Option<u32>,
+        by_event: ByEvent,
+    ) -> Result<(), Error> {
+        let by_event = self.stream.missed(by_event);
+        self.heal_due = Some(Instant::now() + QUIET);
+        if by_event.sum() == 0 {
+            return Ok(());
+        }
+        let body = Body::Lost(Lost { lost: Loss { count: by_event.sum(), stage, by_event, cpu } });
+        let boot_ns = clock::boot_ns();
+        self.findings.push(Finding { boot_ns, source: Source::Probe, body, row: None });
+        self.tell()
+    }
+}

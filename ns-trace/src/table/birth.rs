@@ -1,0 +1,147 @@
+//! Namespaces that come to be.
+
+use std::sync::Arc;
+
+use ns_trace_common::{Ns, Slot, Task, create::Create as CreateRecord};
+
+use super::{Finding, Program, Row, RowId, Surroundings, Table, tell::Call};
+use crate::model::{Cause, Flags, Kind};
+
+/// The order in which the kernel makes the namespaces of one call (kernel/nsproxy.c,
+/// `create_new_namespaces`; the user namespace before all others, since it owns them).
+const ORDER: [Kind; 8] =
+    [Kind::User, Kind::Mnt, Kind::Uts, Kind::Ipc, Kind::Pid, Kind::Cgroup, Kind::Net, Kind::Time];
+
+/// A namespace whose maker is still in the call.
+#[derive(Debug)]
+pub(super) struct Birth {
+    pub(super) row: RowId,
+    boot_ns: u64,
+    cause: Cause,
+    flags: u64,
+    task: Box<Task>,
+}
+
+impl Table {
+    /// A birth hook ran; the event waits for the call to end, which knows its flags and maker.
+    pub(super) fn created(&mut self, record: &CreateRecord, out: &mut Vec<Finding>) {
+        let Some(kind) = Kind::ALL.get(record.kind as usize).copied() else { return };
+        let boot_ns = record.header.boot_ns;
+        let row = self.bear(kind, &record.ns, boot_ns, out);
+        let owner = self.name(Kind::User, &record.owner);
+        let parent = self.name(kind, &record.parent);
+        if let Some(row) = self.rows.get_mut(row) {
+            row.owner = owner;
+            row.parent = parent;
+        }
+        let cause = Cause::from_wire(record.cause);
+        let birth = Birth { row, boot_ns, cause, flags: record.flags, task: Box::new(record.task) };
+        if cause == Cause::Kernel {
+            // No call will end.
+            let maker = self.visitor(&record.task, boot_ns, &mut Nothing, out);
+            let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
+            let op = self.next_op();
+            let births = [(birth.row, birth.boot_ns)];
+            let call = Call { boot_ns, cause, flags: record.flags, op, births: &births };
+            return self.tell_births(&call, &process, &creator, out);
+        }
+        self.unfinished.entry(record.task.tid).or_default().push(birth);
+    }
+
+    /// Adds a namespace that was just made; whoever had its inode before is gone.
+    fn bear(&mut self, kind: Kind, ns: &Ns, boot_ns: u64, out: &mut Vec<Finding>) -> RowId {
+        self.supersede(ns.inode, boot_ns, out);
+        let mut row = Row::new(kind, *ns, false);
+        row.born = Some(boot_ns);
+        self.rows.add(row)
+    }
+
+    /// The births of a successful call whose flags say what it made; `at` finds the new namespace
+    /// of a kind.
+    pub(super) fn derive<'t>(
+        &mut self,
+        flags: u64,
+        at: impl Fn(Kind) -> &'t Ns,
+        maker: &Task,
+        owner: &Ns,
+        boot_ns: u64,
+        out: &mut Vec<Finding>,
+    ) -> Vec<(RowId, u64)> {
+        let owner = self.name(Kind::User, owner);
+        let mut births = Vec::new();
+        let flags = Flags::from_bits(flags);
+        for kind in ORDER.into_iter().filter(|kind| flags.contains(*kind)) {
+            let ns = at(kind);
+            if ns.inode == 0 {
+                continue;
+            }
+            let id = self.bear(kind, ns, boot_ns, out);
+            let parent = match kind {
+                // A process can only make a pid namespace below the one that it is in itself.
+                Kind::Pid => self.name(kind, maker.slot(Slot::Pid)),
+                Kind::User => self.name(kind, maker.slot(Slot::User)),
+                _ => None,
+            };
+            if let Some(row) = self.rows.get_mut(id) {
+                row.parent = parent;
+                row.owner = if kind == Kind::User { parent } else { owner };
+            }
+            births.push((id, boot_ns));
+        }
+        births
+    }
+
+    /// The births that a call by `tid` has made, as recorded by the birth hooks.
+    pub(super) fn finish(&mut self, tid: u32) -> Vec<(RowId, u64)> {
+        let births = self.unfinished.remove(&tid).unwrap_or_default();
+        births.iter().map(|birth| (birth.row, birth.boot_ns)).collect()
+    }
+
+    /// Tells of a birth whose call is not over, because it would come too late afterwards.
+    pub(super) fn finish_birth(&mut self, id: RowId, out: &mut Vec<Finding>) {
+        let Some((tid, at)) = self.unfinished.iter().find_map(|(tid, births)| {
+            births.iter().position(|birth| birth.row == id).map(|at| (*tid, at))
+        }) else {
+            return;
+        };
+        let Some(births) = self.unfinished.get_mut(&tid) else { return };
+        let birth = births.remove(at);
+        if births.is_empty() {
+            self.unfinished.remove(&tid);
+        }
+        let maker = self.visitor(&birth.task, birth.boot_ns, &mut Nothing, out);
+        let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
+        let births = [(birth.row, birth.boot_ns)];
+        // The call's own number is the next one: it ends after this.
+        let op = self.ops + 1;
+        let Birth { boot_ns, cause, flags, .. } = birth;
+        self.tell_births(
+            &Call { boot_ns, cause, flags, op, births: &births },
+            &process,
+            &creator,
+            out,
+        );
+    }
+
+    /// What nobody entered ends soon.
+    pub(super) fn watch_births(&mut self, births: &[(RowId, u64)]) {
+        for (id, _) in births {
+            if self.rows.get(*id).is_some_and(|row| row.members == 0) {
+                self.orphans.push(*id);
+            }
+        }
+    }
+}
+
+/// Surroundings that know nothing: for pictures of which only the record's own part matters.
+struct Nothing;
+
+impl Surroundings for Nothing {
+    fn cgroup(&mut self, _: u64) -> Option<(Arc<str>, bool)> {
+        None
+    }
+
+    fn program(&mut self, _: u32) -> Option<Program> {
+        None
+    }
+}

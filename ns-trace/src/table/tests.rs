@@ -1,0 +1,320 @@
+//! The table against scripted records.
+
+use bytemuck::Zeroable as _;
+use ns_trace_common::{
+    Header, Ns, RecordKind, SLOTS, Slot, Task,
+    create::Create,
+    destroy::Destroy,
+    enter::Enter,
+    exit::Exit,
+    fork::{Clone as Cloned, Fork},
+    snapshot::{End, Member},
+};
+
+use super::{Births, Finding, Program, Surroundings, Table};
+use crate::{
+    model::{Cause, Kind, event::Body},
+    probe::Record,
+};
+
+struct Nowhere;
+
+impl Surroundings for Nowhere {
+    fn cgroup(&mut self, _: u64) -> Option<(std::sync::Arc<str>, bool)> {
+        None
+    }
+
+    fn program(&mut self, _: u32) -> Option<Program> {
+        None
+    }
+}
+
+const UTS: usize = Slot::Uts as usize;
+
+/// A namespace without a 64-bit id, as before 6.18: only address and inode tell it apart.
+fn ns(inode: u32) -> Ns {
+    Ns { address: 0x1000 + u64::from(inode), inode, ..Ns::zeroed() }
+}
+
+/// A task in the initial namespaces, whose inodes are 1 to 10 by slot.
+fn task(tid: u32) -> Task {
+    let mut slots = [Ns::zeroed(); SLOTS];
+    for (slot, number) in slots.iter_mut().zip(1..) {
+        *slot = ns(number);
+    }
+    slots[Slot::PidForChildren as usize] = slots[Slot::Pid as usize];
+    slots[Slot::TimeForChildren as usize] = slots[Slot::Time as usize];
+    Task { pid: tid, tid, start_ns: u64::from(tid), slots, ..Task::zeroed() }
+}
+
+fn with_uts(tid: u32, uts: Ns) -> Task {
+    let mut task = task(tid);
+    task.slots[UTS] = uts;
+    task
+}
+
+struct World {
+    table: Table,
+    now: u64,
+}
+
+impl World {
+    /// A world in which kthreadd and task 10 exist.
+    fn new(births: Births) -> Self {
+        let mut world = Self { table: Table::new(births, true), now: 1000 };
+        world.table.begin_walk(world.now);
+        world.member(&task(2));
+        world.member(&task(10));
+        assert_eq!(world.end(), [""; 0]);
+        world
+    }
+
+    fn header(&mut self, kind: RecordKind) -> Header {
+        self.now += 1;
+        Header { kind: kind as u32, len: 0, boot_ns: self.now }
+    }
+
+    fn apply(&mut self, record: &Record<'_>) -> Vec<String> {
+        let mut out = Vec::new();
+        self.table.apply(record, &mut Nowhere, &mut out);
+        told(&out)
+    }
+
+    fn member(&mut self, task: &Task) -> Vec<String> {
+        let header = self.header(RecordKind::Member);
+        self.apply(&Record::Member(&Member { header, task: *task }))
+    }
+
+    fn end(&mut self) -> Vec<String> {
+        let header = self.header(RecordKind::End);
+        self.apply(&Record::End(&End { header, members: 0, cut: 0 }))
+    }
+
+    fn call(&mut self, cause: Cause, flags: u64, task: &Task) -> Vec<String> {
+        let header = self.header(RecordKind::Enter);
+        self.apply(&Record::Enter(&Enter {
+            header,
+            cause: cause as u32,
+            fd: 0,
+            flags,
+            task: *task,
+        }))
+    }
+
+    fn unshare(&mut self, flags: u64, task: &Task) -> Vec<String> {
+        self.call(Cause::Unshare, flags, task)
+    }
+
+    fn fork(&mut self, creator: u32, task: &Task) -> Vec<String> {
+        let header = self.header(RecordKind::Fork);
+        let fork = Fork { header, creator_tid: creator, task: *task, ..Fork::zeroed() };
+        self.apply(&Record::Fork(&fork))
+    }
+
+    fn clone(&mut self, flags: u64, creator: &Task, task: &Task) -> Vec<String> {
+        let header = self.header(RecordKind::Clone);
+        let fork = Fork { header, creator_tid: creator.tid, flags, task: *task, ..Fork::zeroed() };
+        self.apply(&Record::Clone(&Cloned { fork, creator: *creator }))
+    }
+
+    fn exit(&mut self, task: &Task) -> Vec<String> {
+        let header = self.header(RecordKind::Exit);
+        let (tid, start_ns) = (task.tid, task.start_ns);
+        let exit = Exit { header, pid: tid, tid, start_ns, ..Exit::zeroed() };
+        self.apply(&Record::Exit(&exit))
+    }
+
+    fn born(&mut self, kind: Kind, ns: Ns, task: &Task) -> Vec<String> {
+        let header = self.header(RecordKind::Create);
+        let cause = Cause::Unshare as u32;
+        let create =
+            Create { header, cause, kind: kind as u32, ns, task: *task, ..Create::zeroed() };
+        self.apply(&Record::Create(&create))
+    }
+
+    fn freed(&mut self, inode: u32) -> Vec<String> {
+        let header = self.header(RecordKind::Destroy);
+        self.apply(&Record::Destroy(&Destroy { header, inode, reserved: 0 }))
+    }
+
+    /// The inodes of the namespaces that lost their last task.
+    fn orphans(&mut self) -> Vec<u32> {
+        let ids = self.table.take_orphans();
+        ids.iter().filter_map(|id| Some(self.table.row(*id)?.ns.inode)).collect()
+    }
+}
+
+/// Findings in short.
+fn told(findings: &[Finding]) -> Vec<String> {
+    findings
+        .iter()
+        .map(|finding| match &finding.body {
+            Body::Create(event) => format!("create {} op {}", event.ns.to_ref(), event.op),
+            Body::Destroy(event) => format!("destroy {}", event.ns.to_ref()),
+            Body::Enter(event) => {
+                let changes = event.changes.iter().map(|change| {
+                    let name = |ns: Option<crate::model::NsRef>| {
+                        ns.map_or_else(|| "?".to_owned(), |ns| ns.inode.to_string())
+                    };
+                    format!(" {} {}>{}", change.slot.name(), name(change.from), name(change.to))
+                });
+                let changes: String = changes.collect();
+                format!("enter {}{changes} op {}", event.process.tid, event.op)
+            }
+            Body::Fork(event) => format!("fork {}", event.child.tid),
+            Body::Exit(event) => format!("exit {}", event.process.tid),
+            other => format!("{:?}", other.kind()),
+        })
+        .collect()
+}
+
+#[test]
+fn births_of_a_call_share_its_number_and_come_before_the_entry() {
+    let mut world = World::new(Births::Derived);
+    let mut after = with_uts(10, ns(20));
+    after.slots[Slot::User as usize] = ns(21);
+    let flags = Kind::Uts.flag() | Kind::User.flag();
+    assert_eq!(
+        world.unshare(flags, &after),
+        ["create user:21 op 1", "create uts:20 op 1", "enter 10 uts 5>20 user 7>21 op 1"]
+    );
+    let rows: Vec<_> = world.table.rows().map(|(_, row)| row.clone()).collect();
+    let find = |inode| rows.iter().find(|row| row.ns.inode == inode).unwrap();
+    assert_eq!(find(20).owner.unwrap().inode, 21, "owned by the user namespace made with it");
+    assert_eq!(find(21).parent.unwrap().inode, 7);
+    assert_eq!(find(21).owner.unwrap().inode, 7);
+}
+
+#[test]
+fn a_call_that_changes_nothing_says_nothing() {
+    let mut world = World::new(Births::Derived);
+    assert_eq!(world.call(Cause::Setns, 0, &task(10)), [""; 0]);
+    assert_eq!(world.orphans(), [0; 0]);
+}
+
+#[test]
+fn a_reused_inode_buries_its_former_bearer_first() {
+    let mut world = World::new(Births::Derived);
+    let flags = Kind::Uts.flag();
+    world.unshare(flags, &with_uts(10, ns(20)));
+    // The same address and inode again: nothing but the birth tells them apart.
+    world.unshare(flags, &with_uts(10, ns(21)));
+    assert_eq!(world.orphans(), [20]);
+    assert_eq!(
+        world.unshare(flags, &with_uts(10, ns(20))),
+        ["destroy uts:20", "create uts:20 op 3", "enter 10 uts 21>20 op 3"]
+    );
+    assert_eq!(world.orphans(), [21]);
+}
+
+#[test]
+fn the_order_of_leaving_and_reuse_may_be_reversed() {
+    let mut world = World::new(Births::Derived);
+    world.fork(10, &task(11));
+    let flags = Kind::Uts.flag();
+    world.unshare(flags, &with_uts(10, ns(20)));
+    // Task 11 got inode 20 since task 10 had left it, but its record came first.
+    assert_eq!(
+        world.unshare(flags, &with_uts(11, ns(20))),
+        ["destroy uts:20", "create uts:20 op 2", "enter 11 uts 5>20 op 2"]
+    );
+    assert_eq!(
+        world.unshare(flags, &with_uts(10, ns(21))),
+        ["create uts:21 op 3", "enter 10 uts 20>21 op 3"]
+    );
+    let members: Vec<_> = world
+        .table
+        .rows()
+        .filter(|(_, row)| row.ns.inode >= 20)
+        .map(|(_, row)| (row.ns.inode, row.members))
+        .collect();
+    assert_eq!(members.len(), 2);
+    assert!(members.iter().all(|(_, members)| *members == 1), "{members:?}");
+}
+
+#[test]
+fn members_hold_a_namespace_until_the_last_has_gone() {
+    let mut world = World::new(Births::Derived);
+    let inside = with_uts(10, ns(20));
+    world.unshare(Kind::Uts.flag(), &inside);
+    let child = Task { pid: 11, tid: 11, start_ns: 11, ..inside };
+    assert_eq!(world.fork(10, &child), ["fork 11"]);
+    assert_eq!(world.exit(&inside), ["exit 10"]);
+    assert_eq!(world.orphans(), [0; 0]);
+    assert_eq!(world.exit(&child), ["exit 11"]);
+    assert_eq!(world.orphans(), [20]);
+}
+
+#[test]
+fn a_clone_tells_of_the_parent_as_maker_and_the_child_as_entrant() {
+    let mut world = World::new(Births::Derived);
+    let mut child = task(11);
+    child.slots[Slot::Pid as usize] = ns(30);
+    child.slots[Slot::PidForChildren as usize] = ns(30);
+    assert_eq!(
+        world.clone(Kind::Pid.flag(), &task(10), &child),
+        ["create pid:30 op 1", "fork 11", "enter 11 pid 2>30 pid_for_children 2>30 op 1"]
+    );
+    let (_, row) = world.table.rows().find(|(_, row)| row.ns.inode == 30).unwrap();
+    assert_eq!(row.creator.as_ref().unwrap().tid, 10);
+    assert_eq!(row.parent.unwrap().inode, 2);
+    assert_eq!(row.members, 1, "one task, though two slots");
+}
+
+#[test]
+fn recorded_births_wait_for_their_call() {
+    let mut world = World::new(Births::Recorded);
+    assert_eq!(world.born(Kind::Uts, ns(20), &task(10)), [""; 0]);
+    assert_eq!(
+        world.unshare(Kind::Uts.flag(), &with_uts(10, ns(20))),
+        ["create uts:20 op 1", "enter 10 uts 5>20 op 1"]
+    );
+    assert_eq!(world.freed(99), [""; 0], "an inode of procfs");
+    assert_eq!(world.freed(20), ["destroy uts:20"]);
+}
+
+#[test]
+fn a_recorded_birth_is_told_before_its_death() {
+    let mut world = World::new(Births::Recorded);
+    world.born(Kind::Uts, ns(20), &task(10));
+    assert_eq!(world.freed(20), ["create uts:20 op 1", "destroy uts:20"]);
+}
+
+#[test]
+fn a_snapshot_does_not_overrule_what_came_later() {
+    let mut world = World::new(Births::Derived);
+    world.fork(10, &task(11));
+    world.table.begin_walk(world.now + 1);
+    world.unshare(Kind::Uts.flag(), &with_uts(10, ns(20)));
+    world.exit(&task(11));
+    // The walk had read both before.
+    world.member(&task(2));
+    world.member(&task(10));
+    world.member(&task(11));
+    world.end();
+    let (_, initial) = world.table.rows().find(|(_, row)| row.ns.inode == 5).unwrap();
+    assert_eq!(initial.members, 1, "kthreadd alone");
+    let (_, own) = world.table.rows().find(|(_, row)| row.ns.inode == 20).unwrap();
+    assert_eq!(own.members, 1);
+}
+
+#[test]
+fn a_snapshot_finds_what_was_lost() {
+    let mut world = World::new(Births::Derived);
+    world.unshare(Kind::Uts.flag(), &with_uts(10, ns(20)));
+    world.now += 10;
+    world.table.begin_walk(world.now);
+    // Unseen: task 10 ended, task 12 came and made itself a namespace.
+    world.member(&task(2));
+    world.member(&with_uts(12, ns(21)));
+    world.end();
+    assert_eq!(world.orphans(), [20]);
+    let strangers = world.table.take_strangers();
+    assert_eq!(world.table.row(*strangers.last().unwrap()).unwrap().ns.inode, 21);
+}
+
+#[test]
+fn initial_namespaces_are_those_of_kthreadd() {
+    let world = World::new(Births::Derived);
+    assert!(world.table.rows().all(|(_, row)| row.initial));
+}
