@@ -34,6 +34,7 @@ pub(crate) struct Room {
 
 impl Context {
     /// Tries the backends: `NS_TRACE_TEST_BACKEND` alone if it is set, else those that can run.
+    #[expect(clippy::print_stdout, reason = "whoever skips says why")]
     pub(crate) fn find(arguments: &Arguments) -> Self {
         let wanted = std::env::var("NS_TRACE_TEST_BACKEND").ok();
         let wanted = wanted.as_deref();

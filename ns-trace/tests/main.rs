@@ -21,6 +21,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use self::context::Context;
 
+#[expect(clippy::print_stderr, reason = "the last word, when the tests are over")]
 fn main() -> ExitCode {
     if init::is_init() {
         return init::run();

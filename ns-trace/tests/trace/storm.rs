@@ -44,7 +44,7 @@ fn calls(here: u64, in_a_machine: u64) -> u64 {
     if std::env::var_os("NS_TRACE_TEST_BACKEND").is_some() { in_a_machine } else { here }
 }
 
-/// Two processes that call unshare(CLONE_NEWUTS) as fast as they can, `calls` times in all; returns
+/// Two processes that call `unshare(CLONE_NEWUTS)` as fast as they can, `calls` times in all; returns
 /// their numbers when both have ended.
 fn storm(calls: u64) -> Result<[u64; 2]> {
     let mut actors = [Actor::start()?, Actor::start()?];
@@ -162,6 +162,7 @@ fn count(path: &Path, pids: &[u64]) -> Result<HashMap<String, u64>> {
 }
 
 /// Every call has its events, in a file that is complete soon after.
+#[expect(clippy::print_stdout, reason = "how fast it was is worth knowing")]
 fn counts(room: &Room) -> Result<()> {
     let calls = calls(1_000_000, 20_000);
     let output = Output::new();
