@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
 
-use crate::tracer::Tracer;
+use crate::{leftovers, tracer::Tracer};
 
 /// Every backend, as `--probe` names it.
 const BACKENDS: [&str; 2] = ["fentry", "tracepoint"];
@@ -34,6 +34,7 @@ pub(crate) struct Room {
 
 impl Context {
     /// Tries the backends: `NS_TRACE_TEST_BACKEND` alone if it is set, else those that can run.
+    #[expect(clippy::print_stdout, reason = "whoever skips says why")]
     pub(crate) fn find(arguments: &Arguments) -> Self {
         let wanted = std::env::var("NS_TRACE_TEST_BACKEND").ok();
         let wanted = wanted.as_deref();
@@ -63,7 +64,6 @@ impl Context {
     }
 
     /// As [`per_backend`](Self::per_backend), for a test that runs while no other does.
-    #[expect(dead_code, reason = "the storms will need it")]
     pub(crate) fn alone_per_backend(
         self: &Arc<Self>,
         name: &str,
@@ -85,8 +85,7 @@ impl Context {
                 // A trial that panicked has spoiled nothing.
                 let outcome = if alone {
                     let _quiet = context.quiet.write().unwrap_or_else(PoisonError::into_inner);
-                    context.end();
-                    test(&room)
+                    context.end().and_then(|()| test(&room))
                 } else {
                     let _company = context.quiet.read().unwrap_or_else(PoisonError::into_inner);
                     test(&room)
@@ -98,12 +97,18 @@ impl Context {
         self.backends.iter().map(trial).collect()
     }
 
-    /// Ends the tracers that trials share.
-    pub(crate) fn end(&self) {
+    /// Ends the tracers that trials share, and checks that actors have left no namespace behind.
+    pub(crate) fn end(&self) -> Result<()> {
         for backend in &self.backends {
             let mut shared = backend.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(shared.take());
+            let Some(tracer) = shared.take() else { continue };
+            leftovers::expect_no_namespace(&tracer)?;
+            // A trial that panicked may still have it.
+            if let Some(tracer) = Arc::into_inner(tracer) {
+                tracer.finish()?;
+            }
         }
+        Ok(())
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) const SLOTS: [&str; 10] = [
     "time_for_children",
 ];
 
-/// `NS_GET_USERNS` and `NS_GET_PARENT` of ioctl_nsfs(2).
+/// `NS_GET_USERNS` and `NS_GET_PARENT` of `ioctl_nsfs`(2).
 const OWNER: u64 = 0xb701;
 const PARENT: u64 = 0xb702;
 
@@ -49,13 +49,13 @@ const fn kind(name: &'static str, flag: u64, flag_name: &'static str, initial: u
 /// Every type, in the order in which events list their flags.
 pub(crate) const KINDS: [Kind; 8] = [
     kind("mnt", 0x0002_0000, "CLONE_NEWNS", 0),
-    kind("pid", 0x2000_0000, "CLONE_NEWPID", 0xeffffffc),
-    kind("ipc", 0x0800_0000, "CLONE_NEWIPC", 0xefffffff),
-    kind("uts", 0x0400_0000, "CLONE_NEWUTS", 0xeffffffe),
+    kind("pid", 0x2000_0000, "CLONE_NEWPID", 0xefff_fffc),
+    kind("ipc", 0x0800_0000, "CLONE_NEWIPC", 0xefff_ffff),
+    kind("uts", 0x0400_0000, "CLONE_NEWUTS", 0xefff_fffe),
     kind("net", 0x4000_0000, "CLONE_NEWNET", 0),
-    kind("user", 0x1000_0000, "CLONE_NEWUSER", 0xeffffffd),
-    kind("cgroup", 0x0200_0000, "CLONE_NEWCGROUP", 0xeffffffb),
-    kind("time", 0x0000_0080, "CLONE_NEWTIME", 0xeffffffa),
+    kind("user", 0x1000_0000, "CLONE_NEWUSER", 0xefff_fffd),
+    kind("cgroup", 0x0200_0000, "CLONE_NEWCGROUP", 0xefff_fffb),
+    kind("time", 0x0000_0080, "CLONE_NEWTIME", 0xefff_fffa),
 ];
 
 /// The type with this name.

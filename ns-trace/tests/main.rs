@@ -10,6 +10,7 @@ mod context;
 mod doctor;
 mod facts;
 mod init;
+mod leftovers;
 mod scene;
 mod trace;
 mod tracer;
@@ -20,6 +21,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use self::context::Context;
 
+#[expect(clippy::print_stderr, reason = "the last word, when the tests are over")]
 fn main() -> ExitCode {
     if init::is_init() {
         return init::run();
@@ -30,7 +32,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let context = Arc::new(Context::find(&arguments));
     let conclusion = libtest_mimic::run(&arguments, trials(&context));
-    context.end();
+    if let Err(error) = context.end().and_then(|()| leftovers::expect_none()) {
+        eprintln!("left behind: {error:#}");
+        return ExitCode::FAILURE;
+    }
     conclusion.exit_code()
 }
 
@@ -44,5 +49,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::enter::trials(context));
     trials.extend(trace::fail::trials(context));
     trials.extend(trace::quiet::trials(context));
+    trials.extend(trace::storm::trials(context));
+    trials.extend(trace::tasks::trials(context));
     trials
 }

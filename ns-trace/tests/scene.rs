@@ -79,6 +79,11 @@ impl Stage {
         Self { place: tracer.len(), tracer }
     }
 
+    /// What it tells so far.
+    pub(crate) fn events_so_far(&self) -> Vec<Arc<Value>> {
+        self.tracer.since(self.place)
+    }
+
     /// The events about `task` since the scene began, complete as of now; destroys have none.
     pub(crate) fn events(&self, task: Task) -> Result<Vec<Arc<Value>>> {
         settle(&self.tracer)?;

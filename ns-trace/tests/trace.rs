@@ -5,3 +5,5 @@ pub(crate) mod destroy;
 pub(crate) mod enter;
 pub(crate) mod fail;
 pub(crate) mod quiet;
+pub(crate) mod storm;
+pub(crate) mod tasks;

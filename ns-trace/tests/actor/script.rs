@@ -11,7 +11,10 @@ use std::{
 
 use rustix::{
     mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount},
-    process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid},
+    process::{
+        Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process,
+        pidfd_open, setrlimit, waitid,
+    },
 };
 use serde_json::{Value, json};
 
@@ -99,6 +102,13 @@ fn perform(line: &str) -> io::Result<Next> {
             let status = tid.join().map_err(|_panic| io::Error::other("the thread panicked"))?;
             Ok(Next::Answer(json!({ "ended": status })))
         }
+        // May leave a core, in a directory.
+        ["core", directory] => {
+            std::env::set_current_dir(directory)?;
+            let most = getrlimit(Resource::Core).maximum;
+            setrlimit(Resource::Core, Rlimit { current: most, maximum: most })?;
+            done()
+        }
         ["reap"] => {
             waitid(WaitId::All, WaitIdOptions::EXITED)?;
             done()
@@ -169,8 +179,12 @@ fn family(pid: i64) -> io::Result<Next> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     let status = waitid(WaitId::Pid(pid), options)?;
-    let code = status.as_ref().and_then(rustix::process::WaitIdStatus::exit_status);
-    Ok(Next::Answer(json!({ "ended": code, "value": pid.as_raw_nonzero().get() })))
+    let status = status.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Next::Answer(json!({
+        "ended": status.exit_status(),
+        "signal": status.terminating_signal(),
+        "core": status.dumped(),
+    })))
 }
 
 /// The numbers of the task in front, as /proc has them.

@@ -72,7 +72,7 @@ pub(crate) fn relative(file: &OwnedFd, request: u64) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The id of a namespace: `NS_GET_ID` of ioctl_nsfs(2), from 6.18 on, or for a mount namespace
+/// The id of a namespace: `NS_GET_ID` of `ioctl_nsfs`(2), from 6.18 on, or for a mount namespace
 /// `NS_GET_MNTNS_ID`, from 6.11 on.
 pub(crate) fn namespace_id(fd: i32, is_mnt: bool) -> io::Result<u64> {
     const NS_GET_ID: u64 = 0x8008_b70d;

@@ -151,13 +151,13 @@ fn three_deep(room: &Room) -> Result<()> {
     for pair in family.windows(2) {
         let [parent, child] = *pair else { continue };
         let is_create = |event: &Arc<Value>| event["event"] == "create";
-        let created: Vec<_> = scene.stage.events(parent)?.into_iter().filter(is_create).collect();
+        let births: Vec<_> = scene.stage.events(parent)?.into_iter().filter(is_create).collect();
         for kind in kinds(FLAGS) {
             let expected = create("clone", FLAGS, &child.namespace(kind.name)?, &parent.process()?);
-            expect(of_kind(&created, kind)?, &expected)?;
+            expect(of_kind(&births, kind)?, &expected)?;
         }
-        expect_parent(&created, parent)?;
-        creates.extend(created);
+        expect_parent(&births, parent)?;
+        creates.extend(births);
     }
     scene.end(&creates)
 }

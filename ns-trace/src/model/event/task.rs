@@ -22,8 +22,8 @@ pub struct Fork {
 /// A process runs another program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Exec {
-    /// The slots that the exec changed: a pending time namespace, or, when a thread other than the
-    /// leader called, the slots in which it differed from the leader.
+    /// The slots that the exec changed: only a pending time namespace does that. A thread other than
+    /// the leader takes the leader's number and brings its own namespaces along.
     pub changes: Vec<Change>,
     /// The process, after the exec.
     pub process: Arc<Process>,

@@ -1,0 +1,234 @@
+//! Many calls at once: nothing lost, nothing doubled, and losses counted to the last one.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    actor::Actor,
+    context::{Context, Room},
+    scene::{Scene, Stage, settle},
+    tracer::{self, PATIENCE, Tracer},
+};
+
+/// How long a storm may take, and its last events.
+const STORM: Duration = Duration::from_mins(3);
+
+/// The trials of this file.
+pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    trials.extend(context.per_backend("trace::storm::inodes_reused", inodes_reused));
+    trials.extend(context.per_backend("trace::storm::a_hundred_nets_at_once", hundred_nets));
+    trials.extend(context.alone_per_backend("trace::storm::counts_are_exact", counts));
+    for size in ["4K", "64K"] {
+        let title = format!("trace::storm::ring_of_{size}_counts_what_it_lost");
+        trials.extend(context.alone_per_backend(&title, move |room| losses(room, size)));
+    }
+    trials
+}
+
+/// Virtual machines are emulated, and get a smaller storm.
+fn calls(here: u64, in_a_machine: u64) -> u64 {
+    if std::env::var_os("NS_TRACE_TEST_BACKEND").is_some() { in_a_machine } else { here }
+}
+
+/// Two processes that call `unshare(CLONE_NEWUTS)` as fast as they can, `calls` times in all; returns
+/// their numbers when both have ended.
+fn storm(calls: u64) -> Result<[u64; 2]> {
+    let mut actors = [Actor::start()?, Actor::start()?];
+    let pids = actors.each_ref().map(|actor| u64::from(actor.pid()));
+    for actor in &mut actors {
+        actor.tell(&format!("repeat {} 4000000", calls / 2))?;
+    }
+    for mut actor in actors {
+        let answer = actor.answer()?;
+        ensure!(answer.get("error").is_none(), "{answer}");
+        actor.end()?;
+    }
+    Ok(pids)
+}
+
+/// Inodes are reused at once: births and deaths alternate, and no id comes twice.
+fn inodes_reused(room: &Room) -> Result<()> {
+    const CALLS: u64 = 2000;
+    let stage = Stage::new(room.tracer()?);
+    let pids = storm(CALLS)?;
+    let is_of = |event: &Value, who: &str| pids.iter().any(|pid| event[who]["pid"] == *pid);
+    let destroys = |stage: &Stage| {
+        let is_destroy =
+            |event: &&Arc<Value>| event["event"] == "destroy" && is_of(event, "creator");
+        stage.events_so_far().iter().filter(is_destroy).count()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while destroys(&stage) < usize::try_from(CALLS)? && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+    settle(&stage.tracer)?;
+    let (mut living, mut ids, mut ends) = (HashMap::new(), HashSet::new(), 0_u64);
+    for event in stage.events_so_far() {
+        let ns = &event["ns"];
+        let inode = ns["inode"].as_u64();
+        if event["event"] == "create" && is_of(&event, "process") {
+            ensure!(living.insert(inode, ns.clone()).is_none(), "{ns} is born on top of another");
+            let id = ns["id"].as_u64();
+            ensure!(id.is_none_or(|id| ids.insert(id)), "{ns} has an id that was used before");
+        } else if event["event"] == "destroy" && is_of(&event, "creator") {
+            let born = living.remove(&inode);
+            ensure!(born.as_ref() == Some(ns), "{ns} dies, {born:?} lives");
+            ends += 1;
+        }
+    }
+    ensure!(living.is_empty(), "{living:?} never ended");
+    ensure!(ends == CALLS, "{ends} deaths after {CALLS} calls");
+    Ok(())
+}
+
+/// Net namespaces are freed in batches.
+fn hundred_nets(room: &Room) -> Result<()> {
+    let mut scene = Scene::new(room)?;
+    let task = scene.actor.who()?;
+    for _ in 0..100 {
+        scene.actor.act("unshare 40000000")?;
+        scene.actor.number("open /proc/self/ns/net")?;
+    }
+    let is_create = |event: &Arc<Value>| event["event"] == "create";
+    let creates: Vec<_> = scene.stage.events(task)?.into_iter().filter(is_create).collect();
+    ensure!(creates.len() == 100, "{} creates", creates.len());
+    // Every descriptor is closed at once.
+    scene.end(&creates)
+}
+
+/// A file in memory that is gone afterwards.
+struct Output(PathBuf);
+
+impl Output {
+    fn new() -> Self {
+        Self(format!("/dev/shm/ns-trace-test-{}.ndjson", std::process::id()).into())
+    }
+
+    fn size(&self) -> u64 {
+        fs::metadata(&self.0).map_or(0, |metadata| metadata.len())
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+/// The events of the storm's processes in a file, by sort, and how many others there are.
+///
+/// There are millions of lines: each is only searched, for its name and the first process in it.
+fn count(path: &Path, pids: &[u64]) -> Result<HashMap<String, u64>> {
+    const NAME: &str = "\"event\":\"";
+    const PID: &str = ":{\"pid\":";
+    let pids = pids.iter().map(u64::to_string).collect::<Vec<_>>();
+    let mut counts = HashMap::<String, u64>::new();
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut line = String::new();
+    let mut lines = 0_u64;
+    while file.read_line(&mut line)? != 0 {
+        lines += 1;
+        ensure!(line.ends_with("}\n"), "cut: {line}");
+        let (_, rest) = line.split_once(NAME).context("no event")?;
+        let (name, rest) = rest.split_once('"').context("no name")?;
+        let pid = rest.split_once(PID).and_then(|(_, rest)| rest.split_once(','));
+        let is_ours = pid.is_some_and(|(pid, _)| pids.iter().any(|ours| ours == pid));
+        let key = if is_ours || name == "lost" { name } else { "other" };
+        match counts.get_mut(key) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(key.to_owned(), 1)),
+        }
+        if lines.is_power_of_two() {
+            let event: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+            ensure!(event["seq"] == lines, "not number {lines}: {line}");
+        }
+        line.clear();
+    }
+    Ok(counts)
+}
+
+/// Every call has its events, in a file that is complete soon after.
+#[expect(clippy::print_stdout, reason = "how fast it was is worth knowing")]
+fn counts(room: &Room) -> Result<()> {
+    let calls = calls(1_000_000, 20_000);
+    let output = Output::new();
+    let mut command = Command::new(tracer::program());
+    command.args(["trace", "-o", "json", "--probe", room.backend(), "--output"]).arg(&output.0);
+    let tracer = Tracer::spawn(&mut command)?;
+    let deadline = Instant::now() + PATIENCE;
+    while output.size() == 0 {
+        ensure!(Instant::now() < deadline, "no `sync`");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let start = Instant::now();
+    let pids = storm(calls)?;
+    let end = Instant::now();
+    // Complete is what does not grow any more.
+    let (mut size, mut complete) = (output.size(), end);
+    while complete.elapsed() < Duration::from_secs(2) {
+        thread::sleep(Duration::from_millis(50));
+        let now = output.size();
+        if now != size {
+            (size, complete) = (now, Instant::now());
+        }
+        ensure!(end.elapsed() < STORM, "the file still grows");
+    }
+    tracer.signal(Signal::TERM)?;
+    let ended = tracer.end()?;
+    ensure!(ended.status.success(), "{}", ended.stderr);
+    let counts = count(&output.0, &pids)?;
+    println!(
+        "storm [{}]: {calls} calls in {:.1} s, complete {:.1} s later, {counts:?}",
+        room.backend(),
+        (end - start).as_secs_f64(),
+        (complete - end).as_secs_f64(),
+    );
+    for name in ["create", "enter", "destroy"] {
+        let count = counts.get(name).copied().unwrap_or_default();
+        ensure!(count == calls, "{count} times `{name}` of {calls}: {counts:?}, {}", ended.stderr);
+    }
+    ensure!(!counts.contains_key("lost"), "{counts:?}");
+    // Without optimisation the tracer takes as long as it takes.
+    let late = complete - end;
+    let is_slow = cfg!(debug_assertions);
+    ensure!(is_slow || late < Duration::from_secs(5), "complete after {late:?}");
+    Ok(())
+}
+
+/// What does not fit is counted: seen and lost together are all.
+fn losses(room: &Room, size: &str) -> Result<()> {
+    let calls = calls(100_000, 10_000);
+    let tracer = room.start(&["--buffer", size, "--fields", "compact"])?;
+    let pids = storm(calls)?;
+    tracer.signal(Signal::TERM)?;
+    let ended = tracer.end()?;
+    ensure!(ended.status.success(), "{}", ended.stderr);
+    for name in ["create", "enter"] {
+        let of_name = |event: &&Arc<Value>| event["event"] == name;
+        let is_ours = |event: &Value| pids.iter().any(|pid| event["process"]["pid"] == *pid);
+        let (ours, others): (Vec<_>, Vec<_>) =
+            ended.events.iter().filter(of_name).partition(|event| is_ours(event));
+        let lost = |event: &Arc<Value>| event["lost"]["by_event"][name].as_u64();
+        let lost: u64 = ended.events.iter().filter_map(lost).sum();
+        let seen = u64::try_from(ours.len())?;
+        ensure!(lost > 0, "nothing was lost");
+        // Calls of others may have been lost as well, if there were any.
+        let exact = if others.is_empty() { seen + lost == calls } else { seen + lost >= calls };
+        ensure!(exact, "{seen} times `{name}` and {lost} lost of {calls}");
+    }
+    Ok(())
+}
