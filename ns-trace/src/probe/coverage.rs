@@ -1,7 +1,7 @@
 //! What each backend sees, and when: the one table that the program and its documentation share.
 //!
 //! A row is an event, the cause that it names, and the situation in which it comes about. The cells
-//! follow from where the probes hang and are the promise that the tests check, `never` included.
+//! follow from where the probes hang; they are what tests may hold the backends to, `never` included.
 
 use serde::Serialize;
 
