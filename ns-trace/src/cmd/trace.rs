@@ -90,6 +90,14 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
 
 /// Names every capability that is missing, rather than let the kernel say EPERM to the first use.
 fn check_capabilities() -> Result<(), Failure> {
+    if capability::count_nowhere() {
+        return Err(Failure::new("cannot trace: this is not the initial user namespace")
+            .class(Class::Privilege)
+            .hint(
+                "tracing needs capabilities in the initial user namespace: run it outside of this \
+                 container or `unshare --user`",
+            ));
+    }
     let missing: Vec<_> = TRACE.iter().filter(|needed| !capability::held(needed)).collect();
     if missing.is_empty() {
         return Ok(());
