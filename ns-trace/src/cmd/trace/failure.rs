@@ -95,7 +95,8 @@ pub(super) fn of_filter(error: &expr::Error, source: &str) -> Failure {
 pub(super) fn check_command(program: &Path) -> Result<(), Failure> {
     let runs = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
     let shown = program.display();
-    if program.components().count() > 1 {
+    // As execvp(3) has it.
+    if program.as_os_str().as_encoded_bytes().contains(&b'/') {
         if !program.exists() {
             return Err(
                 Failure::new(format!("cannot run {shown}: no such file")).class(Class::NotFound)
