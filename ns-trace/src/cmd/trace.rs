@@ -15,7 +15,8 @@ use crate::{
     expr::Filter,
     history::replay::Replay,
     pipeline::{
-        Command, End, LiveOptions, Outcome, Scope, Selection, Stream, run_live, run_replay,
+        Command, End, LiveOptions, Outcome, ReplayOptions, Scope, Selection, Stream, run_live,
+        run_replay,
     },
     probe::Options,
     sys::capability::{self, TRACE},
@@ -32,8 +33,9 @@ pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     let (outcome, status) = match &args.replay {
         Some(path) => {
             let told = |error| failure::of_replay(path, &error);
-            let replay = Replay::open(path).map_err(told)?;
-            (run_replay(replay, stream).map_err(told)?, None)
+            let replay = Replay::open(path).map_err(|error| told(error.into()))?;
+            let options = ReplayOptions { timeout: args.timeout, output: output::watchable(args) };
+            (run_replay(replay, stream, &options).map_err(told)?, None)
         }
         None => {
             check_capabilities()?;

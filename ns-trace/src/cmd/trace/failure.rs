@@ -8,8 +8,7 @@ use rustix::fs::{Access, access};
 use super::{Class, Failure};
 use crate::{
     expr,
-    history::replay,
-    pipeline::Error,
+    pipeline::{Error, ReplayError},
     probe::{self, offsets},
 };
 
@@ -76,8 +75,11 @@ fn is_refused(error: &probe::Error) -> bool {
 }
 
 /// Of a recording.
-pub(super) fn of_replay(path: &Path, error: &replay::Error) -> Failure {
-    Failure::new(format!("cannot replay {}: {error}", path.display()))
+pub(super) fn of_replay(path: &Path, error: &ReplayError) -> Failure {
+    match error {
+        ReplayError::Write(error) => Failure::new(format!("cannot write events: {error}")),
+        _ => Failure::new(format!("cannot replay {}: {error}", path.display())),
+    }
 }
 
 /// Of a filter expression.
