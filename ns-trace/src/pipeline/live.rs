@@ -160,7 +160,8 @@ type Step = Result<Option<End>, Error>;
 
 impl Live {
     fn run(mut self, reader: Reader) -> Result<(Outcome, Option<ExitStatus>), Error> {
-        let timeout = self.options.timeout.map(|timeout| Instant::now() + timeout);
+        // One that the clock cannot reach is none.
+        let timeout = self.options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut interrupted = false;
         let end = loop {
             let deadline = [timeout, self.next_due()].into_iter().flatten().min();
@@ -187,6 +188,11 @@ impl Live {
             });
             match step {
                 Ok(None) if timeout.is_some_and(|timeout| timeout <= Instant::now()) => {
+                    // As timeout(1) ends it.
+                    if let Some(child) = self.child.as_ref().filter(|child| child.status.is_none())
+                    {
+                        signal::forward(child.pid, signal::TERMINATE);
+                    }
                     break Ok(End::Timeout);
                 }
                 Ok(None) => {}

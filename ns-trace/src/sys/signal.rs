@@ -14,6 +14,9 @@ use signal_hook::{
 /// The signal that Ctrl-C sends to all processes in the foreground.
 pub const INTERRUPT: i32 = SIGINT;
 
+/// The signal that asks a process to end.
+pub const TERMINATE: i32 = SIGTERM;
+
 /// Signals that end a stream in good order.
 pub const ENDING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 
