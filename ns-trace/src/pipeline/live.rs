@@ -31,6 +31,8 @@ const LOSSES: Duration = Duration::from_millis(100);
 /// How long there must be no loss before the snapshot that heals it: one taken in the middle would
 /// be lost as well.
 const QUIET: Duration = Duration::from_millis(200);
+/// How long that can put the snapshot off: where something is always lost, it must do.
+const UNQUIET: Duration = Duration::from_secs(1);
 /// How long a snapshot may take; its end mark is lost if the ring is full.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the namespaces of a command are waited for when its last process has ended.
@@ -48,6 +50,9 @@ pub enum Error {
     /// The ring, signals or a thread.
     #[error("cannot watch the ring: {0}")]
     Watch(#[source] io::Error),
+    /// A process to trace does not exist.
+    #[error("there is no process {0}")]
+    NoProcess(u32),
     /// The command could not be started.
     #[error("cannot run `{command}`: {source}")]
     Command {
@@ -91,7 +96,7 @@ pub struct Command {
 /// If the probes cannot run here, the command not be started, or the output not be written.
 pub fn run_live(
     mut options: LiveOptions,
-    stream: Stream,
+    mut stream: Stream,
 ) -> Result<(Outcome, Option<ExitStatus>), Error> {
     // Before anything that must not be left half-done.
     let signals = signal::ending().map_err(Error::Watch)?;
@@ -104,6 +109,10 @@ pub fn run_live(
     let backlog = Arc::new(Backlog::new(options.backlog_bytes, derives));
     let listen = Listen { signals: Some(signals), output: options.output.take() };
     let reader = Reader::start(ring, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
+    if is_in_initial_pid_namespace() {
+        // Else the snapshot tells; it may be lost where the ring is small.
+        stream.scope.set_root(process::id());
+    }
     let mut table = Table::new(births, stream.needs_tasks());
     table.begin_walk(clock::boot_ns());
     probes.attach()?;
@@ -119,6 +128,7 @@ pub fn run_live(
         findings: Vec::new(),
         losses_due: Instant::now(),
         heal_due: None,
+        unhealed: None,
         walk_ends: Instant::now() + PATIENCE,
         started: false,
         child: None,
@@ -139,6 +149,8 @@ struct Live {
     losses_due: Instant,
     /// When to take the snapshot that heals a loss.
     heal_due: Option<Instant>,
+    /// When the first loss since the last snapshot was noticed.
+    unhealed: Option<Instant>,
     /// When to give the snapshot under way up.
     walk_ends: Instant,
     /// Whether the first `sync` is out.
@@ -310,6 +322,12 @@ impl Live {
             self.bury_all()?;
         }
         self.findings.clear();
+        match reason {
+            Reason::Start => {
+                self.stream.scope.begin(self.table.tasks()).map_err(Error::NoProcess)?;
+            }
+            Reason::Lost => self.stream.scope.reconcile(self.table.tasks()),
+        }
         self.started = true;
         let now = clock::boot_ns();
         let body = Body::Sync(Sync { reason, host: self.host() });
@@ -444,6 +462,7 @@ impl Live {
 
     /// Takes a snapshot.
     fn walk(&mut self) -> Result<(), Error> {
+        self.unhealed = None;
         self.table.begin_walk(clock::boot_ns());
         self.walk_ends = Instant::now() + PATIENCE;
         Ok(self.probes.snapshot()?)
@@ -452,7 +471,9 @@ impl Live {
     /// Says what is missing, and has the table healed.
     fn lose(&mut self, stage: Stage, cpu: Option<u32>, by_event: ByEvent) -> Result<(), Error> {
         let by_event = self.stream.missed(by_event);
-        self.heal_due = Some(Instant::now() + QUIET);
+        let now = Instant::now();
+        let latest = *self.unhealed.get_or_insert(now) + UNQUIET;
+        self.heal_due = Some((now + QUIET).min(latest));
         if by_event.sum() == 0 {
             return Ok(());
         }
@@ -508,6 +529,13 @@ impl Live {
         }
         *child.deadline.get_or_insert(now + AFTERMATH) <= now
     }
+}
+
+/// Whether the numbers of processes are the kernel's own (`PROC_PID_INIT_INO` of
+/// `include/linux/proc_ns.h`).
+fn is_in_initial_pid_namespace() -> bool {
+    const INITIAL: u32 = 0xefff_fffc;
+    crate::sys::process::own_namespace("pid").is_ok_and(|inode| inode == INITIAL)
 }
 
 /// Whether a task is this one: threads and namespaces apart, numbers are unique.

@@ -18,6 +18,9 @@ pub(super) fn of_live(error: &Error) -> Failure {
         Error::Probe(error) => of_probe(error),
         Error::Write(error) => Failure::new(format!("cannot write events: {error}")),
         Error::Watch(_) => Failure::new(error.to_string()),
+        Error::NoProcess(_) => Failure::new(format!("cannot trace: {error}")).hint(
+            "--pid takes numbers of processes, not of threads, as the initial pid namespace has them",
+        ),
         Error::Command { source, .. } => {
             let class = match source.kind() {
                 io::ErrorKind::NotFound => Class::NotFound,
