@@ -94,7 +94,7 @@ impl Table {
         if let Some(creator) = creator {
             self.tell_births(&call, &process, &creator, out);
         }
-        let changes = changes(before.as_deref(), &after, flags);
+        let changes = changes(before.as_deref(), &after, cause, flags);
         self.tell_entry(&call, changes, process, out);
         self.move_over(before.as_deref(), &after, boot_ns);
         self.watch_births(&births);
@@ -109,7 +109,7 @@ impl Table {
     ) {
         let (task, boot_ns) = (&record.task, record.header.boot_ns);
         let creator = self.tasks.get(&record.creator_tid);
-        let same = creator.filter(|creator| creator.set.key == task.slots);
+        let same = creator.filter(|creator| self.is_of(&creator.set, task));
         let set = match same.map(|creator| Rc::clone(&creator.set)) {
             Some(set) => set,
             None => Rc::new(self.resolve(&task.slots, boot_ns, out)),
@@ -145,7 +145,7 @@ impl Table {
         }
         let before = self.resolve(&creator.slots, boot_ns, out);
         let after = Rc::new(self.resolve(&child.slots, boot_ns, out));
-        let changes = changes(Some(&before), &after, fork.flags);
+        let changes = changes(Some(&before), &after, cause, fork.flags);
         self.add_child(fork, after, surroundings, out);
         if let Some(process) = self.tasks.get(&child.tid).map(|member| member.process(surroundings))
         {
@@ -201,7 +201,8 @@ impl Table {
         member.program = Rc::new(OnceCell::from(program));
         let after = Rc::clone(&member.set);
         let process = member.process(surroundings);
-        let changes = before.as_deref().map(|before| changes_between(before, &after));
+        let changes =
+            before.as_deref().map(|before| changes_between(before, &after, Flags::default()));
         let changes = changes.unwrap_or_default();
         if self.tells_tasks {
             let exec = Exec { changes: changes.clone(), process: Arc::clone(&process) };
@@ -281,7 +282,7 @@ impl Table {
         surroundings: &mut impl Surroundings,
         out: &mut Vec<Finding>,
     ) -> &mut Member {
-        let known = self.member(task).is_some_and(|member| member.set.key == task.slots);
+        let known = self.member(task).is_some_and(|member| self.is_of(&member.set, task));
         let set = (!known).then(|| Rc::new(self.resolve(&task.slots, boot_ns, out)));
         if self.member(task).is_none()
             && let Some(former) = self.tasks.remove(&task.tid)
@@ -303,6 +304,12 @@ impl Table {
                 place.insert(Member::new(task, set, program, boot_ns, surroundings))
             }
         }
+    }
+
+    /// Whether `task` is in the namespaces of `set`: none of them has made room since for another
+    /// that looks the same.
+    fn is_of(&self, set: &Set, task: &Task) -> bool {
+        set.key == task.slots && set.rows.iter().flatten().all(|row| self.rows.get(*row).is_some())
     }
 
     /// Brings a task up to date that did not change its namespaces.
