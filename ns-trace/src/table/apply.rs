@@ -71,8 +71,9 @@ impl Table {
         let (task, boot_ns, flags) = (&record.task, record.header.boot_ns, record.flags);
         let cause = Cause::from_wire(record.cause);
         let before = self.member(task).map(|member| Rc::clone(&member.set));
+        let (op, recorded) = self.finish(task.tid);
         let births = if self.births == Births::Recorded {
-            self.finish(task.tid)
+            recorded
         } else if cause == Cause::Unshare {
             // The maker of a user namespace is in it by now; its parent is where it was before.
             let mut maker = *task;
@@ -90,7 +91,7 @@ impl Table {
         let process = member.process(surroundings);
         let creator = (!births.is_empty()).then(|| member.creator(surroundings));
         let after = Rc::clone(&member.set);
-        let call = Call { boot_ns, cause, flags, op: self.next_op(), births: &births };
+        let call = Call { boot_ns, cause, flags, op, births: &births };
         if let Some(creator) = creator {
             self.tell_births(&call, &process, &creator, out);
         }
@@ -126,8 +127,9 @@ impl Table {
     ) {
         let fork = &record.fork;
         let (child, creator, boot_ns) = (&fork.task, &record.creator, fork.header.boot_ns);
+        let (op, recorded) = self.finish(fork.creator_tid);
         let births = if self.births == Births::Recorded {
-            self.finish(fork.creator_tid)
+            recorded
         } else {
             let at = |kind| match kind {
                 // The child is in its new pid namespace, and its children will be.
@@ -137,7 +139,7 @@ impl Table {
             self.derive(fork.flags, at, creator, child.slot(Slot::User), boot_ns, out)
         };
         let cause = Cause::from_wire(fork.cause);
-        let call = Call { boot_ns, cause, flags: fork.flags, op: self.next_op(), births: &births };
+        let call = Call { boot_ns, cause, flags: fork.flags, op, births: &births };
         if !births.is_empty() {
             let maker = self.refresh(creator, boot_ns, surroundings, out);
             let (process, creator) = (maker.process(surroundings), maker.creator(surroundings));
@@ -227,9 +229,7 @@ impl Table {
             walk.ended(record.tid, record.start_ns);
         }
         // Killed within the call: nothing else will tell of these.
-        while let Some(birth) = self.unfinished.get(&record.tid).and_then(|births| births.first()) {
-            self.finish_birth(birth.row, out);
-        }
+        self.give_up(record.tid, out);
         let Some(member) = self.tasks.remove(&record.tid) else { return };
         self.leave(&member.set, boot_ns);
         if self.tells_tasks {
@@ -246,8 +246,7 @@ impl Table {
         out: &mut Vec<Finding>,
     ) {
         let (task, boot_ns) = (&record.task, record.header.boot_ns);
-        let births = self.finish(task.tid);
-        let op = self.next_op();
+        let (op, births) = self.finish(task.tid);
         let cause = Cause::from_wire(record.cause);
         let maker = self.refresh(task, boot_ns, surroundings, out);
         let (process, creator) = (maker.process(surroundings), maker.creator(surroundings));

@@ -11,7 +11,7 @@ use crate::{
 
 /// How long there must be no loss before the snapshot that heals it: one taken in the middle would
 /// be lost as well.
-const QUIET: Duration = Duration::from_millis(200);
+pub(super) const QUIET: Duration = Duration::from_millis(200);
 impl Live {
     /// Reads the probes' counters and heals what they show, when that is due.
     pub(super) fn care(&mut self, now: Instant) -> Result<(), Error> {
