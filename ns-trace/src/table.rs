@@ -18,7 +18,7 @@ use ns_trace_common::Ns;
 use rustc_hash::FxHashMap;
 
 use self::{
-    birth::Birth,
+    birth::Making,
     member::{Member, Set},
     rows::Rows,
     walk::Walk,
@@ -72,7 +72,7 @@ pub struct Table {
     rows: Rows,
     tasks: FxHashMap<u32, Member>,
     /// Births whose call has not returned yet, by thread number.
-    unfinished: FxHashMap<u32, Vec<Birth>>,
+    unfinished: FxHashMap<u32, Making>,
     /// The inode of the initial namespace of each kind; 0 until the walk has met kthreadd.
     initial: [u32; 8],
     ops: u64,

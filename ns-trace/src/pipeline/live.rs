@@ -229,6 +229,8 @@ impl Live {
                 return Ok(Some(end));
             }
         }
+        self.table.give_up_before(u64::MAX, &mut self.findings);
+        self.tell()?;
         self.losses_due = Instant::now();
         self.heal_due = None;
         self.tend()
@@ -293,6 +295,9 @@ impl Live {
         let strangers = self.relate()?;
         let reason = if self.started { Reason::Lost } else { Reason::Start };
         if self.started {
+            let quiet = u64::try_from(health::QUIET.as_nanos()).unwrap_or(u64::MAX);
+            let old = clock::boot_ns().saturating_sub(quiet);
+            self.table.give_up_before(old, &mut self.findings);
             self.tell()?;
             self.bury_all()?;
         }

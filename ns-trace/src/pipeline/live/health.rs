@@ -11,9 +11,10 @@ use crate::{
 
 /// How long there must be no loss before the snapshot that heals it: one taken in the middle would
 /// be lost as well.
-const QUIET: Duration = Duration::from_millis(200);
+pub(super) const QUIET: Duration = Duration::from_millis(200);
 /// How long that can put the snapshot off: where something is always lost, it must do.
 const UNQUIET: Duration = Duration::from_secs(1);
+
 impl Live {
     /// Reads the probes' counters and heals what they show, when that is due.
     pub(super) fn care(&mut self, now: Instant) -> Result<(), Error> {
