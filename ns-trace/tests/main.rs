@@ -34,5 +34,7 @@ fn main() -> ExitCode {
 fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(trace::create::trials(context));
+    trials.extend(trace::replay::trials(context));
+    trials.extend(trace::usage::trials(context));
     trials
 }
