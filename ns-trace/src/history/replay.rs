@@ -78,11 +78,12 @@ impl Iterator for Replay {
                 Err(error) => return Some(Err(error.into())),
             }
             self.line += 1;
-            if self.buffer.trim_ascii().is_empty() {
+            let text = self.buffer.trim_ascii();
+            if text.is_empty() {
                 continue;
             }
             let line = self.line;
-            let event = serde_json::from_slice(&self.buffer);
+            let event = serde_json::from_slice(text);
             return Some(
                 event
                     .map(|event| Event { source: Source::Replay, ..event })
