@@ -18,7 +18,7 @@ use ns_trace_common::Ns;
 use rustc_hash::FxHashMap;
 
 use self::{
-    birth::Birth,
+    birth::Making,
     member::{Member, Set},
     rows::Rows,
     walk::Walk,
@@ -72,7 +72,7 @@ pub struct Table {
     rows: Rows,
     tasks: FxHashMap<u32, Member>,
     /// Births whose call has not returned yet, by thread number.
-    unfinished: FxHashMap<u32, Vec<Birth>>,
+    unfinished: FxHashMap<u32, Making>,
     /// The inode of the initial namespace of each kind; 0 until the walk has met kthreadd.
     initial: [u32; 8],
     ops: u64,
@@ -110,6 +110,11 @@ impl Table {
     /// All living namespaces.
     pub fn rows(&self) -> impl Iterator<Item = (RowId, &Row)> {
         self.rows.iter()
+    }
+
+    /// All tasks, threads each: the numbers of process and parent.
+    pub fn tasks(&self) -> impl Iterator<Item = (u32, u32)> + Clone {
+        self.tasks.values().map(|member| (member.task.pid, member.task.ppid))
     }
 
     /// The namespaces that lost their last task since the last call, and may end any time.

@@ -51,5 +51,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::quiet::trials(context));
     trials.extend(trace::storm::trials(context));
     trials.extend(trace::tasks::trials(context));
+    trials.extend(trace::replay::trials(context));
+    trials.extend(trace::usage::trials(context));
     trials
 }

@@ -51,6 +51,8 @@ struct Scan {
     stays: BTreeSet<Name>,
     /// What was there in either.
     seen: BTreeSet<Name>,
+    /// All threads, a little later.
+    tasks: BTreeSet<u64>,
 }
 
 /// Runs the verb.
@@ -100,7 +102,7 @@ fn soak(wish: &Wish) -> Result<Vec<String>> {
             .extend(compare(&before, scan, &replay, &end).map(|fault| format!("{when}: {fault}")));
         if scan.at == over.at {
             faults.extend(end.faults.iter().cloned());
-            faults.extend(unfinished(&end));
+            faults.extend(unfinished(&over, &replay, &end));
             println!("soak: {} events lost, each accounted for", end.lost);
         }
     }
@@ -156,7 +158,8 @@ fn scan() -> Result<Scan> {
     let at = clock::boot()?;
     let second = world::scan();
     let stays = first.intersection(&second).cloned().collect();
-    Ok(Scan { at, stays, seen: first.union(&second).cloned().collect() })
+    let seen = first.union(&second).cloned().collect();
+    Ok(Scan { at, stays, seen, tasks: world::tasks() })
 }
 
 /// How the world and the stream up to it differ; `end` is the stream to its end.
@@ -186,10 +189,11 @@ fn compare<'a>(
         .chain(unknown.map(|name| format!("{} is in /proc, but not in the stream", show(name))))
 }
 
-/// Tasks that the stream takes for running although they are not.
-fn unfinished(replay: &Replay) -> Vec<String> {
-    let gone = |tid: &u64| !fs::exists(format!("/proc/{tid}")).unwrap_or(true);
-    replay.running().filter(gone).map(|tid| format!("task {tid} has no exit")).collect()
+/// Tasks that had ended when the world was looked at, but never do in the stream.
+fn unfinished(scan: &Scan, replay: &Replay, end: &Replay) -> Vec<String> {
+    let running = replay.running().filter(|task| end.is_running(*task));
+    let gone = running.filter(|(tid, _)| !scan.tasks.contains(tid));
+    gone.map(|(tid, _)| format!("task {tid} has no exit")).collect()
 }
 
 /// Workers that are still there.

@@ -71,8 +71,9 @@ impl Table {
         let (task, boot_ns, flags) = (&record.task, record.header.boot_ns, record.flags);
         let cause = Cause::from_wire(record.cause);
         let before = self.member(task).map(|member| Rc::clone(&member.set));
+        let (op, recorded) = self.finish(task.tid);
         let births = if self.births == Births::Recorded {
-            self.finish(task.tid)
+            recorded
         } else if cause == Cause::Unshare {
             // The maker of a user namespace is in it by now; its parent is where it was before.
             let mut maker = *task;
@@ -90,11 +91,11 @@ impl Table {
         let process = member.process(surroundings);
         let creator = (!births.is_empty()).then(|| member.creator(surroundings));
         let after = Rc::clone(&member.set);
-        let call = Call { boot_ns, cause, flags, op: self.next_op(), births: &births };
+        let call = Call { boot_ns, cause, flags, op, births: &births };
         if let Some(creator) = creator {
             self.tell_births(&call, &process, &creator, out);
         }
-        let changes = changes(before.as_deref(), &after, flags);
+        let changes = changes(before.as_deref(), &after, cause, flags);
         self.tell_entry(&call, changes, process, out);
         self.move_over(before.as_deref(), &after, boot_ns);
         self.watch_births(&births);
@@ -109,7 +110,7 @@ impl Table {
     ) {
         let (task, boot_ns) = (&record.task, record.header.boot_ns);
         let creator = self.tasks.get(&record.creator_tid);
-        let same = creator.filter(|creator| creator.set.key == task.slots);
+        let same = creator.filter(|creator| self.is_of(&creator.set, task));
         let set = match same.map(|creator| Rc::clone(&creator.set)) {
             Some(set) => set,
             None => Rc::new(self.resolve(&task.slots, boot_ns, out)),
@@ -126,8 +127,9 @@ impl Table {
     ) {
         let fork = &record.fork;
         let (child, creator, boot_ns) = (&fork.task, &record.creator, fork.header.boot_ns);
+        let (op, recorded) = self.finish(fork.creator_tid);
         let births = if self.births == Births::Recorded {
-            self.finish(fork.creator_tid)
+            recorded
         } else {
             let at = |kind| match kind {
                 // The child is in its new pid namespace, and its children will be.
@@ -137,7 +139,7 @@ impl Table {
             self.derive(fork.flags, at, creator, child.slot(Slot::User), boot_ns, out)
         };
         let cause = Cause::from_wire(fork.cause);
-        let call = Call { boot_ns, cause, flags: fork.flags, op: self.next_op(), births: &births };
+        let call = Call { boot_ns, cause, flags: fork.flags, op, births: &births };
         if !births.is_empty() {
             let maker = self.refresh(creator, boot_ns, surroundings, out);
             let (process, creator) = (maker.process(surroundings), maker.creator(surroundings));
@@ -145,7 +147,7 @@ impl Table {
         }
         let before = self.resolve(&creator.slots, boot_ns, out);
         let after = Rc::new(self.resolve(&child.slots, boot_ns, out));
-        let changes = changes(Some(&before), &after, fork.flags);
+        let changes = changes(Some(&before), &after, cause, fork.flags);
         self.add_child(fork, after, surroundings, out);
         if let Some(process) = self.tasks.get(&child.tid).map(|member| member.process(surroundings))
         {
@@ -201,7 +203,8 @@ impl Table {
         member.program = Rc::new(OnceCell::from(program));
         let after = Rc::clone(&member.set);
         let process = member.process(surroundings);
-        let changes = before.as_deref().map(|before| changes_between(before, &after));
+        let changes =
+            before.as_deref().map(|before| changes_between(before, &after, Flags::default()));
         let changes = changes.unwrap_or_default();
         if self.tells_tasks {
             let exec = Exec { changes: changes.clone(), process: Arc::clone(&process) };
@@ -226,9 +229,7 @@ impl Table {
             walk.ended(record.tid, record.start_ns);
         }
         // Killed within the call: nothing else will tell of these.
-        while let Some(birth) = self.unfinished.get(&record.tid).and_then(|births| births.first()) {
-            self.finish_birth(birth.row, out);
-        }
+        self.give_up(record.tid, out);
         let Some(member) = self.tasks.remove(&record.tid) else { return };
         self.leave(&member.set, boot_ns);
         if self.tells_tasks {
@@ -245,8 +246,7 @@ impl Table {
         out: &mut Vec<Finding>,
     ) {
         let (task, boot_ns) = (&record.task, record.header.boot_ns);
-        let births = self.finish(task.tid);
-        let op = self.next_op();
+        let (op, births) = self.finish(task.tid);
         let cause = Cause::from_wire(record.cause);
         let maker = self.refresh(task, boot_ns, surroundings, out);
         let (process, creator) = (maker.process(surroundings), maker.creator(surroundings));
@@ -281,7 +281,7 @@ impl Table {
         surroundings: &mut impl Surroundings,
         out: &mut Vec<Finding>,
     ) -> &mut Member {
-        let known = self.member(task).is_some_and(|member| member.set.key == task.slots);
+        let known = self.member(task).is_some_and(|member| self.is_of(&member.set, task));
         let set = (!known).then(|| Rc::new(self.resolve(&task.slots, boot_ns, out)));
         if self.member(task).is_none()
             && let Some(former) = self.tasks.remove(&task.tid)
@@ -303,6 +303,12 @@ impl Table {
                 place.insert(Member::new(task, set, program, boot_ns, surroundings))
             }
         }
+    }
+
+    /// Whether `task` is in the namespaces of `set`: none of them has made room since for another
+    /// that looks the same.
+    fn is_of(&self, set: &Set, task: &Task) -> bool {
+        set.key == task.slots && set.rows.iter().flatten().all(|row| self.rows.get(*row).is_some())
     }
 
     /// Brings a task up to date that did not change its namespaces.

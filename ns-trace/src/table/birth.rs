@@ -22,6 +22,15 @@ pub(super) struct Birth {
     task: Box<Task>,
 }
 
+/// A call under way that has made namespaces.
+#[derive(Debug)]
+pub(super) struct Making {
+    /// The call's number.
+    op: u64,
+    /// Those that were not told of yet.
+    births: Vec<Birth>,
+}
+
 impl Table {
     /// A birth hook ran; the event waits for the call to end, which knows its flags and maker.
     pub(super) fn created(&mut self, record: &CreateRecord, out: &mut Vec<Finding>) {
@@ -45,7 +54,22 @@ impl Table {
             let call = Call { boot_ns, cause, flags: record.flags, op, births: &births };
             return self.tell_births(&call, &process, &creator, out);
         }
-        self.unfinished.entry(record.task.tid).or_default().push(birth);
+        let tid = record.task.tid;
+        // No call makes two of a kind: the end of an earlier one was lost.
+        let is_over = self.unfinished.get(&tid).is_some_and(|making| {
+            let is_like =
+                |birth: &Birth| self.rows.get(birth.row).is_some_and(|row| row.kind == kind);
+            making.births.is_empty() || making.births.iter().any(is_like)
+        });
+        if is_over {
+            self.give_up(tid, out);
+        }
+        if let Some(making) = self.unfinished.get_mut(&tid) {
+            making.births.push(birth);
+        } else {
+            let op = self.next_op();
+            self.unfinished.insert(tid, Making { op, births: vec![birth] });
+        }
     }
 
     /// Adds a namespace that was just made; whoever had its inode before is gone.
@@ -91,29 +115,46 @@ impl Table {
         births
     }
 
-    /// The births that a call by `tid` has made, as recorded by the birth hooks.
-    pub(super) fn finish(&mut self, tid: u32) -> Vec<(RowId, u64)> {
-        let births = self.unfinished.remove(&tid).unwrap_or_default();
-        births.iter().map(|birth| (birth.row, birth.boot_ns)).collect()
+    /// The number of a call by `tid` that is over, and the births that were recorded of it.
+    pub(super) fn finish(&mut self, tid: u32) -> (u64, Vec<(RowId, u64)>) {
+        let Some(making) = self.unfinished.remove(&tid) else {
+            return (self.next_op(), Vec::new());
+        };
+        let births = making.births.iter().map(|birth| (birth.row, birth.boot_ns));
+        (making.op, births.collect())
+    }
+
+    /// Tells of the births of a call by `tid` whose end will not be seen.
+    pub(super) fn give_up(&mut self, tid: u32, out: &mut Vec<Finding>) {
+        while let Some(birth) = self.unfinished.get(&tid).and_then(|making| making.births.first()) {
+            self.finish_birth(birth.row, out);
+        }
+        self.unfinished.remove(&tid);
+    }
+
+    /// Tells of all births before `boot_ns` whose call has not ended, as if it never would.
+    pub fn give_up_before(&mut self, boot_ns: u64, out: &mut Vec<Finding>) {
+        let is_old = |making: &Making| making.births.iter().any(|birth| birth.boot_ns < boot_ns);
+        let old = self.unfinished.iter().filter(|(_, making)| is_old(making));
+        let tids: Vec<_> = old.map(|(tid, _)| *tid).collect();
+        for tid in tids {
+            self.give_up(tid, out);
+        }
     }
 
     /// Tells of a birth whose call is not over, because it would come too late afterwards.
     pub(super) fn finish_birth(&mut self, id: RowId, out: &mut Vec<Finding>) {
-        let Some((tid, at)) = self.unfinished.iter().find_map(|(tid, births)| {
-            births.iter().position(|birth| birth.row == id).map(|at| (*tid, at))
+        let Some((making, at)) = self.unfinished.values_mut().find_map(|making| {
+            let at = making.births.iter().position(|birth| birth.row == id)?;
+            Some((making, at))
         }) else {
             return;
         };
-        let Some(births) = self.unfinished.get_mut(&tid) else { return };
-        let birth = births.remove(at);
-        if births.is_empty() {
-            self.unfinished.remove(&tid);
-        }
+        // The call goes on, under the same number.
+        let (op, birth) = (making.op, making.births.remove(at));
         let maker = self.visitor(&birth.task, birth.boot_ns, &mut Nothing, out);
         let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
         let births = [(birth.row, birth.boot_ns)];
-        // The call's own number is the next one: it ends after this.
-        let op = self.ops + 1;
         let Birth { boot_ns, cause, flags, .. } = birth;
         self.tell_births(
             &Call { boot_ns, cause, flags, op, births: &births },

@@ -105,9 +105,13 @@ pub(super) const fn found(boot_ns: u64, body: Body) -> Finding {
 }
 
 /// What changed from one set to another, slot by slot.
-pub(super) fn changes_between(before: &Set, after: &Set) -> Vec<Change> {
+///
+/// What the call has `made` did change, even if the new namespace cannot be told from the one before:
+/// after a loss it may have the same address and inode, and before 6.18 there is nothing else.
+pub(super) fn changes_between(before: &Set, after: &Set, made: Flags) -> Vec<Change> {
+    let is_made = |slot: Slot| made.kinds().any(|kind| Slot::unshared(kind) == slot);
     let pairs = before.key.iter().zip(&after.key).zip(Slot::ALL);
-    let changed = pairs.filter(|((before, after), _)| before != after);
+    let changed = pairs.filter(|((before, after), slot)| before != after || is_made(*slot));
     changed
         .map(|(_, slot)| Change {
             slot,
@@ -118,9 +122,10 @@ pub(super) fn changes_between(before: &Set, after: &Set) -> Vec<Change> {
 }
 
 /// What a call changed; if the task's namespaces before are unknown, what its flags say.
-pub(super) fn changes(before: Option<&Set>, after: &Set, flags: u64) -> Vec<Change> {
+pub(super) fn changes(before: Option<&Set>, after: &Set, cause: Cause, flags: u64) -> Vec<Change> {
     if let Some(before) = before {
-        return changes_between(before, after);
+        let made = if cause == Cause::Unshare { flags } else { 0 };
+        return changes_between(before, after, Flags::from_bits(made));
     }
     let slots = Flags::from_bits(flags).kinds().map(Slot::unshared);
     slots.map(|slot| Change { slot, from: None, to: after.slots.get(slot).copied() }).collect()

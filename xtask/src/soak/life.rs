@@ -1,23 +1,22 @@
 //! Random lives in namespaces.
 //!
 //! A worker is this program again, called as `xtask soak-worker SEED DEPTH END`: until END (on the
-//! boot clock, in nanoseconds) it does what the random numbers say, then it holds still until it
-//! dies with its parent. It has one thread, since unshare(2) and setns(2) refuse others.
+//! boot clock, in nanoseconds) it does what the random numbers say, then it holds still until its
+//! parent ends, which it sees from its standard input. It has one thread, since unshare(2) and setns(2) refuse others.
 
 use std::{
-    fs::File,
-    os::unix::process::CommandExt as _,
-    path::PathBuf,
+    fs::{self, File},
+    io::stdin,
+    os::{fd::AsFd as _, unix::process::CommandExt as _},
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
-    thread,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
 use nix::{
     mount::{MsFlags, mount},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sched::{CloneFlags, setns, unshare},
-    sys::{prctl::set_pdeathsig, signal::Signal},
 };
 
 use crate::clock;
@@ -59,8 +58,8 @@ const DEEPEST: u32 = 4;
 /// How many children a worker has at once, and how many descriptors it holds.
 const CHILDREN: usize = 3;
 const HELD: usize = 6;
-/// The longest pause between two steps.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Milliseconds that the pause between two steps stays below.
+const PAUSE: u16 = 20;
 
 /// A worker's state.
 struct Life {
@@ -74,7 +73,7 @@ struct Life {
 /// Starts a worker.
 pub(super) fn spawn(seed: u64, depth: u32, end: u64) -> Result<Child> {
     let mut worker = Command::new("/proc/self/exe");
-    worker.args(words(seed, depth, end)).stdin(Stdio::null());
+    worker.args(words(seed, depth, end)).stdin(Stdio::piped());
     worker.spawn().context("cannot start a worker")
 }
 
@@ -85,8 +84,6 @@ fn words(seed: u64, depth: u32, end: u64) -> [String; 4] {
 /// Is a worker.
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let [seed, depth, end] = args else { bail!("not for people") };
-    // Nothing outlives the soak.
-    set_pdeathsig(Signal::SIGKILL)?;
     let mut life = Life {
         random: fastrand::Rng::with_seed(seed.parse()?),
         depth: depth.parse()?,
@@ -98,13 +95,22 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         if !life.step() {
             return Ok(ExitCode::SUCCESS);
         }
-        let pause = life.random.u64(..u64::try_from(PAUSE.as_micros())?);
-        thread::sleep(Duration::from_micros(pause));
+        let pause = life.random.u16(..PAUSE);
+        if is_orphan(PollTimeout::from(pause))? {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     // The comparison with /proc wants a world that holds still.
-    loop {
-        thread::sleep(Duration::from_secs(1));
-    }
+    is_orphan(PollTimeout::NONE)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits, and tells whether the parent has ended: with it goes the other end of the pipe. (A death
+/// signal, prctl(2), is forgotten whenever rights change.)
+fn is_orphan(pause: PollTimeout) -> Result<bool> {
+    let input = stdin();
+    let mut wanted = [PollFd::new(input.as_fd(), PollFlags::empty())];
+    Ok(poll(&mut wanted, pause)? > 0)
 }
 
 impl Life {
@@ -133,7 +139,17 @@ impl Life {
                 flags |= flag;
             }
         }
-        if unshare(flags).is_ok() && flags.contains(CloneFlags::CLONE_NEWNS) {
+        if unshare(flags).is_err() {
+            return;
+        }
+        if flags.contains(CloneFlags::CLONE_NEWUSER) {
+            // Without a user of its own it would lose all rights with the next exec.
+            for (file, line) in [("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")]
+            {
+                let _written = fs::write(Path::new("/proc/self").join(file), line);
+            }
+        }
+        if flags.contains(CloneFlags::CLONE_NEWNS) {
             // Or every mount of ours would show up outside.
             let none = None::<&str>;
             let _private = mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none);

@@ -68,7 +68,10 @@ impl Replay {
             "destroy" => self.destroyed(number, event),
             "lost" => self.lost += event["lost"]["count"].as_u64().unwrap_or_default(),
             "fork" => {
-                if let Some(task) = task(&event["child"])
+                // Of threads nothing is asked: one that runs another program takes the number of
+                // the first, and its own never ends (execve(2)).
+                if event["child"]["tid"] == event["child"]["pid"]
+                    && let Some(task) = task(&event["child"])
                     && !self.tasks.insert(task)
                 {
                     self.fault(number, format_args!("task {} is forked twice", task.0));
@@ -140,9 +143,14 @@ impl Replay {
         found
     }
 
-    /// Numbers of tasks that were forked and did not end.
-    pub(super) fn running(&self) -> impl Iterator<Item = u64> {
-        self.tasks.iter().map(|(tid, _)| *tid)
+    /// Processes that were forked and did not end: number and start.
+    pub(super) fn running(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.tasks.iter().copied()
+    }
+
+    /// Whether this one did not end.
+    pub(super) fn is_running(&self, task: (u64, u64)) -> bool {
+        self.tasks.contains(&task)
     }
 
     /// How many of each there were.

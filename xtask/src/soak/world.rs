@@ -27,6 +27,12 @@ pub(super) fn scan() -> BTreeSet<Name> {
     names
 }
 
+/// All threads of all processes.
+pub(super) fn tasks() -> BTreeSet<u64> {
+    let tasks = |pid: &u32| entries(&format!("/proc/{pid}/task"));
+    pids().iter().flat_map(tasks).filter_map(|tid| tid.parse().ok()).collect()
+}
+
 /// All processes.
 pub(super) fn pids() -> Vec<u32> {
     entries("/proc").iter().filter_map(|entry| entry.parse().ok()).collect()

@@ -1,15 +1,16 @@
 //! Where a trace is written, and how.
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, IsTerminal as _},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    path::Path,
 };
 
 use jiff::tz::TimeZone;
 use rustix::termios::tcgetwinsize;
 
-use super::{Failure, TraceArgs};
+use super::{Class, Failure, TraceArgs};
 use crate::{
     cli::{Color, Format},
     model::{Event, JsonWriter},
@@ -27,12 +28,31 @@ pub(super) fn sink(args: &TraceArgs) -> Result<Sink, Failure> {
     let output: Box<dyn io::Write> = match &args.output {
         None => Box::new(Stdout),
         Some(path) => {
+            if is_replayed(args, path) {
+                let what =
+                    format!("cannot write {}: it is the recording to replay", path.display());
+                return Err(Failure::new(what).class(Class::Usage));
+            }
             let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
             let told = |error| Failure::new(format!("cannot write {}: {error}", path.display()));
             Box::new(file.map_err(told)?)
         }
     };
     Ok(Sink::new(render, output))
+}
+
+/// Whether an output is the very file that is to be replayed: opening it would empty it.
+fn is_replayed(args: &TraceArgs, output: &Path) -> bool {
+    let standard_input = Path::new("/proc/self/fd/0");
+    let input = args.replay.as_deref();
+    let input = input.map(|path| if path == Path::new("-") { standard_input } else { path });
+    let is_same = |input: fs::Metadata, output: fs::Metadata| {
+        output.is_file() && (input.dev(), input.ino()) == (output.dev(), output.ino())
+    };
+    match (input.map(fs::metadata), fs::metadata(output)) {
+        (Some(Ok(input)), Ok(output)) => is_same(input, output),
+        _ => false,
+    }
 }
 
 /// The output as something to be watched for its reader going away.
