@@ -10,6 +10,11 @@ macro_rules! offsets {
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
         }
+
+        impl $name {
+            /// The names of the fields, in order.
+            pub const FIELDS: &[&str] = &[$(stringify!($field)),*];
+        }
     };
 }
 

@@ -33,12 +33,19 @@ pub struct Cli {
 
 /// The rooms.
 #[derive(Debug, Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "clap would take them for the help, in place of the arguments' own"
+)]
 pub enum Command {
-    /// Stream namespace events as they happen
     Trace(Box<TraceArgs>),
-    /// Explain what this kernel lets ns-trace see, and why
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
+    ///
+    /// Put what it prints where the shell looks, for example:
+    ///
+    /// ns-trace completions bash > /usr/share/bash-completion/completions/ns-trace
+    #[command(after_help = EXIT_STATUS)]
     Completions {
         /// The shell
         shell: Shell,

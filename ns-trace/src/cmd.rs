@@ -4,7 +4,7 @@ mod completions;
 mod doctor;
 mod trace;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use crate::{
     cli::{Cli, Command},
@@ -26,5 +26,20 @@ pub fn run(cli: &Cli) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => report::failure(&error, own_failure),
+    }
+}
+
+/// Says what is wrong with the command line, or shows the help that it asks for.
+#[must_use]
+pub fn refuse(error: &clap::Error) -> ExitCode {
+    // Without a reader there is nobody to tell.
+    drop(error.print());
+    let mut words = env::args_os().skip(1);
+    let has_command =
+        words.next().is_some_and(|first| first == "trace") && words.any(|word| word == "--");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if has_command && words.next().is_some() => ExitCode::from(report::OWN_FAILURE),
+        code => ExitCode::from(u8::try_from(code).unwrap_or(1)),
     }
 }

@@ -25,6 +25,8 @@
 
 pub mod cli;
 pub mod cmd;
+#[cfg(test)]
+mod doc;
 pub mod enrich;
 pub mod expr;
 pub mod history;

@@ -6,5 +6,8 @@ use clap::Parser as _;
 use ns_trace::{cli::Cli, cmd};
 
 fn main() -> ExitCode {
-    cmd::run(&Cli::parse())
+    match Cli::try_parse() {
+        Ok(cli) => cmd::run(&cli),
+        Err(error) => cmd::refuse(&error),
+    }
 }

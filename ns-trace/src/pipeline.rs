@@ -9,7 +9,7 @@ mod watch;
 
 pub use self::{
     live::{Command, Error, LiveOptions, run_live},
-    replay::run_replay,
+    replay::{ReplayError, ReplayOptions, run_replay},
     scope::Scope,
     select::Selection,
     stream::{End, Outcome, Stream},

@@ -5,14 +5,17 @@
 
 pub mod backlog;
 pub mod btf;
+pub mod coverage;
 mod load;
 pub mod offsets;
 mod plan;
 pub mod reader;
 mod record;
+mod trial;
 
 pub use self::{
     load::{Error, Loaded, Options, Probes, self_check},
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
     record::{Record, RecordBuffer, Records, due},
+    trial::trial,
 };

@@ -23,7 +23,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         match self {
             Self::Failure => 1,
             Self::Usage => 2,

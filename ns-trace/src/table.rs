@@ -112,6 +112,11 @@ impl Table {
         self.rows.iter()
     }
 
+    /// All tasks, threads each: the numbers of process and parent.
+    pub fn tasks(&self) -> impl Iterator<Item = (u32, u32)> + Clone {
+        self.tasks.values().map(|member| (member.task.pid, member.task.ppid))
+    }
+
     /// The namespaces that lost their last task since the last call, and may end any time.
     pub fn take_orphans(&mut self) -> Vec<RowId> {
         std::mem::take(&mut self.orphans)

@@ -3,8 +3,10 @@
 mod color;
 pub mod escape;
 pub mod quantity;
+pub mod sheet;
 mod signal;
 mod summary;
+pub mod terminal;
 pub mod text;
 
 pub use self::{

@@ -5,7 +5,9 @@
 
 mod actor;
 mod compare;
+mod completions;
 mod context;
+mod doctor;
 mod facts;
 mod init;
 mod leftovers;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
 /// Every trial of every room.
 fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
+    trials.extend(completions::trials());
+    trials.extend(doctor::trials(context));
     trials.extend(trace::create::trials(context));
     trials.extend(trace::destroy::trials(context));
     trials.extend(trace::enter::trials(context));

@@ -26,7 +26,7 @@ use nix::{
 };
 
 use self::{peer::Peer, table::Row};
-use crate::{command, setup, tracer::Tracer, usage};
+use crate::{command, process, setup, tracer::Tracer, usage};
 
 /// What can be measured alone.
 const NAMES: [&str; 7] = ["getppid", "exec", "unshare", "storm", "decode", "latency", "start"];
@@ -68,6 +68,10 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         }
     };
     become_release("bench", args)?;
+    let tracers = process::tracers();
+    if !tracers.is_empty() {
+        eprintln!("xtask: what is measured is not untraced: {} at work", tracers.join(", "));
+    }
     let mut bench = Bench::new(&wish)?;
     let mut rows = Vec::new();
     for name in NAMES.into_iter().filter(|name| wish.only.is_none_or(|only| only == *name)) {

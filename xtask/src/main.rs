@@ -16,6 +16,7 @@ mod process;
 mod run;
 mod schema;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 mod tracer;
@@ -36,6 +37,8 @@ Usage: cargo xtask VERB
                         run the room tests in virtual machines, one per kernel and backend
   bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start] [--peers] [--readme]
                         measure what tracing costs; --peers: and other tracers that are installed
+  soak [MINUTES] [--seed N]
+                        trace a random life in namespaces and compare the events with /proc
   tidy                  check the rules of the house that no compiler knows
   schema                rewrite the checked-in schema, CLI reference and man pages from the types
   btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read";
@@ -60,6 +63,8 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         // Not for people: parts of `bench`, each a process of its own.
         bench::worker::VERB => bench::worker::main(rest),
         bench::peer::VERB => bench::peer::main(rest),
+        "soak" => soak::main(rest),
+        soak::life::VERB => soak::life::main(rest),
         "tidy" => tidy::main(rest),
         "schema" => schema::main(rest),
         "btf" => btf::main(rest),

@@ -28,6 +28,30 @@ pub(crate) fn memory(pid: u32) -> Result<u64> {
     Ok(pss(&text))
 }
 
+/// Processes that hold programs or events of the kernel's tracing: what they attach to costs every
+/// other process something. Ourselves and what is out of sight left out.
+pub(crate) fn tracers() -> Vec<String> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let holders = pids.filter(|pid| *pid != std::process::id() && traces(*pid));
+    holders
+        .map(|pid| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("{} ({pid})", name.trim())
+        })
+        .collect()
+}
+
+fn traces(pid: u32) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    descriptors.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| {
+        let target = target.to_string_lossy();
+        ["anon_inode:bpf-prog", "anon_inode:bpf_link", "anon_inode:[perf_event]"]
+            .iter()
+            .any(|kind| target.contains(kind))
+    })
+}
+
 fn pss(smaps: &str) -> u64 {
     let (mut sum, mut counts) = (0, true);
     for line in smaps.lines() {

@@ -144,23 +144,16 @@ const LARGEST_RING: u64 = 1 << 30;
 
 fn parse_ring(text: &str) -> Result<Bytes, String> {
     let Bytes(bytes) = parse_bytes(text)?;
+    if !(SMALLEST_RING..=LARGEST_RING).contains(&bytes) {
+        let (least, most) = (Bytes(SMALLEST_RING), Bytes(LARGEST_RING));
+        return Err(format!("must be between {least} and {most}"));
+    }
     if !bytes.is_power_of_two() {
-        let (below, above) = (Bytes(previous_power(bytes)), Bytes(bytes.next_power_of_two()));
+        let above = bytes.next_power_of_two();
+        let (below, above) = (Bytes(above / 2), Bytes(above));
         return Err(format!("not a power of two; try {below} or {above}"));
     }
-    if (SMALLEST_RING..=LARGEST_RING).contains(&bytes) {
-        Ok(Bytes(bytes))
-    } else {
-        let (least, most) = (Bytes(SMALLEST_RING), Bytes(LARGEST_RING));
-        Err(format!("must be between {least} and {most}"))
-    }
-}
-
-const fn previous_power(number: u64) -> u64 {
-    match number.checked_ilog2() {
-        Some(power) => 1 << power,
-        None => SMALLEST_RING,
-    }
+    Ok(Bytes(bytes))
 }
 
 fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
@@ -204,6 +197,7 @@ mod tests {
         assert_eq!(parse_ring("5000"), Err("not a power of two; try 4KiB or 8KiB".to_owned()));
         assert!(parse_ring("2048").is_err());
         assert!(parse_ring("2G").is_err());
-        assert!(parse_ring("0").is_err());
+        assert_eq!(parse_ring("0"), Err("must be between 4KiB and 1GiB".to_owned()));
+        assert!(parse_ring(&u64::MAX.to_string()).is_err());
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     expr::Filter,
     history::replay::Replay,
     pipeline::{
-        Command, End, LiveOptions, Outcome, Scope, Selection, Stream, run_live, run_replay,
+        Command, End, LiveOptions, Outcome, ReplayOptions, Scope, Selection, Stream, run_live,
+        run_replay,
     },
     probe::Options,
     report::{Class, Failure},
@@ -31,8 +32,9 @@ pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let (outcome, status) = if let Some(path) = &args.replay {
         let told = |error| failure::of_replay(path, &error);
-        let replay = Replay::open(path).map_err(told)?;
-        (run_replay(replay, stream).map_err(told)?, None)
+        let replay = Replay::open(path).map_err(|error| told(error.into()))?;
+        let options = ReplayOptions { timeout: args.timeout, output: output::watchable(args) };
+        (run_replay(replay, stream, &options).map_err(told)?, None)
     } else {
         check_capabilities()?;
         run_live(options(args)?, stream).map_err(|error| failure::of_live(&error))?
@@ -87,6 +89,14 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
 
 /// Names every capability that is missing, rather than let the kernel say EPERM to the first use.
 fn check_capabilities() -> Result<(), Failure> {
+    if capability::count_nowhere() {
+        return Err(Failure::new("cannot trace: this is not the initial user namespace")
+            .class(Class::Privilege)
+            .hint(
+                "tracing needs capabilities in the initial user namespace: run it outside of this \
+                 container or `unshare --user`",
+            ));
+    }
     let missing: Vec<_> = TRACE.iter().filter(|needed| !capability::held(needed)).collect();
     if missing.is_empty() {
         return Ok(());

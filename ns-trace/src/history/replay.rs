@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, BufReader, Read, stdin},
+    io::{self, BufRead as _, BufReader, stdin},
+    os::fd::{AsFd, BorrowedFd},
     path::Path,
 };
 
@@ -15,7 +16,7 @@ pub enum Error {
     #[error(transparent)]
     Read(#[from] io::Error),
     /// A line is not an event.
-    #[error("line {line} is no event of schema ns-trace/1: {source}")]
+    #[error("line {line} is no event of schema ns-trace/1: column {}: {}", source.column(), bare(source))]
     Line {
         /// Its number, from 1.
         line: u64,
@@ -24,9 +25,15 @@ pub enum Error {
     },
 }
 
+/// What is wrong, without the place that serde adds: to it every line is the first.
+fn bare(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
+}
+
 /// The events of a recording, in order.
 pub struct Replay {
-    input: BufReader<Box<dyn Read>>,
+    input: BufReader<File>,
     buffer: Vec<u8>,
     line: u64,
 }
@@ -38,9 +45,24 @@ impl Replay {
     ///
     /// If it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let input: Box<dyn Read> =
-            if path == Path::new("-") { Box::new(stdin()) } else { Box::new(File::open(path)?) };
+        let input = if path == Path::new("-") {
+            File::from(stdin().as_fd().try_clone_to_owned()?)
+        } else {
+            File::open(path)?
+        };
         Ok(Self { input: BufReader::with_capacity(1 << 18, input), buffer: Vec::new(), line: 0 })
+    }
+
+    /// Whether the next event has yet to be read from the file, which may take its time.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.input.buffer().is_empty()
+    }
+}
+
+impl AsFd for Replay {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.input.get_ref().as_fd()
     }
 }
 

@@ -47,6 +47,9 @@ pub enum Error {
     /// The ring, signals or a thread.
     #[error("cannot watch the ring: {0}")]
     Watch(#[source] io::Error),
+    /// A process to trace does not exist.
+    #[error("there is no process {0}")]
+    NoProcess(u32),
     /// The command could not be started.
     #[error("cannot run `{command}`: {source}")]
     Command {
@@ -81,7 +84,7 @@ pub struct LiveOptions {
 /// If the probes cannot run here, the command not be started, or the output not be written.
 pub fn run_live(
     mut options: LiveOptions,
-    stream: Stream,
+    mut stream: Stream,
 ) -> Result<(Outcome, Option<ExitStatus>), Error> {
     memory::give_back_large_pieces();
     // Before anything that must not be left half-done.
@@ -95,6 +98,10 @@ pub fn run_live(
     let backlog = Arc::new(Backlog::new(options.backlog_bytes, derives));
     let listen = Listen { signals: Some(signals), output: options.output.take() };
     let reader = Reader::start(ring, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
+    if is_in_initial_pid_namespace() {
+        // Else the snapshot tells; it may be lost where the ring is small.
+        stream.scope.set_root(process::id());
+    }
     let mut table = Table::new(births, stream.needs_tasks());
     table.begin_walk(clock::boot_ns());
     probes.attach()?;
@@ -110,6 +117,7 @@ pub fn run_live(
         findings: Vec::new(),
         losses_due: Instant::now(),
         heal_due: None,
+        unhealed: None,
         walk_ends: Instant::now() + PATIENCE,
         started: false,
         child: None,
@@ -130,6 +138,8 @@ struct Live {
     losses_due: Instant,
     /// When to take the snapshot that heals a loss.
     heal_due: Option<Instant>,
+    /// When the first loss since the last snapshot was noticed.
+    unhealed: Option<Instant>,
     /// When to give the snapshot under way up.
     walk_ends: Instant,
     /// Whether the first `sync` is out.
@@ -142,7 +152,8 @@ type Step = Result<Option<End>, Error>;
 
 impl Live {
     fn run(mut self, reader: Reader) -> Result<(Outcome, Option<ExitStatus>), Error> {
-        let timeout = self.options.timeout.map(|timeout| Instant::now() + timeout);
+        // One that the clock cannot reach is none.
+        let timeout = self.options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut interrupted = false;
         let end = loop {
             let deadline = [timeout, self.next_due()].into_iter().flatten().min();
@@ -291,6 +302,12 @@ impl Live {
             self.bury_all()?;
         }
         self.findings.clear();
+        match reason {
+            Reason::Start => {
+                self.stream.scope.begin(self.table.tasks()).map_err(Error::NoProcess)?;
+            }
+            Reason::Lost => self.stream.scope.reconcile(self.table.tasks()),
+        }
         self.started = true;
         let now = clock::boot_ns();
         let body = Body::Sync(Sync { reason, host: self.host() });
@@ -346,6 +363,13 @@ impl Live {
             .flatten()
             .min()
     }
+}
+
+/// Whether the numbers of processes are the kernel's own (`PROC_PID_INIT_INO` of
+/// `include/linux/proc_ns.h`).
+fn is_in_initial_pid_namespace() -> bool {
+    const INITIAL: u32 = 0xefff_fffc;
+    own_namespace("pid").is_ok_and(|inode| inode == INITIAL)
 }
 
 /// Whether a task is this one: threads and namespaces apart, numbers are unique.

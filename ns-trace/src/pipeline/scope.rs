@@ -91,6 +91,31 @@ impl Scope {
         self.members.as_ref().is_some_and(|members| !members.made.is_empty())
     }
 
+    /// Takes in who there is at the start, thread by thread as (pid, ppid).
+    ///
+    /// # Errors
+    ///
+    /// The number of a process that is asked for but not there.
+    pub fn begin(&mut self, tasks: impl Iterator<Item = (u32, u32)> + Clone) -> Result<(), u32> {
+        let Some(members) = self.members.as_mut().filter(|members| members.started) else {
+            // What the tracer's own process has for children by now is not the command.
+            return Ok(());
+        };
+        let alive: FxHashSet<u32> = tasks.clone().map(|(pid, _)| pid).collect();
+        if let Some(pid) = members.pids.keys().filter(|pid| !alive.contains(pid)).min() {
+            return Err(*pid);
+        }
+        self.reconcile(tasks);
+        Ok(())
+    }
+
+    /// Takes in who there is, as [`begin`](Self::begin), when forks and exits went by unseen.
+    pub fn reconcile(&mut self, tasks: impl Iterator<Item = (u32, u32)>) {
+        if let Some(members) = self.members.as_mut().filter(|members| members.follows) {
+            members.reconcile(tasks);
+        }
+    }
+
     /// Whether `event` belongs to it; `row` is the namespace that it is about.
     pub fn admits(&mut self, event: &Event, row: Option<RowId>) -> bool {
         self.members.as_mut().is_none_or(|members| members.admits(event, row))
@@ -98,6 +123,31 @@ impl Scope {
 }
 
 impl Members {
+    fn reconcile(&mut self, tasks: impl Iterator<Item = (u32, u32)>) {
+        let mut threads = FxHashMap::<u32, u32>::default();
+        let mut children = FxHashMap::<u32, Vec<u32>>::default();
+        for (pid, ppid) in tasks {
+            let count = threads.entry(pid).or_default();
+            *count += 1;
+            if *count == 1 {
+                children.entry(ppid).or_default().push(pid);
+            }
+        }
+        let mut left: Vec<u32> = std::mem::take(&mut self.pids).into_keys().collect();
+        if !self.started {
+            // The fork of the command itself may be what went by.
+            left.extend(self.root.and_then(|root| children.get(&root)).into_iter().flatten());
+        }
+        while let Some(pid) = left.pop() {
+            if let Some(count) = threads.remove(&pid) {
+                self.pids.insert(pid, count);
+                left.extend(children.get(&pid).into_iter().flatten());
+            }
+        }
+        // If nobody is there, the command has come and gone unseen.
+        self.started = true;
+    }
+
     fn admits(&mut self, event: &Event, row: Option<RowId>) -> bool {
         let made = |inode, id, born| row.map_or(Made::Named(inode, id, born), Made::Row);
         match &event.body {
@@ -142,5 +192,41 @@ impl Members {
                 process.is_some_and(|process| self.pids.contains_key(&process.pid))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_there_counts_with_threads_and_descendants() {
+        let mut scope = Scope::processes(&[10], true);
+        let tasks = [(1, 0), (10, 1), (10, 1), (11, 10), (12, 11), (13, 1)];
+        assert_eq!(scope.begin(tasks.into_iter()), Ok(()));
+        let members = scope.members.as_ref().map(|members| members.pids.clone());
+        assert_eq!(members, Some([(10, 2), (11, 1), (12, 1)].into_iter().collect()));
+        scope.reconcile([(1, 0), (13, 1)].into_iter());
+        assert!(scope.has_ended());
+    }
+
+    #[test]
+    fn one_that_is_not_there_is_missing() {
+        let mut scope = Scope::processes(&[10, 30, 20], false);
+        assert_eq!(scope.begin([(10, 1), (1, 0)].into_iter()), Err(20));
+        assert_eq!(Scope::everybody().begin([].into_iter()), Ok(()));
+    }
+
+    #[test]
+    fn a_command_whose_fork_was_lost_is_found() {
+        let mut scope = Scope::tree_below_self();
+        scope.set_root(5);
+        assert_eq!(scope.begin([(1, 0), (5, 1), (4, 5)].into_iter()), Ok(()));
+        scope.reconcile([(1, 0), (5, 1), (6, 5), (7, 6)].into_iter());
+        assert!(!scope.has_ended());
+        scope.reconcile([(1, 0), (5, 1), (7, 1)].into_iter());
+        assert!(!scope.has_ended(), "7 outlives 6");
+        scope.reconcile([(1, 0), (5, 1), (8, 5)].into_iter());
+        assert!(scope.has_ended(), "8 is the tracer's, not the command's");
     }
 }

@@ -204,6 +204,40 @@ fn namespace(btf: &Btf<'_>, kind: Kind) -> Result<NamespaceOffsets, Error> {
     })
 }
 
+/// Whether no kernel has the offset of this name, since there is no such thing.
+#[must_use]
+pub fn is_void(name: &str) -> bool {
+    let has_parent = |kind: &str| ["pid", "user"].contains(&kind);
+    match name.split('.').collect::<Vec<_>>().as_slice() {
+        ["nsproxy", slot] => ["pid", "user"].contains(slot),
+        ["namespaces", kind, "parent" | "level"] => !has_parent(kind),
+        _ => false,
+    }
+}
+
+/// Every offset with its name, such as `task_nsproxy`, `nsproxy.net` or `namespaces.net.owner`;
+/// `None` is one that the kernel does not have.
+#[must_use]
+pub fn named(offsets: &Offsets) -> Vec<(String, Option<u32>)> {
+    let mut names = Vec::new();
+    for field in Offsets::FIELDS {
+        match *field {
+            "namespaces" => names.extend(Kind::ALL.iter().flat_map(|kind| {
+                let fields = NamespaceOffsets::FIELDS.iter();
+                fields.map(move |inner| format!("{field}.{}.{inner}", kind.name()))
+            })),
+            "nsproxy" => {
+                names.extend(Slot::ALL.iter().map(|slot| format!("{field}.{}", slot.name())));
+            }
+            _ => names.push((*field).to_owned()),
+        }
+    }
+    // All fields are of one type, and the struct is #[repr(C)].
+    let values: &[u32] = bytemuck::cast_slice(bytemuck::bytes_of(offsets));
+    let known = |value: &u32| (*value != ABSENT).then_some(*value);
+    names.into_iter().zip(values.iter().map(known)).collect()
+}
+
 /// The member of `nsproxy` behind a slot.
 const fn proxied(slot: Slot) -> Option<&'static str> {
     Some(match slot {
@@ -217,4 +251,25 @@ const fn proxied(slot: Slot) -> Option<&'static str> {
         Slot::TimeForChildren => "time_ns_for_children",
         Slot::Pid | Slot::User => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable as _;
+
+    use super::*;
+
+    #[test]
+    fn every_offset_has_its_name() {
+        let mut offsets = Offsets { inum: 7, clone_args_flags: 9, ..Offsets::zeroed() };
+        offsets.nsproxy[Slot::Net as usize] = 40;
+        offsets.namespaces[Kind::Time as usize].level = ABSENT;
+        let named = named(&offsets);
+        assert_eq!(named.len() * 4, size_of::<Offsets>());
+        let value = |name: &str| named.iter().find(|(called, _)| called == name).unwrap().1;
+        assert_eq!(value("inum"), Some(7));
+        assert_eq!(value("clone_args_flags"), Some(9));
+        assert_eq!(value("nsproxy.net"), Some(40));
+        assert_eq!(value("namespaces.time.level"), None);
+    }
 }

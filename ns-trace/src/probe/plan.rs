@@ -145,6 +145,9 @@ impl Plan {
 /// Why a backend cannot run here.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
+    /// The kernel lacks a helper function that the probes call.
+    #[error("this kernel is too old: its BPF has no `bpf_loop` (Linux 5.17)")]
+    Helper,
     /// The kernel lacks a function that must be hooked.
     #[error("this kernel has no function `{0}` to hook")]
     Function(&'static str),
@@ -159,6 +162,10 @@ pub enum Obstacle {
 /// Looks for a reason why `backend` could not run on this kernel; leaves nothing behind.
 #[must_use]
 pub fn obstacle(backend: Backend, layout: &Layout) -> Option<Obstacle> {
+    // The youngest of the helpers that every backend calls.
+    if bpf::has_helper(bpf::LOOP).is_ok_and(|has| !has) {
+        return Some(Obstacle::Helper);
+    }
     match backend {
         Backend::Fentry => {
             let plan = Plan::new(backend, layout);

@@ -89,7 +89,7 @@ pub fn link_perf_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Re
 
 /// The part of `union bpf_attr` that `BPF_PROG_LOAD` reads.
 #[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct LoadAttributes {
     kind: u32,
     instructions_len: u32,
@@ -107,6 +107,23 @@ struct LoadAttributes {
     attach_program: u64,
 }
 
+/// `BPF_PROG_TYPE_RAW_TRACEPOINT`
+const RAW_TRACEPOINT: u32 = 17;
+/// `BPF_PROG_TYPE_TRACING`
+const TRACING: u32 = 26;
+/// `BPF_TRACE_FENTRY`
+const TRACE_FENTRY: u32 = 24;
+
+/// `r0 = 0`
+const RETURN_ZERO: u64 = 0xb7;
+/// `exit`
+const EXIT: u64 = 0x95;
+/// `call`; the helper's number is in the upper half.
+const CALL: u64 = 0x85;
+
+/// `BPF_FUNC_loop` (include/uapi/linux/bpf.h).
+pub const LOOP: u32 = 181;
+
 /// Asks the kernel whether it takes programs on functions (fentry), by loading an empty one for the
 /// function that its BTF knows as `function`.
 ///
@@ -114,25 +131,48 @@ struct LoadAttributes {
 ///
 /// EPERM without the capabilities or where a hardened kernel refuses such programs.
 pub fn try_fentry(function: u32) -> io::Result<()> {
-    const PROG_LOAD: libc::c_long = 5;
-    const TRACING: u32 = 26;
-    const TRACE_FENTRY: u32 = 24;
-    // r0 = 0; exit
-    let instructions: [u64; 2] = [0xb7, 0x95];
     let attributes = LoadAttributes {
         kind: TRACING,
-        instructions_len: 2,
-        instructions: instructions.as_ptr() as u64,
-        license: c"GPL".as_ptr() as u64,
         expected_attach_type: TRACE_FENTRY,
         attach_btf_id: function,
         ..LoadAttributes::default()
+    };
+    load(attributes, &[RETURN_ZERO, EXIT]).map(drop)
+}
+
+/// Asks the kernel whether its BPF has the helper with this number, by a program that calls it
+/// without arguments: the verifier refuses these (EACCES) only if it knows the helper.
+///
+/// # Errors
+///
+/// EPERM without the capabilities.
+pub fn has_helper(number: u32) -> io::Result<bool> {
+    let call = CALL | u64::from(number) << 32;
+    let attributes = LoadAttributes { kind: RAW_TRACEPOINT, ..LoadAttributes::default() };
+    match load(attributes, &[call, RETURN_ZERO, EXIT]) {
+        Ok(_) => Ok(true),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EACCES) => Ok(true),
+            Some(libc::EINVAL) => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Loads a program of these instructions.
+fn load(attributes: LoadAttributes, instructions: &[u64]) -> io::Result<OwnedFd> {
+    const PROG_LOAD: libc::c_long = 5;
+    let attributes = LoadAttributes {
+        instructions_len: u32::try_from(instructions.len()).map_err(io::Error::other)?,
+        instructions: instructions.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        ..attributes
     };
     // SAFETY: the attributes and what they point at outlive the call.
     let fd = unsafe {
         libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const attributes, size_of::<LoadAttributes>())
     };
-    own(fd).map(drop)
+    own(fd)
 }
 
 /// Takes the descriptor that a system call returned.

@@ -2,6 +2,8 @@
 
 use rustix::thread::{CapabilitySet, capabilities};
 
+use super::process::own_namespace;
+
 /// A capability that ns-trace needs for something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Needed {
@@ -32,6 +34,23 @@ pub const TRACE: [Needed; 4] = [
         purpose: "read that tracefs, and find the paths of cgroups by their ids",
     },
 ];
+
+/// What makes tracing tell more, though it works without.
+pub const MORE: [Needed; 1] = [Needed {
+    name: "CAP_SYS_PTRACE",
+    bit: CapabilitySet::SYS_PTRACE,
+    purpose: "tell which programs the processes of others run that are older than the tracer",
+}];
+
+/// `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`: the initial user namespace in /proc/PID/ns.
+const INITIAL_USER: u32 = 0xefff_fffd;
+
+/// Whether this process is in a user namespace of its own: what it holds there is nothing to bpf(2)
+/// and mount(2), which ask for capabilities in the initial one.
+#[must_use]
+pub fn count_nowhere() -> bool {
+    own_namespace("user").is_ok_and(|inode| inode != INITIAL_USER)
+}
 
 /// Whether this thread has the capability in its effective set.
 #[must_use]

@@ -4,10 +4,12 @@ use std::{
     fs, io,
     os::{
         fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-        unix::ffi::{OsStrExt as _, OsStringExt as _},
+        unix::ffi::OsStrExt as _,
     },
     path::PathBuf,
 };
+
+use super::mounts;
 
 /// `FILEID_KERNFS` of include/linux/exportfs.h: a file handle that is a kernfs id.
 const KERNFS_HANDLE: i32 = 0xfe;
@@ -68,44 +70,6 @@ impl Hierarchy {
 /// Where the unified hierarchy is mounted.
 #[must_use]
 pub fn mount_point() -> Option<PathBuf> {
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    mounts.split(|byte| *byte == b'\n').find_map(|line| {
-        // Field 5 is the mount point; after the separator comes the file system type (proc(5)).
-        let at = line.windows(3).position(|window| window == b" - ")?;
-        if !line.get(at + 3..)?.starts_with(b"cgroup2 ") {
-            return None;
-        }
-        let path = line.split(|byte| *byte == b' ').nth(4)?;
-        Some(PathBuf::from(std::ffi::OsString::from_vec(unescape(path))))
-    })
-}
-
-/// Undoes the `\040` escapes of mountinfo.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(value) if byte == b'\\' => {
-                plain.push(value);
-                rest = tail.get(3..).unwrap_or_default();
-            }
-            _ => {
-                plain.push(byte);
-                rest = tail;
-            }
-        }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mountinfo_escapes_are_undone() {
-        assert_eq!(unescape(b"/a\\040b\\134c\\"), b"/a b\\c\\");
-    }
+    let mounts = mounts::all().ok()?;
+    mounts.into_iter().find(|mount| mount.kind == "cgroup2").map(|mount| mount.place)
 }

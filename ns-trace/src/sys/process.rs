@@ -12,12 +12,36 @@ use std::{
 ///
 /// If the link cannot be read, or is not of the form `net:[4026531840]`.
 pub fn own_namespace(name: &str) -> io::Result<u32> {
-    let link = fs::read_link(format!("/proc/self/ns/{name}"))?;
+    namespace("self", name)
+}
+
+fn namespace(process: &str, name: &str) -> io::Result<u32> {
+    let link = fs::read_link(format!("/proc/{process}/ns/{name}"))?;
     let text = link.to_string_lossy().into_owned();
     text.split_once(":[")
         .and_then(|(_, rest)| rest.strip_suffix(']'))
         .and_then(|inode| inode.parse().ok())
         .ok_or_else(|| io::Error::other(format!("unexpected link `{text}`")))
+}
+
+/// The inode of the initial namespace called `name` in /proc/self/ns; `None` if unknown.
+///
+/// Six are the same on every kernel (`PROC_*_INIT_INO` of `include/linux/proc_ns.h`); mnt and net
+/// are those of kthreadd, which only privileged processes of its pid namespace may see.
+#[must_use]
+pub fn initial_namespace(name: &str) -> Option<u32> {
+    match name {
+        "ipc" => Some(0xefff_ffff),
+        "uts" => Some(0xefff_fffe),
+        "user" => Some(0xefff_fffd),
+        "pid" => Some(0xefff_fffc),
+        "cgroup" => Some(0xefff_fffb),
+        "time" => Some(0xefff_fffa),
+        _ => {
+            let is_kthreadd = fs::read("/proc/2/comm").is_ok_and(|comm| comm == b"kthreadd\n");
+            is_kthreadd.then(|| namespace("2", name).ok()).flatten()
+        }
+    }
 }
 
 /// The path of the file that `pid` runs; `None` if it is gone or a kernel thread.

@@ -1,19 +1,12 @@
 //! Numbers of tracepoints, from a tracefs that is mounted nowhere.
 
-use std::{
-    io,
-    os::fd::{AsFd as _, OwnedFd},
-};
+use std::io;
 
-use rustix::{
-    fs::{Mode, OFlags, openat},
-    io::read,
-    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen},
-};
+use super::detached::Detached;
 
 /// A tracefs of our own: it vanishes with the descriptor, and no path ever leads to it.
 #[derive(Debug)]
-pub struct Tracefs(OwnedFd);
+pub struct Tracefs(Detached);
 
 impl Tracefs {
     /// Makes one (Linux 5.2, `CAP_SYS_ADMIN`).
@@ -22,11 +15,7 @@ impl Tracefs {
     ///
     /// EPERM without the capability, ENODEV if the kernel has no tracefs.
     pub fn open() -> io::Result<Self> {
-        let context = fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_create(context.as_fd())?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
-        let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-        Ok(Self(mount))
+        Detached::open("tracefs").map(Self)
     }
 
     /// The number that `perf_event_open(2)` knows a tracepoint by.
@@ -35,14 +24,7 @@ impl Tracefs {
     ///
     /// ENOENT if this kernel has no such tracepoint.
     pub fn id(&self, category: &str, name: &str) -> io::Result<u64> {
-        let path = format!("events/{category}/{name}/id");
-        let file = openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut text = [0; 24];
-        let len = read(&file, &mut text)?;
-        let text = text.get(..len).unwrap_or_default().trim_ascii();
-        std::str::from_utf8(text)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| io::Error::other("tracepoint id is not a number"))
+        let text = self.0.read(&format!("events/{category}/{name}/id"))?;
+        text.parse().or(Err(io::Error::other("tracepoint id is not a number")))
     }
 }

@@ -40,6 +40,10 @@ pub(super) fn row(bench: &Bench) -> Result<Row> {
     let lines = reader.join().map_err(|_panic| anyhow::anyhow!("the reader failed"))??;
     let arrived = lines.iter().filter(|(_, line)| count::is_create_of(line, producer.pid));
     let arrived: Vec<u64> = arrived.map(|(time, _)| *time).collect();
+    let foreign = lines.len().saturating_sub(3 * arrived.len());
+    if foreign > arrived.len() {
+        eprintln!("xtask: {foreign} events of others came between: the machine is not quiet");
+    }
     ensure!(arrived.len() as u64 == calls, "{calls} calls, but {} `create` lines", arrived.len());
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let took = |(arrival, done): (&u64, &u64)| arrival.saturating_sub(*done) as f64 / 1e6;

@@ -24,12 +24,15 @@ use crate::tracer::Recording;
 pub(crate) const VERB: &str = "bench-peer";
 
 const TRACEFS: &str = "/sys/kernel/tracing";
+/// One line for each call and one for its result, as perf trace and strace show them.
 const PROGRAM: &str = "\
-tracepoint:syscalls:sys_enter_unshare, tracepoint:syscalls:sys_exit_unshare,
-tracepoint:syscalls:sys_enter_setns, tracepoint:syscalls:sys_exit_setns,
-tracepoint:syscalls:sys_enter_clone, tracepoint:syscalls:sys_exit_clone,
-tracepoint:syscalls:sys_enter_clone3, tracepoint:syscalls:sys_exit_clone3
-{ printf(\"%llu %s %d %d %s\\n\", nsecs, probe, pid, tid, comm); }";
+tracepoint:syscalls:sys_enter_unshare { printf(\"%d unshare %lx %s\\n\", tid, args->unshare_flags, comm); }
+tracepoint:syscalls:sys_enter_setns { printf(\"%d setns %d %x %s\\n\", tid, args->fd, args->flags, comm); }
+tracepoint:syscalls:sys_enter_clone { printf(\"%d clone %lx %s\\n\", tid, args->clone_flags, comm); }
+tracepoint:syscalls:sys_enter_clone3 { printf(\"%d clone3 %s\\n\", tid, comm); }
+tracepoint:syscalls:sys_exit_unshare, tracepoint:syscalls:sys_exit_setns,
+tracepoint:syscalls:sys_exit_clone, tracepoint:syscalls:sys_exit_clone3
+{ printf(\"%d = %d\\n\", tid, args->ret); }";
 
 /// How long a peer may take to show the first event, and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,7 +119,7 @@ impl Peer {
         loop {
             let text = std::fs::read(recording.path())?;
             let text = String::from_utf8_lossy(&text);
-            if text.lines().any(|line| line.contains("unshare") && !line.contains("Attaching")) {
+            if text.lines().any(|line| line.contains("unshare") && !line.contains("ERROR")) {
                 return Ok(());
             }
             let status = running.0.try_wait()?;

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// The rooms, the one that knows least first. Rooms in one row do not know each other.
-const ROWS: [&[&str]; 11] = [
+const ROWS: [&[&str]; 12] = [
     &["model"],
     &["sys", "expr"],
     &["discover", "probe"],
@@ -18,6 +18,7 @@ const ROWS: [&[&str]; 11] = [
     &["serve"],
     &["report"],
     &["cli", "cmd"],
+    &["doc"],
 ];
 
 /// Rooms that are one: the words of a command and what it does.

@@ -8,8 +8,7 @@ use rustix::fs::{Access, access};
 use super::{Class, Failure};
 use crate::{
     expr,
-    history::replay,
-    pipeline::Error,
+    pipeline::{Error, ReplayError},
     probe::{self, offsets},
 };
 
@@ -19,6 +18,9 @@ pub(super) fn of_live(error: &Error) -> Failure {
         Error::Probe(error) => of_probe(error),
         Error::Write(error) => Failure::new(format!("cannot write events: {error}")),
         Error::Watch(_) => Failure::new(error.to_string()),
+        Error::NoProcess(_) => Failure::new(format!("cannot trace: {error}")).hint(
+            "--pid takes numbers of processes, not of threads, as the initial pid namespace has them",
+        ),
         Error::Command { source, .. } => {
             let class = match source.kind() {
                 io::ErrorKind::NotFound => Class::NotFound,
@@ -76,8 +78,11 @@ fn is_refused(error: &probe::Error) -> bool {
 }
 
 /// Of a recording.
-pub(super) fn of_replay(path: &Path, error: &replay::Error) -> Failure {
-    Failure::new(format!("cannot replay {}: {error}", path.display()))
+pub(super) fn of_replay(path: &Path, error: &ReplayError) -> Failure {
+    match error {
+        ReplayError::Write(error) => Failure::new(format!("cannot write events: {error}")),
+        _ => Failure::new(format!("cannot replay {}: {error}", path.display())),
+    }
 }
 
 /// Of a filter expression.
@@ -95,7 +100,8 @@ pub(super) fn of_filter(error: &expr::Error, source: &str) -> Failure {
 pub(super) fn check_command(program: &Path) -> Result<(), Failure> {
     let runs = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
     let shown = program.display();
-    if program.components().count() > 1 {
+    // As execvp(3) has it.
+    if program.as_os_str().as_encoded_bytes().contains(&b'/') {
         if !program.exists() {
             return Err(
                 Failure::new(format!("cannot run {shown}: no such file")).class(Class::NotFound)

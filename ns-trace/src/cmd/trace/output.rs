@@ -1,21 +1,21 @@
 //! Where a trace is written, and how.
 
 use std::{
-    env,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, IsTerminal as _},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    path::Path,
 };
 
 use jiff::tz::TimeZone;
 use rustix::termios::tcgetwinsize;
 
-use super::{Failure, TraceArgs};
+use super::{Class, Failure, TraceArgs};
 use crate::{
     cli::{Color, Format},
     model::{Event, JsonWriter},
     sink::{Render, Sink},
-    view::{Charset, TextOptions, TextWriter},
+    view::{TextOptions, TextWriter, terminal},
 };
 
 /// Opens the output.
@@ -28,12 +28,31 @@ pub(super) fn sink(args: &TraceArgs) -> Result<Sink, Failure> {
     let output: Box<dyn io::Write> = match &args.output {
         None => Box::new(Stdout),
         Some(path) => {
+            if is_replayed(args, path) {
+                let what =
+                    format!("cannot write {}: it is the recording to replay", path.display());
+                return Err(Failure::new(what).class(Class::Usage));
+            }
             let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
             let told = |error| Failure::new(format!("cannot write {}: {error}", path.display()));
             Box::new(file.map_err(told)?)
         }
     };
     Ok(Sink::new(render, output))
+}
+
+/// Whether an output is the very file that is to be replayed: opening it would empty it.
+fn is_replayed(args: &TraceArgs, output: &Path) -> bool {
+    let standard_input = Path::new("/proc/self/fd/0");
+    let input = args.replay.as_deref();
+    let input = input.map(|path| if path == Path::new("-") { standard_input } else { path });
+    let is_same = |input: fs::Metadata, output: fs::Metadata| {
+        output.is_file() && (input.dev(), input.ino()) == (output.dev(), output.ino())
+    };
+    match (input.map(fs::metadata), fs::metadata(output)) {
+        (Some(Ok(input)), Ok(output)) => is_same(input, output),
+        _ => false,
+    }
 }
 
 /// The output as something to be watched for its reader going away.
@@ -46,29 +65,16 @@ fn text_options(args: &TraceArgs, is_terminal: bool) -> TextOptions {
     let color = match args.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => {
-            let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-            let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-            is_terminal && !is_set("NO_COLOR") && !is_dumb
-        }
+        Color::Auto => terminal::has_color(is_terminal),
     };
     let size = is_terminal.then(|| tcgetwinsize(io::stdout()).ok()).flatten();
     TextOptions {
         color,
-        charset: charset(),
+        charset: terminal::charset(),
         dates: args.replay.is_some(),
         width: size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns != 0),
         zone: TimeZone::system(),
     }
-}
-
-/// What the locale says that the terminal understands (setlocale(3): the first that is set counts).
-fn charset() -> Charset {
-    let value = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
-    let value = value.unwrap_or_default().to_ascii_lowercase();
-    if value.contains("utf-8") || value.contains("utf8") { Charset::Utf8 } else { Charset::Ascii }
 }
 
 /// Events as text.

@@ -12,6 +12,9 @@ use crate::{
 /// How long there must be no loss before the snapshot that heals it: one taken in the middle would
 /// be lost as well.
 pub(super) const QUIET: Duration = Duration::from_millis(200);
+/// How long that can put the snapshot off: where something is always lost, it must do.
+const UNQUIET: Duration = Duration::from_secs(1);
+
 impl Live {
     /// Reads the probes' counters and heals what they show, when that is due.
     pub(super) fn care(&mut self, now: Instant) -> Result<(), Error> {
@@ -33,6 +36,7 @@ impl Live {
 
     /// Takes a snapshot.
     pub(super) fn walk(&mut self) -> Result<(), Error> {
+        self.unhealed = None;
         self.table.begin_walk(clock::boot_ns());
         self.walk_ends = Instant::now() + PATIENCE;
         Ok(self.probes.snapshot()?)
@@ -46,7 +50,9 @@ impl Live {
         by_event: ByEvent,
     ) -> Result<(), Error> {
         let by_event = self.stream.missed(by_event);
-        self.heal_due = Some(Instant::now() + QUIET);
+        let now = Instant::now();
+        let latest = *self.unhealed.get_or_insert(now) + UNQUIET;
+        self.heal_due = Some((now + QUIET).min(latest));
         if by_event.sum() == 0 {
             return Ok(());
         }

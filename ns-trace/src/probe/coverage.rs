@@ -1,0 +1,206 @@
+//! What each backend sees, and when: the one table that the program and its documentation share.
+//!
+//! A row is an event, the cause that it names, and the situation in which it comes about. The cells
+//! follow from where the probes hang and are the promise that the tests check, `never` included.
+
+use serde::Serialize;
+
+use super::{offsets::Layout, plan::Backend};
+
+/// Whether and when an event is seen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sight {
+    /// When it happens, each time.
+    Exact,
+    /// Each time, but some time after it happened.
+    Late,
+    /// Not at all.
+    Never,
+}
+
+impl Sight {
+    /// The name, as it is printed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Late => "late",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// What one backend sees in one situation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Cell {
+    /// Whether and when.
+    pub sight: Sight,
+    /// Why it is late or never; null if it is exact.
+    pub note: Option<&'static str>,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Row {
+    /// The event, as its `event` field says it.
+    pub event: &'static str,
+    /// The cause, as the `cause` field says it; several are separated by commas. Null where the
+    /// event has none.
+    pub cause: Option<&'static str>,
+    /// In which situation; null is in every other one.
+    pub situation: Option<&'static str>,
+    /// The `fentry` backend.
+    pub fentry: Cell,
+    /// The `tracepoint` backend.
+    pub tracepoint: Cell,
+    /// Whether it can only happen where mount namespaces can be opened (Linux 7.0).
+    #[serde(skip)]
+    needs_opening: bool,
+    /// Whether it can only happen where 32-bit programs run beside 64-bit ones.
+    #[serde(skip)]
+    needs_compat: bool,
+}
+
+impl Row {
+    /// What a backend sees.
+    #[must_use]
+    pub const fn cell(&self, backend: Backend) -> Cell {
+        match backend {
+            Backend::Fentry => self.fentry,
+            Backend::Tracepoint => self.tracepoint,
+        }
+    }
+}
+
+const EXACT: Cell = Cell { sight: Sight::Exact, note: None };
+
+const fn never(note: &'static str) -> Cell {
+    Cell { sight: Sight::Never, note: Some(note) }
+}
+
+const fn late(note: &'static str) -> Cell {
+    Cell { sight: Sight::Late, note: Some(note) }
+}
+
+const fn row(
+    event: &'static str,
+    cause: Option<&'static str>,
+    situation: Option<&'static str>,
+    fentry: Cell,
+    tracepoint: Cell,
+) -> Row {
+    Row { event, cause, situation, fentry, tracepoint, needs_opening: false, needs_compat: false }
+}
+
+impl Row {
+    const fn where_opening(self) -> Self {
+        Self { needs_opening: true, ..self }
+    }
+
+    const fn where_compat(self) -> Self {
+        Self { needs_compat: true, ..self }
+    }
+}
+
+/// Births are derived from the flags and the result of a call.
+const UNDONE: Cell = never("made and freed within a call that fails: no task is ever in it");
+/// The kernel's syscall tracepoints leave 32-bit callers out (`arch_trace_is_compat_syscall`).
+const COMPAT: Cell = never("the kernel's system call tracepoints leave 32-bit callers out");
+const COMPAT_CHANGE: Cell = never(
+    "the kernel's system call tracepoints leave 32-bit callers out; the task's next exec shows the \
+     change as its own",
+);
+const COMPAT_SETNS: Cell = never("only the 64-bit entry of setns is hooked");
+const COMPAT_SETNS_CHANGE: Cell = never(
+    "only the 64-bit entry of setns is hooked; the task's next exec shows the change as its own",
+);
+const TASKLESS: Cell = never("no task is in it, and no call that is traced made it");
+const HIDDEN: Cell = never("nothing that the start-up snapshot walks leads to it");
+const EARLY: Cell = never("the call ends before the kernel function that is hooked");
+const LOOKS: Cell = late(
+    "found by looking: at most 100 ms after the kernel freed it, or 1 s if something held it for \
+     more than 10 s after its last task",
+);
+
+const COMPAT_CALLER: Option<&str> = Some("32-bit caller");
+const FAILING: Option<&str> = Some("undone, as the call fails later on");
+const OLDER: Option<&str> = Some("older than the tracer, and held without a task in it since");
+
+#[rustfmt::skip]
+const ROWS: [Row; 21] = [
+    row("create", Some("clone, clone3"), None, EXACT, EXACT),
+    row("create", Some("unshare"), None, EXACT, EXACT),
+    row("create", Some("unshare"), COMPAT_CALLER, EXACT, COMPAT).where_compat(),
+    row("create", Some("clone, clone3, unshare"), FAILING, EXACT, UNDONE),
+    row("create", Some("kernel"), Some("open_tree or fsmount with a namespace flag (Linux 7.0)"), EXACT, TASKLESS).where_opening(),
+    row("enter", Some("clone, clone3, exec"), None, EXACT, EXACT),
+    row("enter", Some("unshare, setns"), None, EXACT, EXACT),
+    row("enter", Some("unshare"), COMPAT_CALLER, EXACT, COMPAT_CHANGE).where_compat(),
+    row("enter", Some("setns"), COMPAT_CALLER, COMPAT_SETNS_CHANGE, COMPAT_CHANGE).where_compat(),
+    row("fail", Some("clone, clone3, unshare, setns"), None, EXACT, EXACT),
+    row("fail", Some("clone, clone3, unshare"), COMPAT_CALLER, EXACT, COMPAT).where_compat(),
+    row("fail", Some("setns"), COMPAT_CALLER, COMPAT_SETNS, COMPAT).where_compat(),
+    row("fail", Some("clone, clone3, unshare, setns"), Some("refused by a seccomp filter"), EARLY, EXACT),
+    row("fail", Some("clone3"), Some("malformed arguments, refused at first sight"), EARLY, EXACT),
+    row("destroy", None, None, EXACT, LOOKS),
+    row("destroy", None, Some("made by a call that fails later on"), EXACT, UNDONE),
+    row("destroy", None, Some("made by open_tree or fsmount, and never entered (Linux 7.0)"), EXACT, TASKLESS).where_opening(),
+    row("destroy", None, OLDER, HIDDEN, HIDDEN),
+    row("exist", None, None, EXACT, EXACT),
+    row("exist", None, Some("held without a task in it"), HIDDEN, HIDDEN),
+    row("fork, exec, exit", None, None, EXACT, EXACT),
+];
+
+/// A function that only kernels have that open mount namespaces (`OPEN_TREE_NAMESPACE`).
+const OPENING: &str = "create_new_namespace";
+
+/// A function that only x86 kernels have that run 32-bit programs.
+const COMPAT_ENTRY: &str = "__ia32_sys_setns";
+
+/// What the table depends on, to be asked for when reading a [`Layout`].
+#[must_use]
+pub const fn functions() -> [&'static str; 2] {
+    [OPENING, COMPAT_ENTRY]
+}
+
+/// Every row there is, whatever the kernel.
+#[must_use]
+pub const fn everywhere() -> &'static [Row] {
+    &ROWS
+}
+
+/// The rows that a kernel of this layout can come to.
+#[must_use]
+pub fn coverage(layout: &Layout) -> Vec<Row> {
+    let has = |function| layout.functions.contains(&function);
+    let possible = |row: &&Row| {
+        (!row.needs_opening || has(OPENING)) && (!row.needs_compat || has(COMPAT_ENTRY))
+    };
+    ROWS.iter().filter(possible).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_that_is_not_exact_says_why() {
+        for row in ROWS {
+            for backend in Backend::ALL {
+                let cell = row.cell(backend);
+                assert_eq!(cell.sight == Sight::Exact, cell.note.is_none(), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_situation_stands_twice() {
+        for (index, row) in ROWS.iter().enumerate() {
+            let same = |other: &Row| {
+                (other.event, other.cause, other.situation) == (row.event, row.cause, row.situation)
+            };
+            assert_eq!(ROWS.iter().position(same), Some(index));
+        }
+    }
+}

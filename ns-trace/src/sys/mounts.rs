@@ -1,0 +1,82 @@
+//! The mounts that this process sees, from /proc/self/mountinfo (proc(5)).
+
+use std::{ffi::OsString, fs, io, os::unix::ffi::OsStringExt as _, path::PathBuf};
+
+/// One mount.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mount {
+    /// The type of the file system: `proc`, `cgroup2`.
+    pub kind: String,
+    /// Where it is.
+    pub place: PathBuf,
+    /// The options of the file system itself, separated by commas; for cgroup v1 its controllers.
+    pub options: String,
+}
+
+/// All mounts, in the order of the kernel.
+///
+/// # Errors
+///
+/// If /proc is not mounted.
+pub fn all() -> io::Result<Vec<Mount>> {
+    Ok(parse(&fs::read("/proc/self/mountinfo")?))
+}
+
+fn parse(text: &[u8]) -> Vec<Mount> {
+    text.split(|byte| *byte == b'\n').filter_map(mount).collect()
+}
+
+/// `36 35 98:0 /root /place rw,noatime shared:1 - ext3 /dev/sda rw,errors=continue`
+fn mount(line: &[u8]) -> Option<Mount> {
+    // The optional fields before the separator vary in number.
+    let at = line.windows(3).position(|window| window == b" - ")?;
+    let mut after = line.get(at + 3..)?.split(|byte| *byte == b' ');
+    let plain = |field: &[u8]| String::from_utf8_lossy(&unescape(field)).into_owned();
+    let kind = plain(after.next()?);
+    let options = after.nth(1).map(plain).unwrap_or_default();
+    let place = line.split(|byte| *byte == b' ').nth(4)?;
+    Some(Mount { kind, place: OsString::from_vec(unescape(place)).into(), options })
+}
+
+/// Undoes the `\040` escapes of mountinfo.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(value) if byte == b'\\' => {
+                plain.push(value);
+                rest = tail.get(3..).unwrap_or_default();
+            }
+            _ => {
+                plain.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mountinfo_escapes_are_undone() {
+        assert_eq!(unescape(b"/a\\040b\\134c\\"), b"/a b\\c\\");
+    }
+
+    #[test]
+    fn lines_with_and_without_optional_fields_are_read() {
+        let text = b"36 35 0:9 / /a\\040b rw shared:1 master:2 - cgroup cgroup rw,cpu\n\
+                     37 35 0:9 / /c rw - proc proc rw\n\
+                     nonsense\n";
+        let mount = |kind: &str, place: &str, options: &str| Mount {
+            kind: kind.to_owned(),
+            place: place.into(),
+            options: options.to_owned(),
+        };
+        assert_eq!(parse(text), [mount("cgroup", "/a b", "rw,cpu"), mount("proc", "/c", "rw")]);
+    }
+}

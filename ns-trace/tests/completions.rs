@@ -1,0 +1,86 @@
+//! `ns-trace completions`: scripts that shells understand and that complete.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+
+use crate::tracer::program;
+
+const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+/// The trials of this file.
+pub(crate) fn trials() -> Vec<Trial> {
+    let trial = |name: &str, test: fn() -> Result<()>| {
+        Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
+    };
+    let has_bash = Command::new("bash").arg("--version").output().is_ok();
+    vec![
+        trial("completions::name_every_command", every_command_is_named),
+        trial("completions::unknown_shell", an_unknown_shell_is_a_usage_error),
+        trial("completions::bash_completes", bash_completes).with_ignored_flag(!has_bash),
+    ]
+}
+
+fn script(shell: &str) -> Result<String> {
+    let output = Command::new(program()).args(["completions", shell]).output()?;
+    ensure!(output.status.success(), "{shell}: {}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn every_command_is_named() -> Result<()> {
+    for shell in SHELLS {
+        let script = script(shell)?;
+        for word in ["trace", "doctor", "completions", "tracepoint"] {
+            ensure!(script.contains(word), "{shell} does not know `{word}`");
+        }
+    }
+    Ok(())
+}
+
+fn an_unknown_shell_is_a_usage_error() -> Result<()> {
+    let output = Command::new(program()).args(["completions", "tcsh"]).output()?;
+    ensure!(output.status.code() == Some(2), "{}", output.status);
+    ensure!(String::from_utf8_lossy(&output.stderr).contains("tcsh"));
+    Ok(())
+}
+
+/// What bash offers after some words.
+fn offered(words: &[&str]) -> Result<String> {
+    let last = words.len() - 1;
+    let words = words.join(" ");
+    // Bash knows which function completes ns-trace, and gives it the command and two words.
+    let ask = format!(
+        "how=$(complete -p ns-trace); how=${{how#*-F }}; COMP_WORDS=({words}); COMP_CWORD={last}\n\
+         ${{how%% *}} ns-trace \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{last}-1]}}\"\n\
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
+    );
+    let mut bash = Command::new("bash")
+        .args(["--noprofile", "--norc"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut stdin = bash.stdin.take().context("no stdin")?;
+    stdin.write_all(script("bash")?.as_bytes())?;
+    stdin.write_all(ask.as_bytes())?;
+    drop(stdin);
+    let output = bash.wait_with_output()?;
+    ensure!(output.status.success(), "{}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn bash_completes() -> Result<()> {
+    for (words, wanted) in [
+        (&["ns-trace", "do"][..], "doctor"),
+        (&["ns-trace", "trace", "--sn"], "--snapshot"),
+        (&["ns-trace", "trace", "--probe", "fen"], "fentry"),
+        (&["ns-trace", "trace", "--type", "cg"], "cgroup"),
+    ] {
+        let offered = offered(words)?;
+        ensure!(offered.lines().any(|line| line == wanted), "{words:?}: {offered}");
+    }
+    Ok(())
+}
