@@ -206,6 +206,16 @@ impl Table {
         Set { key: *key, rows, slots: Slots(Arc::new(names)) }
     }
 
+    /// The names of what is in a task's slots. The picture may be old: it says nothing about which
+    /// namespaces are alive.
+    fn names(&self, key: &[Ns; SLOTS]) -> Set {
+        let mut names = [None; SLOTS];
+        for (name, (ns, slot)) in names.iter_mut().zip(key.iter().zip(crate::model::Slot::ALL)) {
+            *name = self.name(slot.kind(), ns);
+        }
+        Set { key: *key, rows: [None; SLOTS], slots: Slots(Arc::new(names)) }
+    }
+
     /// The row of a namespace that is alive right now.
     fn row_of(&mut self, kind: Kind, ns: &Ns, boot_ns: u64, out: &mut Vec<Finding>) -> RowId {
         if let Some(id) = self.rows.find(kind, ns) {

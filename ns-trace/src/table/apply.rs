@@ -325,15 +325,14 @@ impl Table {
         self.place(task, boot_ns, surroundings, out)
     }
 
-    /// A task's picture that leaves the table's as it is: it may be older.
+    /// A task's picture that leaves the table as it is: it may be older.
     pub(super) fn visitor(
-        &mut self,
+        &self,
         task: &Task,
         boot_ns: u64,
         surroundings: &mut impl Surroundings,
-        out: &mut Vec<Finding>,
     ) -> Member {
-        let set = Rc::new(self.resolve(&task.slots, boot_ns, out));
+        let set = Rc::new(self.names(&task.slots));
         match self.member(task) {
             Some(member) => member.child(task, set, boot_ns, surroundings),
             None => Member::new(task, set, Rc::new(OnceCell::new()), boot_ns, surroundings),

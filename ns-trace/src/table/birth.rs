@@ -47,7 +47,7 @@ impl Table {
         let birth = Birth { row, boot_ns, cause, flags: record.flags, task: Box::new(record.task) };
         if cause == Cause::Kernel {
             // No call will end.
-            let maker = self.visitor(&record.task, boot_ns, &mut Nothing, out);
+            let maker = self.visitor(&record.task, boot_ns, &mut Nothing);
             let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
             let op = self.next_op();
             let births = [(birth.row, birth.boot_ns)];
@@ -152,7 +152,7 @@ impl Table {
         };
         // The call goes on, under the same number.
         let (op, birth) = (making.op, making.births.remove(at));
-        let maker = self.visitor(&birth.task, birth.boot_ns, &mut Nothing, out);
+        let maker = self.visitor(&birth.task, birth.boot_ns, &mut Nothing);
         let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
         let births = [(birth.row, birth.boot_ns)];
         let Birth { boot_ns, cause, flags, .. } = birth;
