@@ -4,7 +4,9 @@ mod doctor;
 mod trace;
 mod value;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use std::env;
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 
 pub use self::{
@@ -29,6 +31,26 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, or the help that it asks for.
+    pub fn read() -> Result<Self, clap::Error> {
+        let cli = Self::try_parse()?;
+        if let Command::Trace(args) = &cli.command
+            && args.command.is_empty()
+            && env::args_os().next_back().is_some_and(|last| last == "--")
+        {
+            // To clap that is the same as no `--` at all: everything would be traced.
+            let missing = "a command must follow `--`";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, missing));
+        }
+        Ok(cli)
+    }
 }
 
 /// The rooms.

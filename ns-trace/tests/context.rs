@@ -54,6 +54,16 @@ impl Context {
         Self { backends, quiet: RwLock::new(()) }
     }
 
+    /// Whether a backend runs here, whichever is being tested.
+    #[expect(clippy::print_stdout, reason = "whoever skips says why")]
+    pub(crate) fn runs(backend: &str) -> bool {
+        let runs = obstacle_to(backend).is_none();
+        if runs {
+            println!("skipped: what a kernel says that refuses {backend}: this one does not");
+        }
+        runs
+    }
+
     /// Registers `test` as `name [backend]` for every backend, ignored where it cannot run.
     pub(crate) fn per_backend(
         self: &Arc<Self>,

@@ -107,14 +107,7 @@ impl Row {
 const UNDONE: Cell = never("made and freed within a call that fails: no task is ever in it");
 /// The kernel's syscall tracepoints leave 32-bit callers out (`arch_trace_is_compat_syscall`).
 const COMPAT: Cell = never("the kernel's system call tracepoints leave 32-bit callers out");
-const COMPAT_CHANGE: Cell = never(
-    "the kernel's system call tracepoints leave 32-bit callers out; the task's next exec shows the \
-     change as its own",
-);
 const COMPAT_SETNS: Cell = never("only the 64-bit entry of setns is hooked");
-const COMPAT_SETNS_CHANGE: Cell = never(
-    "only the 64-bit entry of setns is hooked; the task's next exec shows the change as its own",
-);
 const TASKLESS: Cell = never("no task is in it, and no call that is traced made it");
 const HIDDEN: Cell = never("nothing that the start-up snapshot walks leads to it");
 const EARLY: Cell = never("the call ends before the kernel function that is hooked");
@@ -136,8 +129,8 @@ const ROWS: [Row; 21] = [
     row("create", Some("kernel"), Some("open_tree or fsmount with a namespace flag (Linux 7.0)"), EXACT, TASKLESS).where_opening(),
     row("enter", Some("clone, clone3, exec"), None, EXACT, EXACT),
     row("enter", Some("unshare, setns"), None, EXACT, EXACT),
-    row("enter", Some("unshare"), COMPAT_CALLER, EXACT, COMPAT_CHANGE).where_compat(),
-    row("enter", Some("setns"), COMPAT_CALLER, COMPAT_SETNS_CHANGE, COMPAT_CHANGE).where_compat(),
+    row("enter", Some("unshare"), COMPAT_CALLER, EXACT, COMPAT).where_compat(),
+    row("enter", Some("setns"), COMPAT_CALLER, COMPAT_SETNS, COMPAT).where_compat(),
     row("fail", Some("clone, clone3, unshare, setns"), None, EXACT, EXACT),
     row("fail", Some("clone, clone3, unshare"), COMPAT_CALLER, EXACT, COMPAT).where_compat(),
     row("fail", Some("setns"), COMPAT_CALLER, COMPAT_SETNS, COMPAT).where_compat(),

@@ -193,19 +193,26 @@ impl Table {
         let (task, boot_ns) = (&record.task, record.header.boot_ns);
         // A thread that is not the leader takes the leader's number; the leader has ended before.
         if record.old_tid != task.tid
-            && let Some(member) = self.tasks.remove(&record.old_tid)
-            && let Some(former) = self.tasks.insert(task.tid, member)
+            && let Some(mut member) = self.tasks.remove(&record.old_tid)
         {
-            self.leave(&former.set, boot_ns);
+            // It takes over the leader's start too.
+            member.task.start_ns = task.start_ns;
+            if let Some(former) = self.tasks.insert(task.tid, member) {
+                self.leave(&former.set, boot_ns);
+            }
         }
         let before = self.tasks.get(&task.tid).map(|member| Rc::clone(&member.set));
         let member = self.place(task, boot_ns, surroundings, out);
         member.program = Rc::new(OnceCell::from(program));
         let after = Rc::clone(&member.set);
         let process = member.process(surroundings);
-        let changes =
-            before.as_deref().map(|before| changes_between(before, &after, Flags::default()));
-        let changes = changes.unwrap_or_default();
+        let mut changes = before
+            .as_deref()
+            .map(|before| changes_between(before, &after, Flags::default()))
+            .unwrap_or_default();
+        // Nothing else is the exec's doing: other changes were made by a call that went unseen, and
+        // by which is anybody's guess.
+        changes.retain(|change| change.slot == Slot::Time);
         if self.tells_tasks {
             let exec = Exec { changes: changes.clone(), process: Arc::clone(&process) };
             out.push(found(boot_ns, Body::Exec(exec)));

@@ -39,7 +39,7 @@ pub(super) fn of_probe(error: &probe::Error) -> Failure {
             if source.kind() == io::ErrorKind::NotFound =>
         {
             told.class(Class::Kernel).hint(
-                "the kernel must describe its types (CONFIG_DEBUG_INFO_BTF=y, Linux 5.10 or \
+                "the kernel must describe its types (CONFIG_DEBUG_INFO_BTF=y, Linux 5.17 or \
                  later), or --btf FILE must",
             )
         }
