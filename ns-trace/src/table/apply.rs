@@ -71,6 +71,7 @@ impl Table {
         let (task, boot_ns, flags) = (&record.task, record.header.boot_ns, record.flags);
         let cause = Cause::from_wire(record.cause);
         let before = self.member(task).map(|member| Rc::clone(&member.set));
+        self.give_up_earlier(task.tid, task, out);
         let (op, recorded) = self.finish(task.tid);
         let births = if self.births == Births::Recorded {
             recorded
@@ -127,6 +128,7 @@ impl Table {
     ) {
         let fork = &record.fork;
         let (child, creator, boot_ns) = (&fork.task, &record.creator, fork.header.boot_ns);
+        self.give_up_earlier(fork.creator_tid, child, out);
         let (op, recorded) = self.finish(fork.creator_tid);
         let births = if self.births == Births::Recorded {
             recorded

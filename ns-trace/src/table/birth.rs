@@ -124,6 +124,21 @@ impl Table {
         (making.op, births.collect())
     }
 
+    /// Tells of births by `tid` that `task` is not in, although a call by `tid` has put it where it is:
+    /// they are of an earlier call, whose end was lost.
+    pub(super) fn give_up_earlier(&mut self, tid: u32, task: &Task, out: &mut Vec<Finding>) {
+        let is_elsewhere = |birth: &Birth| {
+            self.rows.get(birth.row).is_some_and(|row| {
+                // A clone puts its child there as well.
+                let ns = task.slot(Slot::unshared(row.kind));
+                (ns.address, ns.inode) != (row.ns.address, row.ns.inode)
+            })
+        };
+        if self.unfinished.get(&tid).is_some_and(|making| making.births.iter().any(is_elsewhere)) {
+            self.give_up(tid, out);
+        }
+    }
+
     /// Tells of the births of a call by `tid` whose end will not be seen.
     pub(super) fn give_up(&mut self, tid: u32, out: &mut Vec<Finding>) {
         while let Some(birth) = self.unfinished.get(&tid).and_then(|making| making.births.first()) {
