@@ -34,10 +34,13 @@ fn main() -> ExitCode {
 fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(trace::create::trials(context));
+    trials.extend(trace::cleanup::trials(context));
     trials.extend(trace::filter::trials(context));
     trials.extend(trace::output::trials(context));
+    trials.extend(trace::privilege::trials(context));
     trials.extend(trace::replay::trials(context));
     trials.extend(trace::scope::trials(context));
+    trials.extend(trace::snapshot::trials(context));
     trials.extend(trace::usage::trials(context));
     trials
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::{
     replay::{RECORDING, replay},
-    run::{sorts, trace, trial},
+    run::{sorts, trace, trial, trial_per_backend},
 };
 use crate::{
     actor::Actor,
@@ -22,14 +22,16 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         trial("trace::filter::a_bad_expression_is_shown_with_its_place", bad_expressions),
         trial("trace::filter::the_summary_counts_what_could_not_be_judged", unjudged),
     ];
-    for (name, test) in [
-        ("expressions_select", expressions_select as fn(&Room) -> Result<()>),
-        ("an_enter_is_of_every_type_that_changes", an_enter_is_of_every_type),
-        ("sorts_and_tasks_combine", sorts_and_tasks_combine),
-        ("failures_can_be_left_out", failures_can_be_left_out),
-    ] {
-        trials.extend(context.per_backend(&format!("trace::filter::{name}"), test));
-    }
+    trials.extend(trial_per_backend(
+        context,
+        "trace::filter",
+        &[
+            ("expressions_select", expressions_select),
+            ("an_enter_is_of_every_type_that_changes", an_enter_is_of_every_type),
+            ("sorts_and_tasks_combine", sorts_and_tasks_combine),
+            ("failures_can_be_left_out", failures_can_be_left_out),
+        ],
+    ));
     trials
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     replay::{RECORDING, replay},
-    run::{self, Folder, parse, sorts, trace, trial, until},
+    run::{self, Folder, parse, sorts, trace, trial, trial_per_backend, until},
 };
 use crate::{
     actor::{self, Actor},
@@ -25,20 +25,22 @@ use crate::{
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = vec![trial("trace::output::colours", colours)];
-    for (name, test) in [
-        ("text_is_one_line_an_event", text_is_one_line_an_event as fn(&Room) -> Result<()>),
-        ("control_characters_stay_out_of_text", control_characters),
-        ("compact_events_are_short", compact_events_are_short),
-        ("a_file_gets_everything", a_file_gets_everything),
-        ("a_count_ends_it", a_count_ends_it),
-        ("a_timeout_ends_it", a_timeout_ends_it),
-        ("a_timeout_ends_the_command_too", a_timeout_ends_the_command),
-        ("signals_end_it_cleanly", signals_end_it_cleanly),
-        ("a_reader_that_goes_away_ends_it", a_reader_that_goes_away),
-        ("a_full_disk_is_a_failure", a_full_disk),
-    ] {
-        trials.extend(context.per_backend(&format!("trace::output::{name}"), test));
-    }
+    trials.extend(trial_per_backend(
+        context,
+        "trace::output",
+        &[
+            ("text_is_one_line_an_event", text_is_one_line_an_event),
+            ("control_characters_stay_out_of_text", control_characters),
+            ("compact_events_are_short", compact_events_are_short),
+            ("a_file_gets_everything", a_file_gets_everything),
+            ("a_count_ends_it", a_count_ends_it),
+            ("a_timeout_ends_it", a_timeout_ends_it),
+            ("a_timeout_ends_the_command_too", a_timeout_ends_the_command),
+            ("signals_end_it_cleanly", signals_end_it_cleanly),
+            ("a_reader_that_goes_away_ends_it", a_reader_that_goes_away),
+            ("a_full_disk_is_a_failure", a_full_disk),
+        ],
+    ));
     trials
 }
 

@@ -13,7 +13,7 @@ use libtest_mimic::Trial;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::run::{self, Folder, parse, sorts, trace, trial};
+use super::run::{self, Folder, parse, sorts, trace, trial, trial_per_backend};
 use crate::{
     actor::{self, Actor},
     context::{Context, Room},
@@ -23,20 +23,22 @@ use crate::{
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = vec![trial("trace::scope::a_process_that_is_not_there", nobody)];
-    for (name, test) in [
-        ("a_process_is_all_its_threads", a_process_is_all_its_threads as fn(&Room) -> Result<()>),
-        ("follow_is_all_descendants", follow_is_all_descendants),
-        ("a_thread_that_ends_takes_nobody_along", a_thread_that_ends),
-        ("a_command_is_alone_in_its_stream", a_command_is_alone),
-        ("the_status_is_the_commands", the_status_is_the_commands),
-        ("a_held_namespace_is_not_waited_for", a_held_namespace),
-        ("what_the_command_leaves_running_is_waited_for", what_is_left_running),
-        ("a_command_inherits_no_descriptors", a_command_inherits_no_descriptors),
-        ("a_signal_is_passed_on_to_the_command", a_signal_is_passed_on),
-        ("a_command_ends_even_if_events_are_lost", a_command_whose_events_are_lost),
-    ] {
-        trials.extend(context.per_backend(&format!("trace::scope::{name}"), test));
-    }
+    trials.extend(trial_per_backend(
+        context,
+        "trace::scope",
+        &[
+            ("a_process_is_all_its_threads", a_process_is_all_its_threads),
+            ("follow_is_all_descendants", follow_is_all_descendants),
+            ("a_thread_that_ends_takes_nobody_along", a_thread_that_ends),
+            ("a_command_is_alone_in_its_stream", a_command_is_alone),
+            ("the_status_is_the_commands", the_status_is_the_commands),
+            ("a_held_namespace_is_not_waited_for", a_held_namespace),
+            ("what_the_command_leaves_running_is_waited_for", what_is_left_running),
+            ("a_command_inherits_no_descriptors", a_command_inherits_no_descriptors),
+            ("a_signal_is_passed_on_to_the_command", a_signal_is_passed_on),
+            ("a_command_ends_even_if_events_are_lost", a_command_whose_events_are_lost),
+        ],
+    ));
     trials
 }
 
