@@ -40,7 +40,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
 type Objects = BTreeSet<(&'static str, u32)>;
 
 /// Those that exist.
-fn loaded() -> Result<Objects> {
+fn loaded() -> Objects {
     let mut objects = Objects::new();
     for info in loaded_programs() {
         // It may be gone by the time that it is asked about.
@@ -52,7 +52,7 @@ fn loaded() -> Result<Objects> {
     for info in aya::programs::loaded_links() {
         objects.extend(info.ok().map(|info| ("link_id", info.id())));
     }
-    Ok(objects)
+    objects
 }
 
 /// Those that a process has descriptors of, and the maps of the programs among them.
@@ -77,7 +77,7 @@ fn held_by(pid: impl AsRef<Path>) -> Objects {
 
 /// Those that nobody has a descriptor of.
 fn orphans() -> Result<Objects> {
-    let mut orphans = loaded()?;
+    let mut orphans = loaded();
     for process in fs::read_dir("/proc")?.flatten() {
         let name = process.file_name();
         if name.to_string_lossy().parse::<u32>().is_ok() {
@@ -87,7 +87,7 @@ fn orphans() -> Result<Objects> {
         }
     }
     // Somebody's who has ended since.
-    let still = loaded()?;
+    let still = loaded();
     orphans.retain(|object| still.contains(object));
     Ok(orphans)
 }
@@ -141,14 +141,14 @@ fn at_work(room: &Room) -> Result<(Tracer, Objects)> {
 
 /// Waits until nothing of `held` is there any more and the file system is as before.
 fn all_is_gone(held: &Objects, before: &Traces) -> Result<()> {
-    until("the end of every program, map and link", || Ok(loaded()?.is_disjoint(held)))?;
+    until("the end of every program, map and link", || Ok(loaded().is_disjoint(held)))?;
     until("the file system as it was", || Ok(Traces::now()? == *before))
 }
 
 fn nothing_is_left_after_kill(room: &Room) -> Result<()> {
     let before = Traces::now()?;
     let (tracer, held) = at_work(room)?;
-    ensure!(held.is_subset(&loaded()?), "{held:?}");
+    ensure!(held.is_subset(&loaded()), "{held:?}");
     let pid = tracer.pid();
     tracer.signal(Signal::KILL)?;
     // Its last line may be cut: what matters is what it leaves.

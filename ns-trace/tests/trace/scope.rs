@@ -252,8 +252,8 @@ fn a_command_inherits_no_descriptors(room: &Room) -> Result<()> {
 fn a_signal_is_passed_on(room: &Room) -> Result<()> {
     let mut traced = Traced::start(room, &[])?;
     traced.actor.act("unshare 4000000")?;
-    let tracer = i32::try_from(traced.actor.pid()).ok().and_then(Pid::from_raw);
-    kill_process(tracer.context("no number")?, Signal::TERM)?;
+    let pid = i32::try_from(traced.actor.pid()).ok().and_then(Pid::from_raw);
+    kill_process(pid.context("no number")?, Signal::TERM)?;
     let outcome = traced.ended()?;
     ensure!(outcome.code == Some(143), "{:?}: {}", outcome.code, outcome.stderr);
     ensure!(sorts(&outcome.events) == ["sync", "create", "enter", "destroy"]);
