@@ -10,14 +10,16 @@ pub(crate) mod syscall;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 pub(crate) use self::script::run;
-use crate::facts::Task;
+use crate::{facts::Task, tracer::PATIENCE};
 
 /// Set in the environment of an actor.
 const MARK: &str = "NS_TRACE_ACTOR";
@@ -119,6 +121,21 @@ impl Actor {
         self.act("write /proc/self/uid_map 0 0 1")?;
         self.act("write /proc/self/setgroups deny")?;
         self.act("write /proc/self/gid_map 0 0 1").map(drop)
+    }
+
+    /// Waits for the end of the first process, without making it end.
+    pub(crate) fn ended(mut self) -> Result<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() >= deadline {
+                self.child.kill()?;
+                bail!("the actor does not end");
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Ends it: its input ends, and with it every task that is still in front.

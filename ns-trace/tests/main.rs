@@ -51,7 +51,13 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::quiet::trials(context));
     trials.extend(trace::storm::trials(context));
     trials.extend(trace::tasks::trials(context));
+    trials.extend(trace::cleanup::trials(context));
+    trials.extend(trace::filter::trials(context));
+    trials.extend(trace::output::trials(context));
+    trials.extend(trace::privilege::trials(context));
     trials.extend(trace::replay::trials(context));
+    trials.extend(trace::scope::trials(context));
+    trials.extend(trace::snapshot::trials(context));
     trials.extend(trace::usage::trials(context));
     trials
 }

@@ -119,6 +119,7 @@ pub fn run_live(
         heal_due: None,
         unhealed: None,
         walk_ends: Instant::now() + PATIENCE,
+        checked: false,
         started: false,
         child: None,
     };
@@ -142,6 +143,8 @@ struct Live {
     unhealed: Option<Instant>,
     /// When to give the snapshot under way up.
     walk_ends: Instant,
+    /// Whether the snapshot has met this very process, and read of it what /proc says.
+    checked: bool,
     /// Whether the first `sync` is out.
     started: bool,
     child: Option<Child>,
@@ -264,6 +267,7 @@ impl Live {
                 && is_self(&member.task)
             {
                 self_check(&member.task)?;
+                self.checked = true;
                 self.stream.scope.set_root(member.task.pid);
             }
             let end = self.table.apply(&record, &mut self.world, &mut self.findings);
@@ -292,6 +296,10 @@ impl Live {
 
     /// A snapshot is complete.
     fn walked(&mut self) -> Result<(), Error> {
+        if !self.checked && self.probes.lost_members()? == 0 {
+            let what = "the snapshot of all tasks has not met this process".to_owned();
+            return Err(probe::Error::SelfCheck(what).into());
+        }
         let strangers = self.relate()?;
         let reason = if self.started { Reason::Lost } else { Reason::Start };
         if self.started {

@@ -238,6 +238,17 @@ impl Probes {
         Ok(())
     }
 
+    /// How many rows of snapshots were lost so far.
+    ///
+    /// # Errors
+    ///
+    /// If the counters cannot be read.
+    pub fn lost_members(&self) -> Result<u64, Error> {
+        let values = self.lost.get(&Due::MEMBER, 0);
+        let values = values.map_err(|source| Error::Map { name: "LOST", source })?;
+        Ok(values.iter().sum())
+    }
+
     /// What was lost since the last call, by CPU.
     ///
     /// # Errors

@@ -137,6 +137,10 @@ impl Rows {
         self.get(id).filter(|row| row.kind == kind && row.ns == *ns).map(|_| id)
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Row> {
+        self.places.iter_mut().filter_map(|place| place.row.as_mut())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (RowId, &Row)> {
         self.places.iter().zip(0..).filter_map(|(place, number)| {
             let id = RowId { place: number, generation: place.generation };

@@ -1,11 +1,15 @@
 //! Taking in a snapshot while the world goes on.
 
-use std::{cell::OnceCell, rc::Rc};
+use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
 use ns_trace_common::{Kind, Slot, Task};
 use rustc_hash::FxHashSet;
 
-use super::{Finding, Surroundings, Table, member::Member};
+use super::{
+    Finding, Surroundings, Table,
+    member::{Member, Set},
+};
+use crate::model::{NsRef, Slots};
 
 /// Thread number of kthreadd, which never leaves the initial namespaces.
 const KTHREADD: u32 = 2;
@@ -94,6 +98,7 @@ impl Table {
 
     /// The namespaces of kthreadd are those that the system booted with.
     fn learn_initial(&mut self, task: &Task) {
+        let before = self.initial;
         for kind in Kind::ALL {
             let slot = Slot::ALL.into_iter().find(|slot| slot.kind() == kind);
             let inode = slot.map_or(0, |slot| task.slot(slot).inode);
@@ -104,5 +109,77 @@ impl Table {
                 row.initial = true;
             }
         }
+        if self.initial != before {
+            self.rename();
+        }
+    }
+
+    /// Names anew what was named before the initial namespaces were known: that of the first task
+    /// of all, from which everybody descends, among others.
+    fn rename(&mut self) {
+        let initial = self.initial;
+        let rename = |name: &mut Option<NsRef>| {
+            if let Some(name) = name {
+                name.initial = initial.get(name.kind as usize) == Some(&name.inode);
+            }
+        };
+        for row in self.rows.iter_mut() {
+            rename(&mut row.owner);
+            rename(&mut row.parent);
+        }
+        for member in self.tasks.values_mut() {
+            let mut names = Slot::ALL.map(|slot| member.set.slots.get(slot).copied());
+            names.iter_mut().for_each(rename);
+            let Set { key, rows, .. } = *member.set;
+            member.set = Rc::new(Set { key, rows, slots: Slots(Arc::new(names)) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable as _;
+    use ns_trace_common::Ns;
+
+    use super::{super::Births, *};
+    use crate::table::Program;
+
+    struct Nothing;
+
+    impl Surroundings for Nothing {
+        fn cgroup(&mut self, _: u64) -> Option<(Arc<str>, bool)> {
+            None
+        }
+
+        fn program(&mut self, _: u32) -> Option<Program> {
+            None
+        }
+    }
+
+    #[test]
+    fn the_first_task_is_in_the_initial_namespaces_too() {
+        let mut table = Table::new(Births::Derived, false);
+        let mut task = Task::zeroed();
+        for (slot, inode) in Slot::ALL.into_iter().zip(100..) {
+            let inode = match slot {
+                Slot::PidForChildren => 101,
+                Slot::TimeForChildren => 108,
+                _ => inode,
+            };
+            task.slots[slot as usize] = Ns { inode, ..Ns::zeroed() };
+        }
+        table.begin_walk(1);
+        let mut out = Vec::new();
+        for tid in [1, KTHREADD] {
+            let task = Task { pid: tid, tid, ..task };
+            table.walked(&task, 1, &mut Nothing, &mut out);
+        }
+        table.end_walk(2, false);
+        for member in table.tasks.values() {
+            for slot in Slot::ALL {
+                assert!(member.set.slots.get(slot).unwrap().initial, "{slot:?}");
+            }
+        }
+        assert!(table.rows().all(|(_, row)| row.initial && row.members == 2));
     }
 }

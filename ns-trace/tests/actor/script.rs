@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{self, Read as _, Write as _},
     os::{fd::IntoRawFd as _, unix::process::CommandExt as _},
-    process::{Command, ExitCode},
+    process::{Command, ExitCode, Stdio},
     thread,
 };
 
@@ -151,6 +151,12 @@ fn perform(line: &str) -> io::Result<Next> {
         ["exec", ref args @ ..] => {
             answer(&json!({}));
             Err(Command::new(std::env::current_exe()?).args(args).exec())
+        }
+        // Runs another program to its end.
+        ["run", program, ref args @ ..] => {
+            let output = Command::new(program).args(args).stdin(Stdio::null()).output()?;
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            Ok(Next::Answer(json!({ "code": output.status.code(), "stderr": stderr })))
         }
         ["repeat", times, flags] => {
             let flags = hexadecimal(flags)?;

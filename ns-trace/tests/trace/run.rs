@@ -6,7 +6,10 @@ use std::{
     io::{Read, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -15,11 +18,27 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::tracer::{PATIENCE, program};
+use crate::{
+    context::{Context as Backends, Room},
+    tracer::{PATIENCE, program},
+};
 
 /// A trial that is the same on every backend.
 pub(crate) fn trial(name: &str, test: fn() -> Result<()>) -> Trial {
     Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
+}
+
+/// What a trial on a backend does.
+pub(crate) type Test = fn(&Room) -> Result<()>;
+
+/// Trials that run once on each backend, as `ROOM::NAME`.
+pub(crate) fn trial_per_backend(
+    context: &Arc<Backends>,
+    room: &str,
+    tests: &[(&str, Test)],
+) -> Vec<Trial> {
+    let each = tests.iter();
+    each.flat_map(|(name, test)| context.per_backend(&format!("{room}::{name}"), *test)).collect()
 }
 
 /// How a run ended.
