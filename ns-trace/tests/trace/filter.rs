@@ -141,7 +141,8 @@ fn an_enter_is_of_every_type(room: &Room) -> Result<()> {
                     ensure!(expected.contains(&format!("create:{kind}")), "{args:?}: {event}");
                 }
                 "create" => {
-                    words.push(format!("create:{}", event["ns"]["type"].as_str().unwrap_or("?")))
+                    let kind = event["ns"]["type"].as_str().unwrap_or_default();
+                    words.push(format!("create:{kind}"));
                 }
                 "enter" => {
                     let changes = event["changes"].as_array().context("no changes")?;

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use libtest_mimic::Trial;
 use ns_trace::sys::capability::TRACE;
 use rustix::{
@@ -75,7 +75,8 @@ fn as_nobody<T: Send>(
         command.arg("trace");
         start(command)
     };
-    thread::scope(|scope| scope.spawn(thread).join()).map_err(|_| anyhow!("it panicked"))?
+    let joined = thread::scope(|scope| scope.spawn(thread).join());
+    joined.unwrap_or_else(|_panic| bail!("it panicked"))
 }
 
 fn run_as_nobody(held: CapabilitySet, args: &[&str], input: &str) -> Result<Run> {

@@ -28,11 +28,14 @@ pub(crate) fn trial(name: &str, test: fn() -> Result<()>) -> Trial {
     Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
 }
 
+/// What a trial on a backend does.
+pub(crate) type Test = fn(&Room) -> Result<()>;
+
 /// Trials that run once on each backend, as `ROOM::NAME`.
 pub(crate) fn trial_per_backend(
     context: &Arc<Backends>,
     room: &str,
-    tests: &[(&str, fn(&Room) -> Result<()>)],
+    tests: &[(&str, Test)],
 ) -> Vec<Trial> {
     let each = tests.iter();
     each.flat_map(|(name, test)| context.per_backend(&format!("{room}::{name}"), *test)).collect()
