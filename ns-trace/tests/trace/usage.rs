@@ -143,7 +143,6 @@ fn help_and_version() -> Result<()> {
     run(&mut Command::new(program()), b"")?.ends(2, &["Usage: ns-trace"])
 }
 
-#[expect(clippy::print_stdout, reason = "it says what is not tested here")]
 fn a_backend_that_cannot_run() -> Result<()> {
     let run = trace(&["--probe", "fentry", "--timeout", "1ms"])?;
     let words =
