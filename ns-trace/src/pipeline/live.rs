@@ -221,6 +221,8 @@ impl Live {
         reader: Reader,
         end: Result<End, Error>,
     ) -> Result<(Outcome, Option<ExitStatus>), Error> {
+        // Who asks again does not want what is left.
+        signal::restore();
         drop(reader.stop());
         let rest = match &end {
             // Enough is enough.
@@ -243,7 +245,7 @@ impl Live {
 
     fn drain(&mut self) -> Step {
         while let Some(message) = self.backlog.pop(Some(Instant::now())) {
-            // A second signal while writing what is left.
+            // A signal that came just before.
             if matches!(message, Message::Signal(_)) {
                 break;
             }
