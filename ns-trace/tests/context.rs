@@ -63,7 +63,6 @@ impl Context {
     }
 
     /// As [`per_backend`](Self::per_backend), for a test that runs while no other does.
-    #[expect(dead_code, reason = "the storms will need it")]
     pub(crate) fn alone_per_backend(
         self: &Arc<Self>,
         name: &str,
