@@ -202,6 +202,8 @@ impl Live {
         if !matches!(end, Ok(End::Signal(_))) {
             self.await_command()?;
         }
+        // Who asks again does not want what is left.
+        signal::restore();
         drop(reader.stop());
         let rest = match &end {
             // Enough is enough.
@@ -224,7 +226,7 @@ impl Live {
 
     fn drain(&mut self) -> Step {
         while let Some(message) = self.backlog.pop(Some(Instant::now())) {
-            // A second signal while writing what is left.
+            // A signal that came just before.
             if matches!(message, Message::Signal(_)) {
                 break;
             }

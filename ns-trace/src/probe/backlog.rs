@@ -81,6 +81,12 @@ impl Backlog {
         self.filled.notify_one();
     }
 
+    /// Adds a message that must not wait until all before it is written.
+    pub fn push_first(&self, message: Message) {
+        self.lock().messages.push_front(message);
+        self.filled.notify_one();
+    }
+
     /// Takes the next message; waits for one until `deadline`, for ever without one.
     pub fn pop(&self, deadline: Option<Instant>) -> Option<Message> {
         let mut state = self.lock();

@@ -19,6 +19,7 @@ use rustix::{
 };
 
 use super::backlog::{Backlog, Message};
+use crate::sys::signal;
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
@@ -26,6 +27,9 @@ const NAP: Duration = Duration::from_millis(4);
 const PIECE: usize = 1 << 19;
 /// Room for the largest record.
 const LARGEST: usize = 1 << 14;
+
+/// How many signals are left to whoever writes the events: one for the command, one for the end.
+const POLITE: u32 = 2;
 
 const RING: u64 = 0;
 const SIGNALS: u64 = 1;
@@ -75,13 +79,13 @@ impl Reader {
         let (wake, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         // The end of the pipe that we hold closes when the reader is to stop.
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(u64::MAX), readable)?;
-        let thread = thread::Builder::new()
-            .name("ring".to_owned())
-            .spawn(move || Carrier { ring, epoll, backlog, listen, _wake: wake }.run())?;
+        let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || {
+            Carrier { ring, epoll, backlog, listen, signals_seen: 0, _wake: wake }.run()
+        })?;
         Ok(Self { thread, stop })
     }
 
-    /// Stops the thread once the ring is empty, and returns the ring.
+    /// Stops the thread once what is in the ring now is handed on, and returns the ring.
     #[must_use]
     pub fn stop(self) -> Option<RingBuf<MapData>> {
         drop(self.stop);
@@ -94,6 +98,7 @@ struct Carrier {
     epoll: OwnedFd,
     backlog: Arc<Backlog>,
     listen: Listen,
+    signals_seen: u32,
     _wake: OwnedFd,
 }
 
@@ -104,7 +109,8 @@ impl Carrier {
             match self.wait(patience) {
                 Ok(true) => {}
                 Ok(false) => {
-                    while self.carry() != Carried::Nothing {}
+                    // Once empty: waiting until nothing comes any more could be for ever.
+                    while self.carry() == Carried::Full {}
                     return self.ring;
                 }
                 Err(error) => {
@@ -124,7 +130,7 @@ impl Carrier {
     }
 
     /// Waits for something to do, no longer than `patience`; returns whether to go on.
-    fn wait(&self, patience: Option<Timespec>) -> io::Result<bool> {
+    fn wait(&mut self, patience: Option<Timespec>) -> io::Result<bool> {
         let mut events = Vec::with_capacity(4);
         let room = rustix::buffer::spare_capacity(&mut events);
         match epoll::wait(&self.epoll, room, patience.as_ref()) {
@@ -136,19 +142,24 @@ impl Carrier {
             match event.data.u64() {
                 RING => {}
                 SIGNALS => self.signals(),
-                OUTPUT => self.backlog.push(Message::OutputClosed),
+                OUTPUT => self.backlog.push_first(Message::OutputClosed),
                 _ => go_on = false,
             }
         }
         Ok(go_on)
     }
 
-    fn signals(&self) {
+    fn signals(&mut self) {
         let Some(fd) = &self.listen.signals else { return };
         let mut numbers = [0; 16];
         let len = read(fd, &mut numbers).unwrap_or(0);
         for number in numbers.iter().take(len) {
-            self.backlog.push(Message::Signal(i32::from(*number)));
+            self.signals_seen += 1;
+            if self.signals_seen > POLITE {
+                // Nobody takes the events, so nobody takes the signals either.
+                signal::die(i32::from(*number));
+            }
+            self.backlog.push_first(Message::Signal(i32::from(*number)));
         }
     }
 

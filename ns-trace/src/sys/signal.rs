@@ -41,6 +41,20 @@ pub fn ending() -> io::Result<OwnedFd> {
     Ok(read_end)
 }
 
+/// Lets the next of [`ENDING`] end this process at once.
+pub fn restore() {
+    for signal in ENDING {
+        // SAFETY: the default needs no handler; what `ending` registered is not called any more.
+        let _former = unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Ends this process by a signal of [`ENDING`], at once.
+pub fn die(signal: i32) {
+    restore();
+    send(std::process::id(), signal);
+}
+
 /// Sends a signal to a child.
 pub fn send(pid: u32, signal: i32) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::BufReader,
+    os::unix::process::ExitStatusExt as _,
     process::{Child, Command, Stdio},
     sync::Arc,
 };
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     replay::{RECORDING, replay},
-    run::{self, Folder, parse, sorts, trace, trial, trial_per_backend, until},
+    run::{self, Folder, Test, parse, sorts, trace, trial, trial_per_backend, until},
 };
 use crate::{
     actor::{self, Actor},
@@ -41,6 +42,12 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
             ("a_full_disk_is_a_failure", a_full_disk),
         ],
     ));
+    for (name, test) in [
+        ("a_storm_does_not_keep_it", a_storm_does_not_keep_it as Test),
+        ("a_reader_that_does_not_read_does_not_keep_it", a_reader_that_does_not_read),
+    ] {
+        trials.extend(context.alone_per_backend(&format!("trace::output::{name}"), test));
+    }
     trials
 }
 
@@ -50,6 +57,10 @@ fn start(room: &Room, args: &[&str]) -> Result<Child> {
     command.args(["trace", "--probe", room.backend()]).args(args);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().context("cannot run ns-trace")
+}
+
+fn pid_of(pid: u32) -> Result<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).context("no number")
 }
 
 /// Reads one line of a child.
@@ -261,6 +272,36 @@ fn signals_end_it_cleanly(room: &Room) -> Result<()> {
         let creates = sorts(&ended.events).into_iter().filter(|sort| *sort == "create").count();
         ensure!(creates == 200, "{signal:?}: {creates} of 200");
     }
+    actor.end()
+}
+
+fn a_storm_does_not_keep_it(room: &Room) -> Result<()> {
+    let tracer = room.start(&["--buffer", "1M"])?;
+    let mut actor = Actor::start()?;
+    // Enough for minutes.
+    actor.tell("repeat 1000000000 4000000")?;
+    tracer.wait("the storm", |event| event["seq"].as_u64() > Some(1000))?;
+    tracer.signal(Signal::TERM)?;
+    let ended = tracer.end();
+    kill_process(pid_of(actor.pid())?, Signal::KILL)?;
+    ensure!(ended?.status.success());
+    actor.ended()?;
+    Ok(())
+}
+
+fn a_reader_that_does_not_read(room: &Room) -> Result<()> {
+    let mut child = start(room, &[])?;
+    let mut stdout = BufReader::new(child.stdout.take().context("no pipe")?);
+    ensure!(line(&mut stdout)?.contains("sync"));
+    let mut actor = Actor::start()?;
+    // Far more than a pipe holds: it is stuck in the middle of a line.
+    actor.act("repeat 10000 4000000")?;
+    until("the end", || {
+        kill_process(Pid::from_child(&child), Signal::TERM)?;
+        Ok(child.try_wait()?.is_some())
+    })?;
+    let status = child.wait()?;
+    ensure!(status.signal() == Some(libc::SIGTERM) || status.success(), "{status}");
     actor.end()
 }
 
