@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     replay::{RECORDING, replay},
-    run::{self, Folder, Test, parse, sorts, trace, trial, trial_per_backend, until},
+    run::{self, Folder, parse, sorts, trace, trial, trial_per_backend, until},
 };
 use crate::{
     actor::{self, Actor},
@@ -42,12 +42,18 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
             ("a_full_disk_is_a_failure", a_full_disk),
         ],
     ));
-    for (name, test) in [
-        ("a_storm_does_not_keep_it", a_storm_does_not_keep_it as Test),
-        ("a_reader_that_does_not_read_does_not_keep_it", a_reader_that_does_not_read),
-    ] {
-        trials.extend(context.alone_per_backend(&format!("trace::output::{name}"), test));
-    }
+    trials.extend(context.alone_per_backend(
+        "trace::output::a_reader_that_does_not_read_does_not_keep_it",
+        a_reader_that_does_not_read,
+    ));
+    let name = "trace::output::a_storm_does_not_keep_it";
+    let in_a_storm = context.alone_per_backend(name, a_storm_does_not_keep_it);
+    trials.extend(in_a_storm.into_iter().map(|trial| {
+        // Taking fentry hooks away changes code that the other processor runs at that moment, which
+        // the emulated ones of `cargo xtask vm` do not survive; no other machine here has fentry.
+        let emulated = trial.name().contains("[fentry]");
+        if emulated { trial.with_ignored_flag(true) } else { trial }
+    }));
     trials
 }
 

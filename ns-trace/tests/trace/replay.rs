@@ -59,7 +59,7 @@ fn bare(mut events: Vec<Value>) -> Vec<Value> {
 
 fn events_stay_the_same() -> Result<()> {
     let run = replay(&["--tasks", "-o", "json", "--fields", "compact"], RECORDING)?;
-    run.ends(0, &["ns-trace: 8 events in 0.", "2 lost"])?;
+    run.ends(0, &["ns-trace: 8 events in ", "2 lost"])?;
     let events = run.events()?;
     for (seq, event) in (1..).zip(&events) {
         ensure!(event["seq"] == seq && event["source"] == "replay", "{event}");
@@ -134,7 +134,7 @@ fn nothing_is_a_recording_too() -> Result<()> {
     for content in ["", "\n", " \n\r\n"] {
         let file = folder.file("empty", content)?;
         let run = run::trace(&["--replay", &file])?;
-        run.ends(0, &["ns-trace: 0 events in 0.0 s, 0 lost"])?;
+        run.ends(0, &["ns-trace: 0 events in ", " s, 0 lost"])?;
         ensure!(run.stdout.is_empty(), "{run:?}");
     }
     // Without a line end the last line is a line all the same.
