@@ -27,7 +27,11 @@ use crate::{
         reader::{Listen, Reader},
         self_check,
     },
-    sys::{clock, host, memory, process::own_namespace, signal},
+    sys::{
+        clock, host, memory,
+        process::{initial_namespace, own_namespace},
+        signal,
+    },
     table::{Births, Finding, Table},
 };
 
@@ -375,11 +379,9 @@ impl Live {
     }
 }
 
-/// Whether the numbers of processes are the kernel's own (`PROC_PID_INIT_INO` of
-/// `include/linux/proc_ns.h`).
+/// Whether the numbers of processes are the kernel's own.
 fn is_in_initial_pid_namespace() -> bool {
-    const INITIAL: u32 = 0xefff_fffc;
-    own_namespace("pid").is_ok_and(|inode| inode == INITIAL)
+    own_namespace("pid").is_ok_and(|inode| initial_namespace("pid") == Some(inode))
 }
 
 /// Whether a task is this one: threads and namespaces apart, numbers are unique.

@@ -2,7 +2,7 @@
 
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::process::own_namespace;
+use super::process::{initial_namespace, own_namespace};
 
 /// A capability that ns-trace needs for something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,14 +42,11 @@ pub const MORE: [Needed; 1] = [Needed {
     purpose: "tell which programs the processes of others run that are older than the tracer",
 }];
 
-/// `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`: the initial user namespace in /proc/PID/ns.
-const INITIAL_USER: u32 = 0xefff_fffd;
-
 /// Whether this process is in a user namespace of its own: what it holds there is nothing to bpf(2)
 /// and mount(2), which ask for capabilities in the initial one.
 #[must_use]
 pub fn count_nowhere() -> bool {
-    own_namespace("user").is_ok_and(|inode| inode != INITIAL_USER)
+    own_namespace("user").is_ok_and(|inode| initial_namespace("user") != Some(inode))
 }
 
 /// Whether this thread has the capability in its effective set.
