@@ -64,7 +64,10 @@ pub fn sched_process_exec(context: RawTracePointContext) {
         let args_len = if failed == 0 { wanted } else { 0 };
 
         let len = exe_len + args_len;
-        (*exec).header = emit::header::<Exec>(RecordKind::Exec, len as u32);
+        let Some(header) = emit::header::<Exec>(RecordKind::Exec, len as u32) else {
+            return;
+        };
+        (*exec).header = header;
         (*exec).old_tid = old_tid;
         (*exec).exe_len = exe_len as u32;
         (*exec).args_len = args_len as u32;
@@ -74,6 +77,7 @@ pub fn sched_process_exec(context: RawTracePointContext) {
         let size = size_of::<Exec>() + (len & (2 * ARGS_LEN - 1));
         let ring = (&raw const EVENTS).cast_mut().cast();
         if bpf_ringbuf_output(ring, scratch.cast(), size as u64, 0) != 0 {
+            emit::failed();
             emit::lost(Due::EXEC, 1);
         }
     }

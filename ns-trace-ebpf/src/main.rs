@@ -5,6 +5,7 @@
 //! for a record.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod arch;
 mod call;

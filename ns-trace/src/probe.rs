@@ -7,6 +7,7 @@ pub mod backlog;
 pub mod btf;
 pub mod coverage;
 mod load;
+mod losses;
 pub mod offsets;
 mod plan;
 pub mod reader;
@@ -15,6 +16,7 @@ mod trial;
 
 pub use self::{
     load::{Error, Loaded, Options, Probes, self_check},
+    losses::Losses,
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
     record::{Record, RecordBuffer, Records, due},
     trial::trial,

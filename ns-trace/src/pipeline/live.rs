@@ -20,9 +20,9 @@ use self::{command::Child, world::World};
 use super::{Outcome, Stream, stream::End, watch::Watch};
 use crate::{
     enrich::Cgroups,
-    model::event::{Body, Host, Reason, Source, Stage, Sync},
+    model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
     probe::{
-        self, Backend, Loaded, Options, Probes, Record, RecordBuffer,
+        self, Backend, Loaded, Losses, Options, Probes, Record, RecordBuffer,
         backlog::{Backlog, Message},
         reader::{Listen, Reader},
         self_check,
@@ -119,6 +119,7 @@ pub fn run_live(
         watch: Watch::default(),
         stream,
         findings: Vec::new(),
+        losses: Losses::default(),
         losses_due: Instant::now(),
         heal_due: None,
         unhealed: None,
@@ -140,6 +141,8 @@ struct Live {
     watch: Watch,
     stream: Stream,
     findings: Vec<Finding>,
+    /// The losses that were told.
+    losses: Losses,
     losses_due: Instant,
     /// When to take the snapshot that heals a loss.
     heal_due: Option<Instant>,
@@ -165,6 +168,7 @@ impl Live {
         let end = loop {
             let deadline = [timeout, self.next_due()].into_iter().flatten().min();
             let message = self.backlog.pop(deadline);
+            let is_idle = message.is_none();
             let step = match message {
                 Some(Message::Signal(number)) => match self.child.as_ref() {
                     // The command decides; asked twice, it is left alone.
@@ -180,7 +184,7 @@ impl Live {
             };
             let step = step.and_then(|end| match end {
                 Some(end) => Ok(Some(end)),
-                None => self.tend(),
+                None => self.tend(is_idle),
             });
             match step {
                 Ok(None) if timeout.is_some_and(|timeout| timeout <= Instant::now()) => {
@@ -242,7 +246,7 @@ impl Live {
         self.tell()?;
         self.losses_due = Instant::now();
         self.heal_due = None;
-        self.tend()
+        self.tend(true)
     }
 
     /// Takes one message.
@@ -251,6 +255,11 @@ impl Live {
             Message::Records(records) => self.records(records),
             Message::Lost(by_event) => {
                 self.lose(Stage::Backlog, None, by_event)?;
+                Ok(None)
+            }
+            Message::Missing { cpu, records: count } => {
+                let (stage, by_event) = (Stage::Ring, ByEvent::default());
+                self.say_lost(Loss { count, stage, by_event, cpu: Some(cpu.into()) })?;
                 Ok(None)
             }
             Message::CommandEnded => {
@@ -275,6 +284,11 @@ impl Live {
                 self_check(&member.task)?;
                 self.checked = true;
                 self.stream.scope.set_root(member.task.pid);
+            }
+            if let Record::Lost(lost) = record {
+                let cpu = lost.header.cpu;
+                let by_event = self.losses.learn(cpu, &lost.lost);
+                self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
             }
             let end = self.table.apply(&record, &mut self.world, &mut self.findings);
             if end.is_some() {
@@ -302,7 +316,7 @@ impl Live {
 
     /// A snapshot is complete.
     fn walked(&mut self) -> Result<(), Error> {
-        if !self.checked && self.probes.lost_members()? == 0 {
+        if !self.checked && self.probes.lost_members() == 0 {
             let what = "the snapshot of all tasks has not met this process".to_owned();
             return Err(probe::Error::SelfCheck(what).into());
         }
@@ -352,7 +366,7 @@ impl Live {
     }
 
     /// Does what is due between records.
-    fn tend(&mut self) -> Step {
+    fn tend(&mut self, is_idle: bool) -> Step {
         if !self.started {
             let late = Instant::now() >= self.walk_ends;
             return if late { self.walk().map(|()| None) } else { Ok(None) };
@@ -360,7 +374,7 @@ impl Live {
         self.relate()?;
         self.bury()?;
         let now = Instant::now();
-        self.care(now)?;
+        self.care(now, is_idle)?;
         self.stream.flush().map_err(Error::Write)?;
         Ok(self.tree_is_over(now).then_some(End::Source))
     }

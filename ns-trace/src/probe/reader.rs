@@ -18,7 +18,11 @@ use rustix::{
     io::{Errno, read},
 };
 
-use super::backlog::{Backlog, Message};
+use super::{
+    backlog::{Backlog, Message},
+    losses::Gaps,
+    record::{Record, header},
+};
 use crate::sys::signal;
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
@@ -80,7 +84,8 @@ impl Reader {
         // The end of the pipe that we hold closes when the reader is to stop.
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(u64::MAX), readable)?;
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || {
-            Carrier { ring, epoll, backlog, listen, signals_seen: 0, _wake: wake }.run()
+            let gaps = Gaps::default();
+            Carrier { ring, epoll, backlog, listen, gaps, signals_seen: 0, _wake: wake }.run()
         })?;
         Ok(Self { thread, stop })
     }
@@ -98,6 +103,7 @@ struct Carrier {
     epoll: OwnedFd,
     backlog: Arc<Backlog>,
     listen: Listen,
+    gaps: Gaps,
     signals_seen: u32,
     _wake: OwnedFd,
 }
@@ -168,6 +174,12 @@ impl Carrier {
         let mut records = self.backlog.buffer(PIECE);
         let mut carried = Carried::Nothing;
         while let Some(record) = self.ring.next() {
+            if let Some(header) = header(&record) {
+                self.gaps.came(header);
+            }
+            if let Some(Record::Lost(lost)) = Record::read(&record) {
+                self.gaps.lost(lost.header.cpu, lost.failed);
+            }
             records.push(&record);
             carried = Carried::Some;
             if records.len() >= PIECE - LARGEST {
@@ -179,6 +191,11 @@ impl Carrier {
             self.backlog.recycle(records);
         } else {
             self.backlog.push_records(records);
+        }
+        if carried != Carried::Full {
+            for (cpu, records) in self.gaps.unexplained() {
+                self.backlog.push(Message::Missing { cpu, records });
+            }
         }
         carried
     }

@@ -1,6 +1,6 @@
 //! A BPF array map as memory.
 
-use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull};
+use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull, sync::atomic::AtomicU64};
 
 use bytemuck::Pod;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -34,6 +34,18 @@ impl<T: Pod> Mapping<T> {
         // SAFETY: mapped for as long as self lives, of this many elements of plain data; only
         // programs that the caller runs between two calls write to it.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Pod> Mapping<T> {
+    /// The elements word by word, while programs may be changing them.
+    #[must_use]
+    pub const fn words(&self) -> &[AtomicU64] {
+        // SAFETY: mapped for as long as self lives, page-aligned, of this many bytes, for which any
+        // bits will do; atomics may change behind a shared reference.
+        unsafe {
+            std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len * (size_of::<T>() / 8))
+        }
     }
 }
 

@@ -57,6 +57,7 @@ impl Table {
                 self.end_walk(end.header.boot_ns, end.cut != 0);
                 return Some(**end);
             }
+            Record::Lost(_) => {}
         }
         None
     }

@@ -71,7 +71,7 @@ impl World {
 
     fn header(&mut self, kind: RecordKind) -> Header {
         self.now += 1;
-        Header { kind: kind as u32, len: 0, boot_ns: self.now }
+        Header { kind: kind as u16, boot_ns: self.now, ..Header::default() }
     }
 
     fn apply(&mut self, record: &Record<'_>) -> Vec<String> {

@@ -16,12 +16,13 @@ pub(super) const QUIET: Duration = Duration::from_millis(200);
 const UNQUIET: Duration = Duration::from_secs(1);
 
 impl Live {
-    /// Reads the probes' counters and heals what they show, when that is due.
-    pub(super) fn care(&mut self, now: Instant) -> Result<(), Error> {
-        if now >= self.losses_due {
+    /// Reads the probes' counters if no records are waiting, which tell of losses in their place,
+    /// and heals what was lost, when that is due.
+    pub(super) fn care(&mut self, now: Instant, is_idle: bool) -> Result<(), Error> {
+        if is_idle && now >= self.losses_due {
             self.losses_due = now + LOSSES;
-            for (cpu, by_event) in self.probes.losses()? {
-                self.lose(Stage::Ring, Some(cpu), by_event)?;
+            for (cpu, by_event) in self.losses.look(self.probes.ledgers()) {
+                self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
             }
         }
         if self.table.is_walking() && now >= self.walk_ends {
@@ -50,13 +51,19 @@ impl Live {
         by_event: ByEvent,
     ) -> Result<(), Error> {
         let by_event = self.stream.missed(by_event);
+        let count = by_event.sum();
+        self.say_lost(Loss { count, stage, by_event, cpu })
+    }
+
+    /// Says that `count` events are missing, and has the table healed.
+    pub(super) fn say_lost(&mut self, lost: Loss) -> Result<(), Error> {
         let now = Instant::now();
         let latest = *self.unhealed.get_or_insert(now) + UNQUIET;
         self.heal_due = Some((now + QUIET).min(latest));
-        if by_event.sum() == 0 {
+        if lost.count == 0 {
             return Ok(());
         }
-        let body = Body::Lost(Lost { lost: Loss { count: by_event.sum(), stage, by_event, cpu } });
+        let body = Body::Lost(Lost { lost });
         let boot_ns = clock::boot_ns();
         self.findings.push(Finding { boot_ns, source: Source::Probe, body, row: None });
         self.tell()
