@@ -18,6 +18,7 @@ mod kind;
 pub mod lost;
 mod offsets;
 mod record;
+pub mod repeat;
 mod slot;
 pub mod snapshot;
 mod task;

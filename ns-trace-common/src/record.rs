@@ -26,6 +26,8 @@ pub enum RecordKind {
     End = 10,
     /// [`lost::Lost`](crate::lost::Lost)
     Lost = 11,
+    /// [`repeat::Repeat`](crate::repeat::Repeat)
+    Repeat = 12,
 }
 
 impl RecordKind {
@@ -44,6 +46,7 @@ impl RecordKind {
             9 => Self::Member,
             10 => Self::End,
             11 => Self::Lost,
+            12 => Self::Repeat,
             _ => return None,
         })
     }

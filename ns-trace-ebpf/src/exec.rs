@@ -16,7 +16,7 @@ use crate::{
     emit,
     maps::EVENTS,
     memory::{Memory as _, Probed, offset},
-    task,
+    repeat, task,
 };
 
 /// A record of the largest size, assembled here since its length is known only at the end.
@@ -40,6 +40,14 @@ pub fn sched_process_exec(context: RawTracePointContext) {
     let old_tid: u32 = context.arg(1);
     let bprm: *const u8 = context.arg(2);
     let current = current();
+    // SAFETY: an integer may have any bits.
+    let tid: u32 = unsafe { Probed::read(current, offset!(task_pid)) };
+    if tid == old_tid {
+        repeat::moved();
+    } else {
+        // A thread has taken the leader's number.
+        repeat::ended(old_tid);
+    }
     // SAFETY: the scratch belongs to this CPU, and raw tracepoint programs are not preempted by
     // themselves; every length is bounded by a mask before it is used.
     unsafe {

@@ -20,6 +20,7 @@ mod fork;
 mod inspect;
 mod maps;
 mod memory;
+mod repeat;
 mod snapshot;
 mod task;
 

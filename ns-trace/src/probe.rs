@@ -18,6 +18,6 @@ pub use self::{
     load::{Error, Loaded, Options, Probes, self_check},
     losses::Losses,
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
-    record::{Record, RecordBuffer, Records, due},
+    record::{Record, RecordBuffer, Records, due, untold},
     trial::trial,
 };

@@ -129,6 +129,10 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         }
         _ => None,
     };
+    "repeat" INT = |e| match &e.body {
+        Body::Enter(Enter { repeat, .. }) | Body::Fail(Fail { repeat, .. }) => int((*repeat)?),
+        _ => None,
+    };
     "errno" TEXT = |e| match &e.body {
         Body::Fail(event) => match event.errno.name() {
             Some(name) => text(name),

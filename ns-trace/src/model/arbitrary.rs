@@ -106,9 +106,9 @@ prop_compose! {
 prop_compose! {
     fn enter()(
         cause in cause(), flags in flags(), op: u64, changes in vec(change(), 1..4),
-        relation in relation(), process in shared_process(),
+        relation in relation(), repeat: Option<u64>, process in shared_process(),
     ) -> Enter {
-        Enter { cause, flags, op, changes, relation, process }
+        Enter { cause, flags, op, changes, relation, repeat, process }
     }
 }
 
@@ -123,9 +123,9 @@ fn target() -> impl Strategy<Value = Target> {
 prop_compose! {
     fn fail()(
         cause in cause(), flags in flags(), op: u64, errno in 0..140, target in option::of(target()),
-        relation in relation(), process in shared_process(),
+        relation in relation(), repeat: Option<u64>, process in shared_process(),
     ) -> Fail {
-        Fail { cause, flags, op, errno: Errno::from_raw(errno), target, relation, process }
+        Fail { cause, flags, op, errno: Errno::from_raw(errno), target, relation, repeat, process }
     }
 }
 

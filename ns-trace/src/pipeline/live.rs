@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ns_trace_common::{Slot, Task};
+use ns_trace_common::{Slot, Task, repeat::PAUSE_NS};
 
 pub use self::command::Command;
 use self::{command::Child, world::World};
@@ -37,6 +37,8 @@ use crate::{
 
 /// How often the counters of losses are read while records come.
 const LOSSES: Duration = Duration::from_millis(100);
+/// How often the probes are asked for calls that they counted instead of telling.
+const REPEATS: Duration = Duration::from_nanos(PAUSE_NS);
 /// How long a snapshot may take; its end mark is lost if the ring is full.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Why a live stream broke off.
@@ -121,6 +123,7 @@ pub fn run_live(
         findings: Vec::new(),
         losses: Losses::default(),
         losses_due: Instant::now(),
+        repeats_due: Instant::now() + REPEATS,
         heal_due: None,
         unhealed: None,
         walk_ends: Instant::now() + PATIENCE,
@@ -144,6 +147,8 @@ struct Live {
     /// The losses that were told.
     losses: Losses,
     losses_due: Instant,
+    /// When to ask for what was counted instead of told.
+    repeats_due: Instant,
     /// When to take the snapshot that heals a loss.
     heal_due: Option<Instant>,
     /// When the first loss since the last snapshot was noticed.
@@ -212,6 +217,9 @@ impl Live {
         }
         // Who asks again does not want what is left.
         signal::restore();
+        if end.is_ok() {
+            self.probes.repeats()?;
+        }
         drop(reader.stop());
         let rest = match &end {
             // Enough is enough.
@@ -300,6 +308,10 @@ impl Live {
             }
         }
         self.backlog.recycle(records);
+        let unheard = self.table.take_unheard();
+        if unheard.sum() != 0 {
+            self.lose(Stage::Backlog, None, unheard)?;
+        }
         Ok(None)
     }
 
@@ -386,7 +398,7 @@ impl Live {
         }
         let child = self.child.as_ref().and_then(|child| child.deadline);
         let walk = self.table.is_walking().then_some(self.walk_ends);
-        [self.watch.next(), self.heal_due, walk, child, Some(self.losses_due + 9 * LOSSES)]
+        [self.watch.next(), self.heal_due, walk, child, Some(self.repeats_due)]
             .into_iter()
             .flatten()
             .min()

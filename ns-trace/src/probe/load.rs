@@ -9,7 +9,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
-    maps::{Map, MapData, MapError, RingBuf},
+    maps::{HashMap, Map, MapData, MapError, RingBuf},
     programs::{FEntry, FExit, Program, ProgramError, RawTracePoint, TracePoint},
     util::nr_cpus,
 };
@@ -18,6 +18,7 @@ use ns_trace_common::{
     Due, Slot, Task,
     inspect::{BATCH, Inspect},
     lost::Ledger,
+    repeat::Thread,
 };
 
 use super::{
@@ -105,6 +106,8 @@ pub struct Probes {
     plan: Plan,
     ledgers: Mapping<Ledger>,
     questions: Mapping<Inspect>,
+    /// Only its keys are of interest.
+    repeats: HashMap<MapData, u32, [u64; size_of::<Thread>() / 8]>,
     /// Links that aya does not know of.
     links: Vec<OwnedFd>,
 }
@@ -165,7 +168,8 @@ impl Probes {
         let ring = take_map(&mut ebpf, "EVENTS", RingBuf::try_from)?;
         let ledgers = take_mapping(&mut ebpf, "LEDGERS", cpus)?;
         let questions = take_mapping(&mut ebpf, "INSPECT", BATCH)?;
-        let probes = Self { ebpf, plan, ledgers, questions, links: Vec::new() };
+        let repeats = take_map(&mut ebpf, "REPEATS", HashMap::try_from)?;
+        let probes = Self { ebpf, plan, ledgers, questions, repeats, links: Vec::new() };
         Ok(Loaded { probes, ring })
     }
 
@@ -235,6 +239,19 @@ impl Probes {
             run(&mut self.ebpf, "inspect", batch.len() as u64)?;
             let answers = self.questions.elements();
             batch.iter_mut().zip(answers).for_each(|(question, answer)| *question = *answer);
+        }
+        Ok(())
+    }
+
+    /// Has what was counted instead of told be told in the ring.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub fn repeats(&mut self) -> Result<(), Error> {
+        let tids: Result<Vec<u32>, _> = self.repeats.keys().collect();
+        for tid in tids.map_err(|source| Error::Map { name: "REPEATS", source })? {
+            run(&mut self.ebpf, "repeats", tid.into())?;
         }
         Ok(())
     }

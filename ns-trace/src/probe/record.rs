@@ -11,6 +11,7 @@ use ns_trace_common::{
     fail::Fail,
     fork::{Clone as Cloned, Fork},
     lost::Lost,
+    repeat::{Held, Repeat},
     snapshot::{End, Member},
 };
 
@@ -37,6 +38,7 @@ pub enum Record<'a> {
     Member(&'a Member),
     End(&'a End),
     Lost(&'a Lost),
+    Repeat(&'a Repeat),
 }
 
 impl<'a> Record<'a> {
@@ -61,6 +63,7 @@ impl<'a> Record<'a> {
             RecordKind::Member => Self::Member(view(bytes)?.0),
             RecordKind::End => Self::End(view(bytes)?.0),
             RecordKind::Lost => Self::Lost(view(bytes)?.0),
+            RecordKind::Repeat => Self::Repeat(view(bytes)?.0),
         })
     }
 }
@@ -101,10 +104,25 @@ pub fn due(record: &Record<'_>, derives: bool) -> ByEvent {
         Record::Fork(_) => missing.fork = 1,
         Record::Exec { .. } => missing.exec = 1,
         Record::Exit(_) => missing.exit = 1,
+        Record::Repeat(repeat) => {
+            for held in &repeat.held {
+                missing += untold(held, held.held.saturating_sub(held.told));
+            }
+        }
         // What a `Lost` says, the next one says again.
         Record::Member(_) | Record::End(_) | Record::Lost(_) => {}
     }
     missing
+}
+
+/// The events that stand for `calls` calls of a kind.
+#[must_use]
+pub fn untold(kind: &Held, calls: u64) -> ByEvent {
+    // The lower half is the error number.
+    match kind.call as u32 {
+        0 => ByEvent { enter: calls, ..ByEvent::default() },
+        _ => ByEvent { fail: calls, ..ByEvent::default() },
+    }
 }
 
 /// Records one after the other, each aligned to 8 bytes.
@@ -234,7 +252,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..2048),
-            kind in 0_u16..13,
+            kind in 0_u16..14,
             len in 0_u32..2048,
         ) {
             let mut data = [&kind.to_ne_bytes()[..], &[0; 2], &len.to_ne_bytes()].concat();

@@ -68,6 +68,7 @@ impl Table {
             op: call.op,
             relation: relation(&changes, is_new),
             changes,
+            repeat: None,
             process,
         };
         out.push(found(call.boot_ns, Body::Enter(enter)));

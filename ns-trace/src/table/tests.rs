@@ -96,9 +96,9 @@ impl World {
         self.apply(&Record::Enter(&Enter {
             header,
             cause: cause as u32,
-            fd: 0,
             flags,
             task: *task,
+            ..Enter::zeroed()
         }))
     }
 

@@ -165,6 +165,25 @@ fn perform(line: &str) -> io::Result<Next> {
             }
             done()
         }
+        ["fail", times, flags] => {
+            let flags = hexadecimal(flags)?;
+            for _ in 0..times.parse::<u64>().map_err(io::Error::other)? {
+                if syscall::unshare(flags).is_ok() {
+                    return Err(io::Error::other("that is allowed here"));
+                }
+            }
+            done()
+        }
+        // To and fro between two namespaces, ending in the second.
+        ["pingpong", times, one, other] => {
+            let fds = [number(one)?, number(other)?];
+            for _ in 0..times.parse::<u64>().map_err(io::Error::other)? {
+                for fd in fds {
+                    syscall::setns(fd, 0)?;
+                }
+            }
+            done()
+        }
         ["exit", status] => Ok(Next::End(number(status)?)),
         ["kill", signal] => {
             let signal =

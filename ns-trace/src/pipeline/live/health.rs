@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Error, LOSSES, Live, PATIENCE};
+use super::{Error, LOSSES, Live, PATIENCE, REPEATS};
 use crate::{
     model::event::{Body, ByEvent, Loss, Lost, Source, Stage},
     sys::clock,
@@ -24,6 +24,10 @@ impl Live {
             for (cpu, by_event) in self.losses.look(self.probes.ledgers()) {
                 self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
             }
+        }
+        if now >= self.repeats_due {
+            self.repeats_due = now + REPEATS;
+            self.probes.repeats()?;
         }
         if self.table.is_walking() && now >= self.walk_ends {
             self.heal_due = Some(now);
