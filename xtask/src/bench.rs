@@ -4,6 +4,7 @@ mod child;
 mod count;
 mod decode;
 pub(crate) mod emulated;
+pub(crate) mod floor;
 mod latency;
 pub(crate) mod peer;
 mod ratio;

@@ -62,6 +62,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "bench" => bench::main(rest),
         // Not for people: parts of `bench`, each a process of its own.
         bench::worker::VERB => bench::worker::main(rest),
+        bench::floor::VERB => bench::floor::main(rest),
         bench::peer::VERB => bench::peer::main(rest),
         bench::emulated::VERB => bench::emulated::main(rest),
         "soak" => soak::main(rest),

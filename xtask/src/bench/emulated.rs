@@ -44,7 +44,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let mut bench = Bench::new(&Wish::default(), Path::new("/tmp"))?;
     bench.haste = HASTE;
     for (ratio, reach) in LOOPS {
-        let ratio = ratio::Ratio { reach: reach.unwrap_or(f64::INFINITY), ..ratio };
+        let ratio = ratio::Ratio { reach: reach.unwrap_or(f64::INFINITY), floor: false, ..ratio };
         let mut row = ratio.row(&mut bench)?;
         if reach.is_none() {
             row.reach.clear();
