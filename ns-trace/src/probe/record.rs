@@ -119,7 +119,7 @@ pub fn due(record: &Record<'_>, derives: bool) -> ByEvent {
 #[must_use]
 pub fn untold(kind: &Held, calls: u64) -> ByEvent {
     // The lower half is the error number.
-    match kind.call as u32 {
+    match kind.call & u64::from(u32::MAX) {
         0 => ByEvent { enter: calls, ..ByEvent::default() },
         _ => ByEvent { fail: calls, ..ByEvent::default() },
     }
