@@ -66,14 +66,10 @@ unsafe fn number(ledger: *mut Ledger, kind: RecordKind, len: u32) -> Header {
 /// that is to follow: better that is there than that it is said a record earlier.
 #[inline(never)]
 unsafe fn confess(ledger: *mut Ledger, len: u32) {
-    // SAFETY: as promised by the caller; the entry is as large as the record; the other helpers
-    // have no preconditions.
+    // SAFETY: as promised by the caller; the entry is as large as the record.
     unsafe {
-        let ring = (&raw const EVENTS).cast_mut().cast();
-        let size = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE.into());
-        let free = size - bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into());
         // Each record has a header of the ring's own, and is rounded up to 8 bytes.
-        if free < size_of::<Lost>() as u64 + u64::from(len) + 3 * 8 {
+        if free() < size_of::<Lost>() as u64 + u64::from(len) + 3 * 8 {
             return;
         }
         let failed = (&raw const (*ledger).failed).read_volatile();
@@ -90,6 +86,17 @@ unsafe fn confess(ledger: *mut Ledger, len: u32) {
         }
         entry.submit(0);
         (*ledger).told = failed;
+    }
+}
+
+/// How many bytes there are left in the ring.
+#[inline(always)]
+pub fn free() -> u64 {
+    let ring = (&raw const EVENTS).cast_mut().cast();
+    // SAFETY: the helper has no preconditions.
+    unsafe {
+        let size = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE.into());
+        size - bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into())
     }
 }
 

@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, RingBuf},
 };
-use ns_trace_common::{inspect, lost::Ledger};
+use ns_trace_common::{inspect, lost::Ledger, snapshot};
 
 use crate::memory::constant;
 
@@ -24,6 +24,11 @@ pub static LEDGERS: Array<Ledger> = Array::with_max_entries(1, MMAPABLE);
 /// Questions about namespaces, answered in place.
 #[map]
 pub static INSPECT: Array<inspect::Inspect> = Array::with_max_entries(inspect::BATCH, MMAPABLE);
+
+/// One bit for each thread number: whether the walk has met the thread. A walk that does not fit into
+/// the ring takes several runs; userspace clears the bits before the first.
+#[map]
+pub static MET: Array<u64> = Array::with_max_entries(snapshot::TIDS / u64::BITS, MMAPABLE);
 
 /// Whether the creations of a successful call follow from its flags (`tracepoint` backend) or have
 /// records of their own (birth hooks): decides what a lost record of a call stands for.

@@ -103,7 +103,9 @@ pub fn run_live(
     let derives = births == Births::Derived;
     let backlog = Arc::new(Backlog::new(options.backlog_bytes, derives));
     let listen = Listen { signals: Some(signals), output: options.output.take() };
-    let reader = Reader::start(ring, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
+    let ledgers = Arc::clone(probes.ledgers());
+    let reader =
+        Reader::start(ring, ledgers, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
     if is_in_initial_pid_namespace() {
         // Else the snapshot tells; it may be lost where the ring is small.
         stream.scope.set_root(process::id());
@@ -127,6 +129,7 @@ pub fn run_live(
         heal_due: None,
         unhealed: None,
         walk_ends: Instant::now() + PATIENCE,
+        lost_members: 0,
         checked: false,
         started: false,
         child: None,
@@ -155,6 +158,8 @@ struct Live {
     unhealed: Option<Instant>,
     /// When to give the snapshot under way up.
     walk_ends: Instant,
+    /// How many rows of snapshots were lost up to the last run.
+    lost_members: u64,
     /// Whether the snapshot has met this very process, and read of it what /proc says.
     checked: bool,
     /// Whether the first `sync` is out.
@@ -299,7 +304,10 @@ impl Live {
                 self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
             }
             let end = self.table.apply(&record, &mut self.world, &mut self.findings);
-            if end.is_some() {
+            if let Some(end) = end
+                && !self.goes_on()?
+            {
+                self.table.end_walk(end.header.boot_ns, end.cut != 0);
                 self.walked()?;
             }
             self.tell()?;
@@ -328,7 +336,7 @@ impl Live {
 
     /// A snapshot is complete.
     fn walked(&mut self) -> Result<(), Error> {
-        if !self.checked && self.probes.lost_members() == 0 {
+        if !self.checked {
             let what = "the snapshot of all tasks has not met this process".to_owned();
             return Err(probe::Error::SelfCheck(what).into());
         }

@@ -4,6 +4,7 @@ use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
+    sync::Arc,
     thread,
 };
 
@@ -19,6 +20,7 @@ use ns_trace_common::{
     inspect::{BATCH, Inspect},
     lost::Ledger,
     repeat::Thread,
+    snapshot::TIDS,
 };
 
 use super::{
@@ -104,8 +106,9 @@ pub struct Options {
 pub struct Probes {
     ebpf: Ebpf,
     plan: Plan,
-    ledgers: Mapping<Ledger>,
+    ledgers: Arc<Mapping<Ledger>>,
     questions: Mapping<Inspect>,
+    met: Mapping<u64>,
     /// Only its keys are of interest.
     repeats: HashMap<MapData, u32, [u64; size_of::<Thread>() / 8]>,
     /// Links that aya does not know of.
@@ -166,10 +169,11 @@ impl Probes {
                 .map_err(|source| Error::Program { program: hook.program, source })?;
         }
         let ring = take_map(&mut ebpf, "EVENTS", RingBuf::try_from)?;
-        let ledgers = take_mapping(&mut ebpf, "LEDGERS", cpus)?;
+        let ledgers = Arc::new(take_mapping(&mut ebpf, "LEDGERS", cpus)?);
         let questions = take_mapping(&mut ebpf, "INSPECT", BATCH)?;
         let repeats = take_map(&mut ebpf, "REPEATS", HashMap::try_from)?;
-        let probes = Self { ebpf, plan, ledgers, questions, repeats, links: Vec::new() };
+        let met = take_mapping(&mut ebpf, "MET", TIDS / u64::BITS)?;
+        let probes = Self { ebpf, plan, ledgers, questions, met, repeats, links: Vec::new() };
         Ok(Loaded { probes, ring })
     }
 
@@ -224,6 +228,17 @@ impl Probes {
     ///
     /// If the kernel refuses to run the program.
     pub fn snapshot(&mut self) -> Result<(), Error> {
+        self.met.elements().fill(0);
+        self.rest_of_snapshot()
+    }
+
+    /// Walks the tasks that the walk has not met yet: those for which there was no room in the ring,
+    /// as [`lost_members`](Self::lost_members) tells.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub fn rest_of_snapshot(&mut self) -> Result<(), Error> {
         run(&mut self.ebpf, "snapshot", 0)
     }
 
@@ -266,7 +281,7 @@ impl Probes {
 
     /// What each CPU counts as lost.
     #[must_use]
-    pub const fn ledgers(&self) -> &Mapping<Ledger> {
+    pub const fn ledgers(&self) -> &Arc<Mapping<Ledger>> {
         &self.ledgers
     }
 }

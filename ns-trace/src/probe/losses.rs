@@ -1,6 +1,9 @@
 //! What the probes count as lost, against what was told of it.
 
-use std::sync::atomic::Ordering;
+use std::{
+    mem::offset_of,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use ns_trace_common::{
     Due, Header,
@@ -53,14 +56,26 @@ impl Losses {
 
 /// The counters of each CPU.
 pub(super) fn counters(ledgers: &Mapping<Ledger>) -> impl Iterator<Item = [u64; SORTS]> {
-    const WORDS: usize = size_of::<Ledger>() / 8;
-    ledgers.words().chunks_exact(WORDS).map(|ledger| {
-        // The counters are the last of its words.
+    words(ledgers).map(|ledger| {
         let mut counts = [0; SORTS];
-        let words = ledger.iter().skip(WORDS - SORTS);
+        let words = ledger.iter().skip(offset_of!(Ledger, lost) / 8);
         counts.iter_mut().zip(words).for_each(|(to, from)| *to = from.load(Ordering::Relaxed));
         counts
     })
+}
+
+/// How many records each CPU found no room for.
+fn failures(ledgers: &Mapping<Ledger>) -> impl Iterator<Item = (u16, u64)> {
+    let failed = |ledger: &[AtomicU64]| {
+        ledger
+            .get(offset_of!(Ledger, failed) / 8)
+            .map_or(0, |failed| failed.load(Ordering::Relaxed))
+    };
+    (0..).zip(words(ledgers).map(failed))
+}
+
+fn words(ledgers: &Mapping<Ledger>) -> impl Iterator<Item = &[AtomicU64]> {
+    ledgers.words().chunks_exact(size_of::<Ledger>() / 8)
 }
 
 /// Checks that every record which a CPU has numbered came, or was said to be lost.
@@ -94,16 +109,24 @@ impl Gaps {
         }
     }
 
+    /// The ring is empty: the records that are missing although their CPU does not count them as lost.
+    pub(super) fn check(&mut self, ledgers: &Mapping<Ledger>) -> Vec<(u16, u64)> {
+        for (cpu, failed) in failures(ledgers) {
+            self.lost(cpu, failed);
+        }
+        self.unexplained()
+    }
+
     /// A CPU has lost so many records since the start.
-    pub(super) fn lost(&mut self, cpu: u16, failed: u64) {
+    fn lost(&mut self, cpu: u16, failed: u64) {
         let cpu = self.cpus.entry(cpu).or_default();
         cpu.missing -= failed.saturating_sub(cpu.failed).cast_signed();
         cpu.failed = cpu.failed.max(failed);
     }
 
-    /// The ring is empty: the records that are missing without a word, by CPU. Those that an
-    /// interrupted program is still about to write are missing once, not twice.
-    pub(super) fn unexplained(&mut self) -> Vec<(u16, u64)> {
+    /// What is missing twice in a row: what an interrupted program is still about to write is missing
+    /// once.
+    fn unexplained(&mut self) -> Vec<(u16, u64)> {
         let mut unexplained = Vec::new();
         for (number, cpu) in &mut self.cpus {
             let before = std::mem::replace(&mut cpu.suspect, cpu.missing);

@@ -13,6 +13,7 @@ use std::{
 };
 
 use aya::maps::{MapData, RingBuf};
+use ns_trace_common::lost::Ledger;
 use rustix::{
     event::{Timespec, epoll},
     io::{Errno, read},
@@ -21,9 +22,9 @@ use rustix::{
 use super::{
     backlog::{Backlog, Message},
     losses::Gaps,
-    record::{Record, header},
+    record::header,
 };
-use crate::sys::signal;
+use crate::sys::{mapping::Mapping, signal};
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
@@ -55,13 +56,14 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts to carry records from `ring` to `backlog`.
+    /// Starts to carry records from `ring` to `backlog`, and to check them against the `ledgers`.
     ///
     /// # Errors
     ///
     /// If the descriptors or the thread cannot be made.
     pub fn start(
         ring: RingBuf<MapData>,
+        ledgers: Arc<Mapping<Ledger>>,
         backlog: Arc<Backlog>,
         listen: Listen,
     ) -> io::Result<Self> {
@@ -85,7 +87,8 @@ impl Reader {
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(u64::MAX), readable)?;
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || {
             let gaps = Gaps::default();
-            Carrier { ring, epoll, backlog, listen, gaps, signals_seen: 0, _wake: wake }.run()
+            Carrier { ring, epoll, backlog, listen, ledgers, gaps, signals_seen: 0, _wake: wake }
+                .run()
         })?;
         Ok(Self { thread, stop })
     }
@@ -103,6 +106,7 @@ struct Carrier {
     epoll: OwnedFd,
     backlog: Arc<Backlog>,
     listen: Listen,
+    ledgers: Arc<Mapping<Ledger>>,
     gaps: Gaps,
     signals_seen: u32,
     _wake: OwnedFd,
@@ -177,9 +181,6 @@ impl Carrier {
             if let Some(header) = header(&record) {
                 self.gaps.came(header);
             }
-            if let Some(Record::Lost(lost)) = Record::read(&record) {
-                self.gaps.lost(lost.header.cpu, lost.failed);
-            }
             records.push(&record);
             carried = Carried::Some;
             if records.len() >= PIECE - LARGEST {
@@ -193,7 +194,7 @@ impl Carrier {
             self.backlog.push_records(records);
         }
         if carried != Carried::Full {
-            for (cpu, records) in self.gaps.unexplained() {
+            for (cpu, records) in self.gaps.check(&self.ledgers) {
                 self.backlog.push(Message::Missing { cpu, records });
             }
         }

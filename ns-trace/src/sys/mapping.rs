@@ -13,6 +13,11 @@ pub struct Mapping<T: Pod> {
     elements: PhantomData<T>,
 }
 
+// SAFETY: the memory belongs to the mapping, wherever that goes.
+unsafe impl<T: Pod + Send> Send for Mapping<T> {}
+// SAFETY: through a shared reference there is no access but by atomics.
+unsafe impl<T: Pod + Sync> Sync for Mapping<T> {}
+
 impl<T: Pod> Mapping<T> {
     /// Maps an array of `len` elements, each a multiple of 8 bytes long.
     ///

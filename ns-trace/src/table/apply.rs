@@ -26,7 +26,8 @@ use crate::{
 };
 
 impl Table {
-    /// Takes in one record; returns the end mark of a snapshot when it comes by.
+    /// Takes in one record; returns the end mark of a snapshot's run when it comes by. If the snapshot
+    /// is complete then, [`end_walk`](Self::end_walk) it.
     pub fn apply(
         &mut self,
         record: &Record<'_>,
@@ -53,10 +54,7 @@ impl Table {
             Record::Member(member) => {
                 self.walked(&member.task, member.header.boot_ns, surroundings, out);
             }
-            Record::End(end) => {
-                self.end_walk(end.header.boot_ns, end.cut != 0);
-                return Some(**end);
-            }
+            Record::End(end) => return Some(**end),
             Record::Lost(_) => {}
             Record::Repeat(repeat) => self.repeated(repeat, out),
         }

@@ -9,7 +9,7 @@ use ns_trace_common::{
     exit::Exit,
     fork::{Clone as Cloned, Fork},
     inspect::Inspect,
-    snapshot::{End, Member},
+    snapshot::Member,
 };
 
 use super::{Births, Finding, Program, Surroundings, Table};
@@ -87,8 +87,9 @@ impl World {
     }
 
     fn end(&mut self) -> Vec<String> {
-        let header = self.header(RecordKind::End);
-        self.apply(&Record::End(&End { header, members: 0, cut: 0 }))
+        self.now += 1;
+        self.table.end_walk(self.now, false);
+        Vec::new()
     }
 
     fn call(&mut self, cause: Cause, flags: u64, task: &Task) -> Vec<String> {

@@ -47,6 +47,18 @@ impl Live {
         Ok(self.probes.snapshot()?)
     }
 
+    /// Whether the snapshot needs another run, since rows of this one found no room in the ring: there
+    /// is some again, now that its end mark was read. Starts it.
+    pub(super) fn goes_on(&mut self) -> Result<bool, Error> {
+        let lost = self.probes.lost_members();
+        if lost == std::mem::replace(&mut self.lost_members, lost) {
+            return Ok(false);
+        }
+        self.walk_ends = Instant::now() + PATIENCE;
+        self.probes.rest_of_snapshot()?;
+        Ok(true)
+    }
+
     /// Says what is missing, and has the table healed.
     pub(super) fn lose(
         &mut self,
