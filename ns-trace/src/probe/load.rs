@@ -13,7 +13,7 @@ use aya::{
     programs::{FEntry, FExit, Program, ProgramError, RawTracePoint, TracePoint},
 };
 use ns_trace_common::{
-    Due, Slot, Task,
+    ABSENT, Due, Slot, Task,
     inspect::{BATCH, Inspect},
 };
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     model::event::ByEvent,
-    sys::{bpf, mapping::Mapping, process, tracefs::Tracefs},
+    sys::{bpf, cgroup, mapping::Mapping, process, tracefs::Tracefs},
 };
 
 /// The compiled probes; ns-trace/build.rs puts them there.
@@ -131,12 +131,14 @@ impl Probes {
         });
         let layout = layout.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let plan = Plan::new(choose(options.backend, &layout)?, &layout);
-        Self::load_plan(plan, &layout, loader, options)
+        let legacy = legacy_state(&layout);
+        Self::load_plan(plan, &layout, &legacy, loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
+        legacy: &'a u32,
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
@@ -145,6 +147,7 @@ impl Probes {
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
             .override_global("DERIVES", bytemuck::bytes_of(derives), true)
+            .override_global("LEGACY", bytemuck::bytes_of(legacy), true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
@@ -318,6 +321,14 @@ fn choose(wanted: Option<Backend>, layout: &Layout) -> Result<Backend, Error> {
         }
     }
     Err(Error::NoBackend(reasons.join("; ")))
+}
+
+/// Where in a `css_set` the state of the controller is that shows containers of cgroup version 1.
+fn legacy_state(layout: &Layout) -> u32 {
+    let Some(legacy) = cgroup::legacy() else { return ABSENT };
+    let mut controllers = layout.controllers.iter();
+    let found = controllers.find(|(name, _)| name == legacy.controller);
+    found.map_or(ABSENT, |(_, offset)| *offset)
 }
 
 fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result<(), ProgramError> {
