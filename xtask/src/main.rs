@@ -42,8 +42,8 @@ Usage: cargo xtask VERB
   tidy                  check the rules of the house that no compiler knows
   schema                rewrite the checked-in schema, CLI reference and man pages from the types
   btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read
-  btf cut KERNEL FILE   cut that from a kernel's BTF (KERNEL: raw BTF, vmlinux, vmlinuz, or a version
-                        that `vm` knows) for the tests in ns-trace/src/probe/fixtures";
+  btf cut [KERNEL FILE] cut that from a kernel's BTF (KERNEL: raw BTF, vmlinux, vmlinuz or a version
+                        that `vm` knows); without words, all in ns-trace/src/probe/fixtures again";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();

@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use self::{
     guest::Guest,
-    kernel::{RELEASES, Release},
+    kernel::{FOREIGN, RELEASES, Release},
 };
 use crate::{setup, usage};
 
@@ -72,9 +72,10 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     bail!("virtual machines failed:\n  {}", failed.join("\n  "));
 }
 
-/// The kernel of a version that is known here; None if it is not.
-pub(crate) fn release(version: &str) -> Option<Result<PathBuf>> {
-    RELEASES.iter().find(|release| release.version == version).map(kernel::fetch)
+/// A kernel that is known here by this name, such as `6.12` or `6.12-arm64`; None if there is none.
+pub(crate) fn kernel(name: &str) -> Option<Result<PathBuf>> {
+    let mut known = RELEASES.iter().chain(&FOREIGN);
+    known.find(|release| release.to_string() == name).map(kernel::fetch)
 }
 
 /// Gets the kernels; one that cannot be had is a failure if it is a must, and is skipped otherwise.

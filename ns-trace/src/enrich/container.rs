@@ -133,15 +133,12 @@ fn unescape(name: &str) -> String {
     while let Some((before, after)) = rest.split_once("\\x") {
         plain.push_str(before);
         let code = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match code.filter(u8::is_ascii) {
-            Some(code) => {
-                plain.push(char::from(code));
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                plain.push_str("\\x");
-                rest = after;
-            }
+        if let Some(code) = code.filter(u8::is_ascii) {
+            plain.push(char::from(code));
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            plain.push_str("\\x");
+            rest = after;
         }
     }
     plain + rest

@@ -132,13 +132,13 @@ impl Probes {
         let layout = layout.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let plan = Plan::new(choose(options.backend, &layout)?, &layout);
         let legacy = legacy_state(&layout);
-        Self::load_plan(plan, &layout, &legacy, loader, options)
+        Self::load_plan(plan, &layout, bytemuck::bytes_of(&legacy), loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
-        legacy: &'a u32,
+        legacy: &'a [u8],
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
@@ -147,7 +147,7 @@ impl Probes {
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
             .override_global("DERIVES", bytemuck::bytes_of(derives), true)
-            .override_global("LEGACY", bytemuck::bytes_of(legacy), true)
+            .override_global("LEGACY", legacy, true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.

@@ -119,7 +119,7 @@ mod tests {
         let cpu = mount("cgroup", "/sys/fs/cgroup/cpu,cpuacct", "rw,cpu,cpuacct");
         let pids = mount("cgroup", "/sys/fs/cgroup/pids", "rw,pids");
         let picked = |mounts: &[&Mount]| {
-            let mounts: Vec<_> = mounts.iter().map(|mount| Mount::clone(mount)).collect();
+            let mounts: Vec<_> = mounts.iter().copied().cloned().collect();
             pick(&mounts).map(|legacy| (legacy.controller, legacy.place))
         };
         assert_eq!(picked(&[&unified, &systemd]), None, "no controller");

@@ -28,7 +28,8 @@ const UTS: &str = "unshare 4000000";
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let has_legacy = cgroup::legacy().is_some();
     let legacy = context.per_backend("trace::container::in_version_1", in_version_1);
-    let mut trials = context.per_backend("trace::container::in_the_unified_hierarchy", in_unified);
+    let mut trials =
+        context.per_backend("trace::container::in_the_unified_hierarchy", in_the_unified_hierarchy);
     trials.extend(context.per_backend("trace::container::in_a_pod", in_a_pod));
     trials.extend(legacy.into_iter().map(|trial| {
         let cannot = !has_legacy || trial.has_ignored_flag();
@@ -119,7 +120,7 @@ fn creates(events: Vec<Arc<Value>>) -> impl Iterator<Item = Arc<Value>> {
 }
 
 /// In and out again: what counts is where the task is at the moment.
-fn in_unified(room: &Room) -> Result<()> {
+fn in_the_unified_hierarchy(room: &Room) -> Result<()> {
     let id = fresh_id();
     let cgroup = Cgroup::unified(&format!("docker-{id}.scope"))?;
     let mut scene = Scene::new(room)?;
