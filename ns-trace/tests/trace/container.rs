@@ -126,8 +126,8 @@ fn in_the_unified_hierarchy(room: &Room) -> Result<()> {
     let mut scene = Scene::new(room)?;
     let mut made = Vec::new();
     made.extend(creates(expect_place(&mut scene, &Value::Null, &Value::Null)?));
-    let root = cgroup::mount_point().context("no unified hierarchy")?;
-    let back = format!("write {}/cgroup.procs 0", root.display());
+    let top = cgroup::mount_point().context("no unified hierarchy")?;
+    let back = format!("write {}/cgroup.procs 0", top.display());
 
     scene.actor.act(&cgroup.join()?)?;
     let container = json!({ "id": id, "runtime": "docker" });
