@@ -35,6 +35,17 @@ pub static MET: Array<u64> = Array::with_max_entries(snapshot::TIDS / u64::BITS,
 #[unsafe(no_mangle)]
 pub static DERIVES: u32 = 1;
 
+/// Where in a `css_set` the state of the controller is whose hierarchy of version 1 is looked at
+/// besides the unified one; [`ABSENT`](ns_trace_common::ABSENT) where there is none.
+#[unsafe(no_mangle)]
+pub static LEGACY: u32 = 1;
+
+/// Reads [`LEGACY`].
+#[inline(always)]
+pub fn legacy() -> u32 {
+    constant(&LEGACY)
+}
+
 /// Reads [`DERIVES`].
 #[inline(always)]
 pub fn derives() -> bool {

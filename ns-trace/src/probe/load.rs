@@ -16,7 +16,7 @@ use aya::{
 };
 use bytemuck::Pod;
 use ns_trace_common::{
-    Due, Slot, Task,
+    ABSENT, Due, Slot, Task,
     inspect::{BATCH, Inspect},
     lost::Ledger,
     repeat::Thread,
@@ -28,7 +28,7 @@ use super::{
     offsets::{self, KERNEL_BTF, Layout},
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
 };
-use crate::sys::{bpf, mapping::Mapping, process, tracefs::Tracefs};
+use crate::sys::{bpf, cgroup, mapping::Mapping, process, tracefs::Tracefs};
 
 /// The compiled probes; ns-trace/build.rs puts them there.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns-trace.bpf.o"));
@@ -139,12 +139,14 @@ impl Probes {
         });
         let layout = layout.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let plan = Plan::new(choose(options.backend, &layout)?, &layout);
-        Self::load_plan(plan, &layout, loader, options)
+        let legacy = legacy_state(&layout);
+        Self::load_plan(plan, &layout, bytemuck::bytes_of(&legacy), loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
+        legacy: &'a [u8],
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
@@ -155,6 +157,7 @@ impl Probes {
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
             .override_global("DERIVES", bytemuck::bytes_of(derives), true)
+            .override_global("LEGACY", legacy, true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .map_max_entries("LEDGERS", cpus)
             .load(OBJECT)?;
@@ -313,6 +316,14 @@ fn choose(wanted: Option<Backend>, layout: &Layout) -> Result<Backend, Error> {
         }
     }
     Err(Error::NoBackend(reasons.join("; ")))
+}
+
+/// Where in a `css_set` the state of the controller is that shows containers of cgroup version 1.
+fn legacy_state(layout: &Layout) -> u32 {
+    let Some(legacy) = cgroup::legacy() else { return ABSENT };
+    let mut controllers = layout.controllers.iter();
+    let found = controllers.find(|(name, _)| name == legacy.controller);
+    found.map_or(ABSENT, |(_, offset)| *offset)
 }
 
 fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result<(), ProgramError> {
