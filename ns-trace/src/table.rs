@@ -6,6 +6,7 @@
 mod apply;
 mod birth;
 mod member;
+mod relation;
 mod repeat;
 mod rows;
 mod tell;
