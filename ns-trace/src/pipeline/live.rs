@@ -258,6 +258,7 @@ impl Live {
         self.table.give_up_before(u64::MAX, &mut self.findings);
         self.tell()?;
         self.losses_due = Instant::now();
+        self.repeats_due = self.losses_due;
         self.heal_due = None;
         self.tend(true)
     }

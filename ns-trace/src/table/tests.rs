@@ -301,6 +301,25 @@ fn recorded_births_wait_for_their_call() {
 }
 
 #[test]
+fn births_of_a_call_whose_end_was_lost_are_not_lent_to_the_next() {
+    let mut world = World::new(Births::Recorded);
+    world.born(Kind::Uts, ns(20), &task(10));
+    let mut after = with_uts(10, ns(20));
+    world.born(Kind::Ipc, ns(21), &after);
+    after.slots[Slot::Ipc as usize] = ns(21);
+    assert_eq!(
+        world.unshare(Kind::Ipc.flag(), &after),
+        ["create uts:20 op 1", "create ipc:21 op 2", "enter 10 ipc 4>21 uts 5>20 op 2"]
+    );
+    world.born(Kind::Uts, ns(22), &after);
+    assert_eq!(
+        world.call(Cause::Setns, Kind::Uts.flag(), &after),
+        ["create uts:22 op 3"],
+        "setns makes nothing"
+    );
+}
+
+#[test]
 fn a_recorded_birth_is_told_before_its_death() {
     let mut world = World::new(Births::Recorded);
     world.born(Kind::Uts, ns(20), &task(10));
