@@ -13,6 +13,7 @@ pub mod exec;
 pub mod exit;
 pub mod fail;
 pub mod fork;
+mod helpers;
 pub mod inspect;
 mod kind;
 mod offsets;
@@ -21,6 +22,7 @@ mod slot;
 pub mod snapshot;
 mod task;
 
+pub use helpers::Helpers;
 pub use kind::{Kind, NAMESPACE_FLAGS};
 pub use offsets::{ABSENT, NamespaceOffsets, Offsets};
 pub use record::{Due, Header, RecordKind};

@@ -9,7 +9,7 @@ use ns_trace_common::{Cause, NAMESPACE_FLAGS, RecordKind, enter::Enter};
 
 use crate::{
     arch::registers,
-    call::{current, register},
+    call::register,
     emit, fail,
     memory::{Direct, Memory as _},
     task,
@@ -105,7 +105,7 @@ fn entered(cause: Cause, flags: u64, fd: i32) {
         (*record).cause = cause as u32;
         (*record).fd = fd;
         (*record).flags = flags;
-        task::fill::<Direct>(current(), &raw mut (*record).task);
+        task::own(&raw mut (*record).task);
     }
     entry.submit(0);
 }

@@ -6,7 +6,7 @@ use ns_trace_common::{Due, RecordKind, exit::Exit};
 use crate::{
     call::current,
     emit,
-    memory::{Direct, Memory as _, offset},
+    memory::{Memory as _, Own, offset},
 };
 
 /// Every task that ends, in do_exit(): it still has its namespaces, but not for long.
@@ -21,10 +21,10 @@ pub fn sched_process_exit(_: RawTracePointContext) {
     let task = current();
     // SAFETY: `record` is the reserved room; integers have no invalid bits.
     unsafe {
-        (*record).pid = Direct::read(task, offset!(task_tgid));
-        (*record).tid = Direct::read(task, offset!(task_pid));
-        (*record).start_ns = Direct::read(task, offset!(task_start_boottime));
-        (*record).status = Direct::read(task, offset!(task_exit_code));
+        (*record).pid = Own::read(task, offset!(task_tgid));
+        (*record).tid = Own::read(task, offset!(task_pid));
+        (*record).start_ns = Own::read(task, offset!(task_start_boottime));
+        (*record).status = Own::read(task, offset!(task_exit_code));
         (*record).reserved = 0;
     }
     entry.submit(0);

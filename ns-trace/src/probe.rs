@@ -3,6 +3,7 @@
 //! [`Plan`] says what to load, [`Probes`] loads and attaches it, [`reader`] carries records out of
 //! the ring, and [`Record`] reads them. This room knows nothing of what the records add up to.
 
+mod abilities;
 pub mod backlog;
 pub mod btf;
 pub mod coverage;
@@ -14,6 +15,7 @@ mod record;
 mod trial;
 
 pub use self::{
+    abilities::Abilities,
     load::{Error, Loaded, Options, Probes, self_check},
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
     record::{Record, RecordBuffer, Records, due},

@@ -111,6 +111,13 @@ impl<'a> Btf<'a> {
         self.functions.get(name.as_bytes()).copied()
     }
 
+    /// How many bytes a struct or union takes.
+    #[must_use]
+    pub fn size(&self, name: &str) -> Option<u32> {
+        let at = self.start(*self.structs.get(name.as_bytes())?)?;
+        word(self.types, at + 8)
+    }
+
     /// Where `path` is in `struct name`; members of members are joined with dots, and those of
     /// anonymous structs and unions count as the outer struct's own.
     #[must_use]
@@ -235,6 +242,8 @@ mod tests {
         assert_eq!(btf.member("outer", "in.y").unwrap().offset, 8);
         assert_eq!(btf.member("outer", "nothing"), None);
         assert_eq!(btf.member("inner", "x"), None, "not asked for");
+        assert_eq!(btf.size("outer"), Some(12));
+        assert_eq!(btf.size("inner"), None, "not asked for");
         assert_eq!(btf.function("hello"), Some(6));
         assert_eq!(btf.function("outer"), None);
     }

@@ -1,7 +1,7 @@
 //! The probes, loaded and attached.
 
 use std::{
-    io,
+    io::{self, Read as _},
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
     thread,
@@ -10,7 +10,7 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
     maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{FEntry, FExit, Program, ProgramError, RawTracePoint, TracePoint},
+    programs::{FEntry, FExit, Iter, Program, ProgramError, RawTracePoint, TracePoint},
 };
 use ns_trace_common::{
     Due, Slot, Task,
@@ -18,12 +18,13 @@ use ns_trace_common::{
 };
 
 use super::{
+    abilities::Abilities,
     offsets::{self, KERNEL_BTF, Layout},
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
 };
 use crate::{
     model::event::ByEvent,
-    sys::{bpf, mapping::Mapping, process, tracefs::Tracefs},
+    sys::{bpf, mapping::Mapping, process, setting, tracefs::Tracefs},
 };
 
 /// The compiled probes; ns-trace/build.rs puts them there.
@@ -130,13 +131,20 @@ impl Probes {
             (layout.join(), loader)
         });
         let layout = layout.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let plan = Plan::new(choose(options.backend, &layout)?, &layout);
-        Self::load_plan(plan, &layout, loader, options)
+        let abilities = Abilities::ask();
+        let backend = choose(options.backend, &layout, &abilities)?;
+        let plan = Plan::new(backend, &layout, &abilities);
+        if abilities.locks_memory() {
+            // If that is refused, the rest may still fit.
+            drop(setting::lift_memory_lock_limit());
+        }
+        Self::load_plan(plan, &layout, &abilities, loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
+        abilities: &'a Abilities,
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
@@ -144,14 +152,13 @@ impl Probes {
         let mut ebpf = loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
+            .override_global("HELPERS", bytemuck::bytes_of(&abilities.helpers), true)
             .override_global("DERIVES", bytemuck::bytes_of(derives), true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
-        let btf = match plan.backend {
-            Backend::Fentry => Some(Btf::from_sys_fs().map_err(EbpfError::from)?),
-            Backend::Tracepoint => None,
-        };
+        let needs_btf = plan.hooks.iter().any(|hook| hook.kind.is_tracing());
+        let btf = needs_btf.then(Btf::from_sys_fs).transpose().map_err(EbpfError::from)?;
         for hook in &plan.hooks {
             let program = ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
             load_program(hook, program, btf.as_ref())
@@ -206,7 +213,7 @@ impl Probes {
                 (HookKind::Return(_), Program::FExit(program)) => {
                     program.attach().map(drop).map_err(refused)?;
                 }
-                (HookKind::OnDemand, _) => {}
+                (HookKind::Iterator(_) | HookKind::OnDemand, _) => {}
                 _ => return Err(Error::Part(hook.program)),
             }
         }
@@ -219,6 +226,11 @@ impl Probes {
     ///
     /// If the kernel refuses to run the program.
     pub fn snapshot(&mut self) -> Result<(), Error> {
+        for hook in &self.plan.hooks {
+            if let HookKind::Iterator(_) = hook.kind {
+                return iterate(&mut self.ebpf, hook.program);
+            }
+        }
         run(&mut self.ebpf, "snapshot", 0)
     }
 
@@ -231,7 +243,13 @@ impl Probes {
         for batch in questions.chunks_mut(BATCH as usize) {
             let shared = self.questions.elements();
             shared.iter_mut().zip(&*batch).for_each(|(shared, question)| *shared = *question);
-            run(&mut self.ebpf, "inspect", batch.len() as u64)?;
+            if self.plan.hooks.iter().any(|hook| hook.program == "inspect") {
+                run(&mut self.ebpf, "inspect", batch.len() as u64)?;
+            } else {
+                for question in 0..batch.len() as u64 {
+                    run(&mut self.ebpf, "inspect_one", question)?;
+                }
+            }
             let answers = self.questions.elements();
             batch.iter_mut().zip(answers).for_each(|(question, answer)| *question = *answer);
         }
@@ -303,16 +321,20 @@ impl Drop for Probes {
 }
 
 /// The backend asked for, or the first that runs here.
-fn choose(wanted: Option<Backend>, layout: &Layout) -> Result<Backend, Error> {
+fn choose(
+    wanted: Option<Backend>,
+    layout: &Layout,
+    abilities: &Abilities,
+) -> Result<Backend, Error> {
     if let Some(backend) = wanted {
-        return match obstacle(backend, layout) {
+        return match obstacle(backend, layout, abilities) {
             None => Ok(backend),
             Some(obstacle) => Err(Error::Unavailable { backend, obstacle }),
         };
     }
     let mut reasons = Vec::new();
     for backend in Backend::ALL {
-        match obstacle(backend, layout) {
+        match obstacle(backend, layout, abilities) {
             None => return Ok(backend),
             Some(obstacle) => reasons.push(format!("{backend}: {obstacle}")),
         }
@@ -330,6 +352,7 @@ fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result
         (HookKind::Return(function), Program::FExit(program), Some(btf)) => {
             FExit::load(program, function, btf)
         }
+        (HookKind::Iterator(sort), Program::Iter(program), Some(btf)) => program.load(sort, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
@@ -337,8 +360,7 @@ fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result
 fn link_syscall(tracefs: &Tracefs, name: &str, program: &TracePoint) -> io::Result<OwnedFd> {
     let event = bpf::open_tracepoint(tracefs.id("syscalls", name)?)?;
     let program = program.fd().map_err(io::Error::other)?;
-    // The link keeps the event alive.
-    bpf::link_perf_event(program.as_fd(), event.as_fd())
+    bpf::attach_perf_event(program.as_fd(), event)
 }
 
 fn take_map<T>(
@@ -359,6 +381,24 @@ fn run(ebpf: &mut Ebpf, name: &'static str, argument: u64) -> Result<(), Error> 
         *first = argument;
     }
     program.test_run(options).map(drop).map_err(refused)
+}
+
+/// Reads from an iterator to its end: it writes nothing, but visits one object after the other.
+fn iterate(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
+    let program = ebpf.program_mut(name).ok_or(Error::Part(name))?;
+    let refused = |source| Error::Program { program: name, source };
+    let program: &mut Iter = program.try_into().map_err(refused)?;
+    let link = program.attach().and_then(|link| program.take_link(link)).map_err(refused)?;
+    let mut file = link.into_file().map_err(|error| refused(error.into()))?;
+    loop {
+        match file.read(&mut [0; 8]) {
+            Ok(0) => return Ok(()),
+            // The kernel takes a break after a million objects.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(source) => return Err(Error::Attach { hook: name, source }),
+        }
+    }
 }
 
 /// Compares what the probes read of this very process with what /proc says.

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{detached::Detached, mounts};
 
@@ -41,6 +41,19 @@ fn marked(text: &str) -> Option<String> {
 #[must_use]
 pub fn memory_lock_limit() -> Option<u64> {
     getrlimit(Resource::Memlock).current
+}
+
+/// Allows this process to lock as much memory as there is.
+///
+/// # Errors
+///
+/// EPERM if its hard limit forbids it and it lacks `CAP_SYS_RESOURCE`.
+pub fn lift_memory_lock_limit() -> io::Result<()> {
+    let limit = getrlimit(Resource::Memlock);
+    let lift = |maximum| setrlimit(Resource::Memlock, Rlimit { current: maximum, maximum });
+    // What the hard limit allows is better than nothing.
+    lift(None).or_else(|error| lift(limit.maximum).and(Err(error)))?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl World {
 
     fn end(&mut self) -> Vec<String> {
         let header = self.header(RecordKind::End);
-        self.apply(&Record::End(&End { header, members: 0, cut: 0 }))
+        self.apply(&Record::End(&End { header, cut: 0 }))
     }
 
     fn call(&mut self, cause: Cause, flags: u64, task: &Task) -> Vec<String> {
