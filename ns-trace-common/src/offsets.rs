@@ -91,9 +91,9 @@ offsets! {
         task_status: u32,
         /// `task_struct.stack`
         task_stack: u32,
-        /// From the start of a task's stack (`thread_union`): the registers that user space had when
-        /// it entered the kernel (`pt_regs`), which lie at its end.
-        stack_registers: u32,
+        /// The size of `struct pt_regs`: the registers that user space had when it entered the
+        /// kernel lie at the end of the task's stack.
+        registers_len: u32,
         /// `signal_struct.thread_head`
         signal_thread_head: u32,
         /// `cred.user_ns`

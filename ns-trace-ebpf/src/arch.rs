@@ -9,6 +9,8 @@ pub mod registers {
     pub const ARGUMENT_1: u32 = 104;
     /// The system call's number, `orig_rax`.
     pub const NUMBER: u32 = 120;
+    /// The size of a kernel stack (`THREAD_SIZE`), at whose end they are saved.
+    pub const STACK_LEN: u32 = 16 << 10;
 }
 
 /// Byte offsets in `struct pt_regs` of the saved user registers.
@@ -20,6 +22,9 @@ pub mod registers {
     pub const ARGUMENT_1: u32 = 8;
     /// The system call's number, `syscallno`.
     pub const NUMBER: u32 = 280;
+    /// The size of a kernel stack (`THREAD_SIZE`), at whose end they are saved; with pages of 64 KiB
+    /// it would be as large as a page.
+    pub const STACK_LEN: u32 = 16 << 10;
 }
 
 /// System call numbers of the native ABI.

@@ -37,7 +37,8 @@ pub fn register(offset: u32) -> u64 {
             Direct::read(saved, offset)
         } else {
             let stack = Own::pointer(current(), offset!(task_stack));
-            Probed::read(stack.wrapping_add(offset!(stack_registers) as usize), offset)
+            let end = stack.wrapping_add(registers::STACK_LEN as usize);
+            Probed::read(end.wrapping_sub(offset!(registers_len) as usize), offset)
         }
     }
 }

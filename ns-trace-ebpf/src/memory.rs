@@ -19,7 +19,9 @@ pub static HELPERS: Helpers = Helpers { current_task_btf: 0, task_pt_regs: 0 };
 
 /// Whether the kernel has a helper: `has!(task_pt_regs)`.
 macro_rules! has {
-    ($helper:ident) => { $crate::memory::constant(&$crate::memory::HELPERS.$helper) != 0 };
+    ($helper:ident) => {
+        $crate::memory::constant(&$crate::memory::HELPERS.$helper) != 0
+    };
 }
 pub(crate) use has;
 

@@ -389,14 +389,15 @@ fn iterate(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
     let refused = |source| Error::Program { program: name, source };
     let program: &mut Iter = program.try_into().map_err(refused)?;
     let link = program.attach().and_then(|link| program.take_link(link)).map_err(refused)?;
-    let mut file = link.into_file().map_err(|error| refused(error.into()))?;
+    let failed = |source| Error::Attach { hook: name, source };
+    let mut file = link.into_file().map_err(io::Error::other).map_err(failed)?;
     loop {
         match file.read(&mut [0; 8]) {
             Ok(0) => return Ok(()),
             // The kernel takes a break after a million objects.
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(source) => return Err(Error::Attach { hook: name, source }),
+            Err(error) => return Err(failed(error)),
         }
     }
 }

@@ -69,7 +69,7 @@ impl Layout {
 }
 
 /// Every struct that [`resolve`] asks for.
-pub const STRUCTS: [&str; 29] = [
+pub const STRUCTS: [&str; 28] = [
     "cgroup",
     "cgroup_namespace",
     "cred",
@@ -95,7 +95,6 @@ pub const STRUCTS: [&str; 29] = [
     "signal_struct",
     "super_block",
     "task_struct",
-    "thread_union",
     "time_namespace",
     "user_namespace",
     "uts_namespace",
@@ -114,8 +113,6 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
     };
     let task = |path| must("task_struct", path);
     let cred = |path| must("cred", path);
-    let stack = btf.size("thread_union").zip(btf.size("pt_regs"));
-    let registers = stack.and_then(|(stack, registers)| stack.checked_sub(registers));
 
     let mut namespaces = [EMPTY; 8];
     for (kind, offsets) in Kind::ALL.into_iter().zip(&mut namespaces) {
@@ -152,7 +149,7 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         task_thread_node: task("thread_node")?,
         task_status: optional("task_struct", "thread_info.status"),
         task_stack: task("stack")?,
-        stack_registers: registers.unwrap_or(ABSENT),
+        registers_len: btf.size("pt_regs").unwrap_or(ABSENT),
         signal_thread_head: must("signal_struct", "thread_head")?,
         cred_user_ns: cred("user_ns")?,
         cred_uid: cred("uid")?,

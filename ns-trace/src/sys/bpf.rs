@@ -203,12 +203,7 @@ pub fn can_run_on_demand() -> io::Result<bool> {
     }
     // SAFETY: the attributes are as long as said and outlive the call.
     let done = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            PROG_TEST_RUN,
-            &raw mut attributes,
-            size_of_val(&attributes),
-        )
+        libc::syscall(libc::SYS_bpf, PROG_TEST_RUN, &raw mut attributes, size_of_val(&attributes))
     };
     if done == 0 {
         return Ok(true);

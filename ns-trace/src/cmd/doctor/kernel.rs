@@ -89,9 +89,7 @@ fn examine(backend: Name, btf: Option<&Path>, layout: &Layout, abilities: &Abili
     match (obstacle(backend, layout, abilities), powerless) {
         (
             Some(
-                Obstacle::Tracing(error)
-                | Obstacle::Iterator(error)
-                | Obstacle::Tracepoints(error),
+                Obstacle::Tracing(error) | Obstacle::Iterator(error) | Obstacle::Tracepoints(error),
             ),
             Some(why),
         ) if is_refusal(&error) => Trial::unknown(why),
