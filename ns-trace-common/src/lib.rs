@@ -6,6 +6,7 @@
 //! since both sides run on the same one.
 #![no_std]
 
+mod abilities;
 pub mod create;
 pub mod destroy;
 pub mod enter;
@@ -13,7 +14,6 @@ pub mod exec;
 pub mod exit;
 pub mod fail;
 pub mod fork;
-mod helpers;
 pub mod inspect;
 mod kind;
 mod offsets;
@@ -22,7 +22,7 @@ mod slot;
 pub mod snapshot;
 mod task;
 
-pub use helpers::Helpers;
+pub use abilities::Helpers;
 pub use kind::{Kind, NAMESPACE_FLAGS};
 pub use offsets::{ABSENT, NamespaceOffsets, Offsets};
 pub use record::{Due, Header, RecordKind};
