@@ -68,31 +68,31 @@ macro_rules! constructor {
 }
 
 constructor! {
-    /// match-proto: v5.10+: struct mnt_namespace *copy_mnt_ns(unsigned long flags, struct mnt_namespace *ns, struct user_namespace *user_ns, struct fs_struct *new_fs)
+    /// match-proto: v5.10..v6.17: struct mnt_namespace *copy_mnt_ns(unsigned long flags, struct mnt_namespace *ns, struct user_namespace *user_ns, struct fs_struct *new_fs)
     copy_mnt_ns, Mnt, 4
 }
 constructor! {
-    /// match-proto: v5.10+: struct pid_namespace *copy_pid_ns(unsigned long flags, struct user_namespace *user_ns, struct pid_namespace *old)
+    /// match-proto: v5.10..v6.17: struct pid_namespace *copy_pid_ns(unsigned long flags, struct user_namespace *user_ns, struct pid_namespace *old)
     copy_pid_ns, Pid, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct ipc_namespace *copy_ipcs(unsigned long flags, struct user_namespace *user_ns, struct ipc_namespace *ns)
+    /// match-proto: v5.10..v6.17: struct ipc_namespace *copy_ipcs(unsigned long flags, struct user_namespace *user_ns, struct ipc_namespace *ns)
     copy_ipcs, Ipc, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct uts_namespace *copy_utsname(unsigned long flags, struct user_namespace *user_ns, struct uts_namespace *old)
+    /// match-proto: v5.10..v6.17: struct uts_namespace *copy_utsname(unsigned long flags, struct user_namespace *user_ns, struct uts_namespace *old)
     copy_utsname, Uts, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct net *copy_net_ns(unsigned long flags, struct user_namespace *user_ns, struct net *old)
+    /// match-proto: v5.10..v6.17: struct net *copy_net_ns(unsigned long flags, struct user_namespace *user_ns, struct net *old)
     copy_net_ns, Net, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct cgroup_namespace *copy_cgroup_ns(unsigned long flags, struct user_namespace *user_ns, struct cgroup_namespace *old)
+    /// match-proto: v5.10..v6.17: struct cgroup_namespace *copy_cgroup_ns(unsigned long flags, struct user_namespace *user_ns, struct cgroup_namespace *old)
     copy_cgroup_ns, Cgroup, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct time_namespace *copy_time_ns(unsigned long flags, struct user_namespace *user_ns, struct time_namespace *old)
+    /// match-proto: v5.10..v6.17: struct time_namespace *copy_time_ns(unsigned long flags, struct user_namespace *user_ns, struct time_namespace *old)
     copy_time_ns, Time, 3
 }
 
@@ -112,7 +112,8 @@ pub fn create_user_ns(context: FExitContext) {
 /// Every namespace, from 6.18 on: when it becomes findable in the kernel's tree, and so never one
 /// whose constructor failed, nor an anonymous mount namespace.
 ///
-/// match-proto: v6.18+: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree *ns_tree)
+/// match-proto: v6.18: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree *ns_tree)
+/// match-proto: v6.19+: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree_root *ns_tree)
 #[fentry(function = "__ns_tree_add_raw")]
 pub fn ns_tree_add(context: FEntryContext) {
     let common: *const u8 = context.arg(0);

@@ -51,7 +51,8 @@ pub fn sys_exit_setns(context: TracePointContext) {
 
 /// setns(2) of native callers.
 ///
-/// match-proto: v5.10+: long __x64_sys_setns(const struct pt_regs *regs)
+/// match-proto: v5.10+ x86_64: long __x64_sys_setns(const struct pt_regs *regs)
+/// match-proto: v5.10+ aarch64: long __arm64_sys_setns(const struct pt_regs *regs)
 #[fexit(function = "__x64_sys_setns")]
 pub fn native_setns(context: FExitContext) {
     let saved: *const u8 = context.arg(0);

@@ -36,7 +36,8 @@ const PIDFD_NAME: [u8; 8] = *b"[pidfd]\0";
 
 /// clone(2) returns.
 ///
-/// match-proto: v5.10+: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, int *child_tidptr, unsigned long tls)
+/// match-proto: v5.10+ x86_64: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, int *child_tidptr, unsigned long tls)
+/// match-proto: v5.10+ aarch64: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, unsigned long tls, int *child_tidptr)
 #[tracepoint(category = "syscalls", name = "sys_exit_clone")]
 pub fn sys_exit_clone(context: TracePointContext) {
     let result = result(&context);

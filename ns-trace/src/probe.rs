@@ -7,6 +7,8 @@ mod abilities;
 pub mod backlog;
 pub mod btf;
 pub mod coverage;
+#[cfg(test)]
+mod fixtures;
 mod load;
 pub mod offsets;
 mod plan;
