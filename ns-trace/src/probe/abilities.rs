@@ -28,11 +28,4 @@ impl Abilities {
             loops: has(bpf::LOOP),
         }
     }
-
-    /// Whether maps count against the memory that a process may lock (before 5.11, which is also
-    /// the version of the helper).
-    #[must_use]
-    pub const fn locks_memory(&self) -> bool {
-        self.helpers.current_task_btf == 0
-    }
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     model::event::ByEvent,
-    sys::{bpf, mapping::Mapping, process, setting, tracefs::Tracefs},
+    sys::{bpf, mapping::Mapping, process, setting::MemoryLockLift, tracefs::Tracefs},
 };
 
 /// The compiled probes; ns-trace/build.rs puts them there.
@@ -123,6 +123,7 @@ impl Probes {
     ///
     /// If this kernel cannot run them; see [`Error`].
     pub fn load(options: &Options) -> Result<Loaded, Error> {
+        let _lift = MemoryLockLift::new();
         let path = options.btf.clone().unwrap_or_else(|| KERNEL_BTF.into());
         // Both read the kernel's whole BTF, which is most of the time that starting takes.
         let (layout, loader) = thread::scope(|scope| {
@@ -134,10 +135,6 @@ impl Probes {
         let abilities = Abilities::ask();
         let backend = choose(options.backend, &layout, &abilities)?;
         let plan = Plan::new(backend, &layout, &abilities);
-        if abilities.locks_memory() {
-            // If that is refused, the rest may still fit.
-            drop(setting::lift_memory_lock_limit());
-        }
         Self::load_plan(plan, &layout, &abilities, loader, options)
     }
 

@@ -62,6 +62,7 @@ pub(super) fn backends(
     layout: &Result<Layout, offsets::Error>,
 ) -> (Vec<Backend>, Option<bool>) {
     let tracefs = Tracefs::open().ok();
+    let _lift = setting::MemoryLockLift::new();
     let abilities = Abilities::ask();
     let mut self_check = None;
     let backends = Name::ALL.map(|name| {
