@@ -1,7 +1,8 @@
 //! The system call that the current task is in.
 
-use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs,
+use aya_ebpf::helpers::{
+    bpf_probe_read_user,
+    generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs},
 };
 use ns_trace_common::Cause;
 
@@ -83,4 +84,36 @@ pub fn cause() -> Cause {
     } else {
         Cause::Kernel
     }
+}
+
+/// The flags of the current call, which makes a namespace with this one; just that if the call tells
+/// no more.
+#[inline(always)]
+pub fn flags(flag: u64) -> u64 {
+    let first = if is_compat() {
+        register(registers::COMPAT_0) & 0xffff_ffff
+    } else {
+        register(registers::ARGUMENT_0)
+    };
+    let given = match cause() {
+        // fork(2) and vfork(2) make none.
+        Cause::Clone => clone_flags(first),
+        Cause::Clone3 => clone3_flags(first),
+        Cause::Unshare => first,
+        _ => 0,
+    };
+    given | flag
+}
+
+/// Those in the first argument of clone(2), whose lowest byte is the signal for the parent (`CSIGNAL`).
+#[inline(always)]
+pub fn clone_flags(argument: u64) -> u64 {
+    argument & 0xffff_ff00
+}
+
+/// Those that the first argument of clone3(2) points at: `struct clone_args` starts with them.
+#[inline(always)]
+pub fn clone3_flags(argument: u64) -> u64 {
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_user(argument as *const u64) }.unwrap_or(0)
 }

@@ -74,7 +74,7 @@ impl Default for MemoryLockLift {
 impl Drop for MemoryLockLift {
     fn drop(&mut self) {
         // Who may raise a limit may lower it.
-        let _ = setrlimit(Resource::Memlock, self.before.clone());
+        let _ = setrlimit(Resource::Memlock, self.before);
     }
 }
 
