@@ -4,6 +4,7 @@
 //! the ring, and [`Record`] reads them. This room knows nothing of what the records add up to.
 
 mod abilities;
+mod arch;
 pub mod backlog;
 pub mod btf;
 pub mod coverage;

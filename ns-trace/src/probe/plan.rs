@@ -4,6 +4,7 @@ use std::{fmt, io, path::Path};
 
 use super::{
     abilities::Abilities,
+    arch,
     offsets::{KERNEL_BTF, Layout},
 };
 use crate::sys::{
@@ -110,7 +111,7 @@ const SYSCALLS: [Hook; 4] = [
 const FUNCTIONS: [Hook; 4] = [
     hook("proc_free_inum", HookKind::Entry("proc_free_inum")),
     hook("ksys_unshare", HookKind::Return("ksys_unshare")),
-    hook("native_setns", HookKind::Return("__x64_sys_setns")),
+    hook("native_setns", HookKind::Return(arch::NATIVE_SETNS)),
     hook("kernel_clone", HookKind::Return("kernel_clone")),
 ];
 
