@@ -28,6 +28,17 @@ pub static INSPECT: Array<inspect::Inspect> = Array::with_max_entries(inspect::B
 #[unsafe(no_mangle)]
 pub static DERIVES: u32 = 1;
 
+/// Where in a `css_set` the state of the controller is whose hierarchy of version 1 is looked at
+/// besides the unified one; [`ABSENT`](ns_trace_common::ABSENT) where there is none.
+#[unsafe(no_mangle)]
+pub static LEGACY: u32 = 1;
+
+/// Reads [`LEGACY`].
+#[inline(always)]
+pub fn legacy() -> u32 {
+    constant(&LEGACY)
+}
+
 /// Reads [`DERIVES`].
 #[inline(always)]
 pub fn derives() -> bool {

@@ -13,7 +13,7 @@ use aya::{
     programs::{FEntry, FExit, Iter, Program, ProgramError, RawTracePoint, TracePoint},
 };
 use ns_trace_common::{
-    Due, Slot, Task,
+    ABSENT, Due, Slot, Task,
     inspect::{BATCH, Inspect},
 };
 
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     model::event::ByEvent,
-    sys::{bpf, mapping::Mapping, process, setting::MemoryLockLift, tracefs::Tracefs},
+    sys::{bpf, cgroup, mapping::Mapping, process, setting::MemoryLockLift, tracefs::Tracefs},
 };
 
 /// The compiled probes; ns-trace/build.rs puts them there.
@@ -126,7 +126,7 @@ impl Probes {
         let _lift = MemoryLockLift::new();
         let path = options.btf.clone().unwrap_or_else(|| KERNEL_BTF.into());
         // Both read the kernel's whole BTF, which is most of the time that starting takes.
-        let (layout, loader) = thread::scope(|scope| {
+        let (layout, mut loader) = thread::scope(|scope| {
             let layout = scope.spawn(|| Layout::read(&path, &Plan::functions()));
             let loader = EbpfLoader::new();
             (layout.join(), loader)
@@ -135,13 +135,16 @@ impl Probes {
         let abilities = Abilities::ask();
         let backend = choose(options.backend, &layout, &abilities)?;
         let plan = Plan::new(backend, &layout, &abilities);
-        Self::load_plan(plan, &layout, &abilities, loader, options)
+        let legacy = legacy_state(&layout);
+        loader
+            .override_global("HELPERS", bytemuck::bytes_of(&abilities.helpers), true)
+            .override_global("LEGACY", bytemuck::bytes_of(&legacy), true);
+        Self::load_plan(plan, &layout, loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
-        abilities: &'a Abilities,
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
@@ -149,7 +152,6 @@ impl Probes {
         let mut ebpf = loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
-            .override_global("HELPERS", bytemuck::bytes_of(&abilities.helpers), true)
             .override_global("DERIVES", bytemuck::bytes_of(derives), true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(OBJECT)?;
@@ -337,6 +339,14 @@ fn choose(
         }
     }
     Err(Error::NoBackend(reasons.join("; ")))
+}
+
+/// Where in a `css_set` the state of the controller is that shows containers of cgroup version 1.
+fn legacy_state(layout: &Layout) -> u32 {
+    let Some(legacy) = cgroup::legacy() else { return ABSENT };
+    let mut controllers = layout.controllers.iter();
+    let found = controllers.find(|(name, _)| name == legacy.controller);
+    found.map_or(ABSENT, |(_, offset)| *offset)
 }
 
 fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result<(), ProgramError> {
