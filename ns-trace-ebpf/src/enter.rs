@@ -12,7 +12,7 @@ use crate::{
     call::register,
     emit, fail,
     memory::{Direct, Memory as _},
-    task,
+    repeat, task,
 };
 
 /// Where a syscall exit tracepoint keeps the result (`struct syscall_trace_exit`).
@@ -79,7 +79,7 @@ fn unshared(flags: u64, result: i64) {
     if result < 0 {
         fail::call(Cause::Unshare, flags, result);
     } else if flags & NAMESPACE_FLAGS != 0 {
-        entered(Cause::Unshare, flags, 0);
+        entered(Cause::Unshare, flags, 0, 0, repeat::moved());
     }
 }
 
@@ -90,15 +90,20 @@ fn setns(fd: u64, kinds: u64, result: i64) {
     if result < 0 {
         fail::setns(fd, kinds, result);
     } else {
-        entered(Cause::Setns, kinds, fd);
+        let verdict = repeat::enter((Cause::Setns as u64) << 32, kinds);
+        if !verdict.held && !entered(Cause::Setns, kinds, fd, verdict.serial, verdict.before) {
+            repeat::untold(verdict);
+        }
     }
 }
 
+/// Writes the record; returns whether there was room.
 #[inline(always)]
-fn entered(cause: Cause, flags: u64, fd: i32) {
+fn entered(cause: Cause, flags: u64, fd: i32, serial: u64, before: u64) -> bool {
     let Some(mut entry) = emit::reserve::<Enter>(RecordKind::Enter) else {
         // The nstype of setns creates nothing.
-        return emit::lost_call(if matches!(cause, Cause::Unshare) { flags } else { 0 });
+        emit::lost_call(if matches!(cause, Cause::Unshare) { flags } else { 0 });
+        return false;
     };
     let record = entry.as_mut_ptr();
     // SAFETY: `record` is the reserved room.
@@ -106,7 +111,10 @@ fn entered(cause: Cause, flags: u64, fd: i32) {
         (*record).cause = cause as u32;
         (*record).fd = fd;
         (*record).flags = flags;
+        (*record).serial = serial;
+        (*record).before = before;
         task::own(&raw mut (*record).task);
     }
     entry.submit(0);
+    true
 }

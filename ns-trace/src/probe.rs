@@ -9,8 +9,9 @@ pub mod backlog;
 pub mod btf;
 pub mod coverage;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod load;
+mod losses;
 pub mod offsets;
 mod plan;
 pub mod reader;
@@ -20,7 +21,8 @@ mod trial;
 pub use self::{
     abilities::Abilities,
     load::{Error, Loaded, Options, Probes, self_check},
+    losses::Losses,
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
-    record::{Record, RecordBuffer, Records, due},
+    record::{Record, RecordBuffer, Records, due, untold},
     trial::trial,
 };

@@ -6,6 +6,8 @@
 mod apply;
 mod birth;
 mod member;
+mod relation;
+mod repeat;
 mod rows;
 mod tell;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use rustc_hash::FxHashMap;
 use self::{
     birth::Making,
     member::{Member, Set},
+    repeat::Heard,
     rows::Rows,
     walk::Walk,
 };
@@ -29,7 +32,7 @@ pub use self::{
 };
 use crate::model::{
     Kind, NsRef, Placement, SLOTS, Slots,
-    event::{Body, Destroy, Exist, Source},
+    event::{Body, ByEvent, Destroy, Exist, Source},
 };
 
 /// What the records do not say of a task.
@@ -77,6 +80,10 @@ pub struct Table {
     /// The inode of the initial namespace of each kind; 0 until the walk has met kthreadd.
     initial: [u32; 8],
     ops: u64,
+    /// Calls that later ones may be like, by thread number.
+    heard: FxHashMap<u32, Heard>,
+    /// Calls since [`take_unheard`](Self::take_unheard) that are like one that was lost.
+    unheard: ByEvent,
     walk: Option<Walk>,
     /// Namespaces that have lost their last task since [`take_orphans`](Self::take_orphans).
     orphans: Vec<RowId>,
@@ -96,6 +103,8 @@ impl Table {
             unfinished: FxHashMap::default(),
             initial: [0; 8],
             ops: 0,
+            heard: FxHashMap::default(),
+            unheard: ByEvent::default(),
             walk: None,
             orphans: Vec::new(),
             strangers: Vec::new(),

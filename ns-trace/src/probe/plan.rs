@@ -79,11 +79,12 @@ const fn hook(program: &'static str, kind: HookKind) -> Hook {
     Hook { program, kind }
 }
 
-/// What every backend needs: tasks.
-const ALWAYS: [Hook; 3] = [
+/// What every backend needs: tasks, and who tells what was counted.
+const ALWAYS: [Hook; 4] = [
     hook("task_newtask", HookKind::RawTracepoint("task_newtask")),
     hook("sched_process_exec", HookKind::RawTracepoint("sched_process_exec")),
     hook("sched_process_exit", HookKind::RawTracepoint("sched_process_exit")),
+    hook("repeats", HookKind::OnDemand),
 ];
 
 /// Who asks the kernel on demand.

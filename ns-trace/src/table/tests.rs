@@ -9,7 +9,7 @@ use ns_trace_common::{
     exit::Exit,
     fork::{Clone as Cloned, Fork},
     inspect::Inspect,
-    snapshot::{End, Member},
+    snapshot::Member,
 };
 
 use super::{Births, Finding, Program, Surroundings, Table};
@@ -72,7 +72,7 @@ impl World {
 
     fn header(&mut self, kind: RecordKind) -> Header {
         self.now += 1;
-        Header { kind: kind as u32, len: 0, boot_ns: self.now }
+        Header { kind: kind as u16, boot_ns: self.now, ..Header::default() }
     }
 
     fn apply(&mut self, record: &Record<'_>) -> Vec<String> {
@@ -87,8 +87,9 @@ impl World {
     }
 
     fn end(&mut self) -> Vec<String> {
-        let header = self.header(RecordKind::End);
-        self.apply(&Record::End(&End { header, cut: 0 }))
+        self.now += 1;
+        self.table.end_walk(self.now, false);
+        Vec::new()
     }
 
     fn call(&mut self, cause: Cause, flags: u64, task: &Task) -> Vec<String> {
@@ -96,9 +97,9 @@ impl World {
         self.apply(&Record::Enter(&Enter {
             header,
             cause: cause as u32,
-            fd: 0,
             flags,
             task: *task,
+            ..Enter::zeroed()
         }))
     }
 

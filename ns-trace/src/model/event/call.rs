@@ -21,6 +21,11 @@ pub struct Enter {
     pub changes: Vec<Change>,
     /// What the entered namespaces are to the task.
     pub relation: Option<Relation>,
+    /// How many such calls this event stands for, of which none was told: the same task, from and to the same
+    /// namespaces,
+    /// less than a second after one that was. Absent is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u64>,
     /// The task that changed (for clone the child).
     pub process: Arc<Process>,
 }
@@ -37,14 +42,18 @@ pub struct Change {
 }
 
 /// What a namespace is to a task that enters it or tries to.
+///
+/// Of several namespaces `host` prevails, then `other`; `own` are all or none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Relation {
-    /// The one that the system booted with.
+    /// One that the system booted with, entered from inside another.
     Host,
-    /// The task's own: made by this call, or one it is in already.
+    /// The task's own: made by this call, or one that it is in already. Besides, for a task in a
+    /// container: one that the container is in. For others, and if no task is in it: one that the
+    /// process or an ancestor made or is in.
     Own,
-    /// Somebody else's.
+    /// Any other: another container's, another user's, another program's.
     Other,
 }
 
@@ -76,6 +85,11 @@ pub struct Fail {
     pub target: Option<Target>,
     /// What the target is to the task.
     pub relation: Option<Relation>,
+    /// How many such calls this event stands for, of which none was told: the same task, call, flags,
+    /// target and error,
+    /// less than a second after one that was. Absent is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u64>,
     /// The caller.
     pub process: Arc<Process>,
 }
