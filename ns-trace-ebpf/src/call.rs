@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use ns_trace_common::Cause;
 
 use crate::{
-    arch::{compat, native, registers},
+    arch::{any, compat, native, registers},
     memory::{Direct, Memory as _, offset},
 };
 
@@ -53,6 +53,12 @@ pub fn cause() -> Cause {
         return Cause::Kernel;
     }
     let number = register(registers::NUMBER) as i32;
+    if number == any::OPEN_TREE || number == any::OPEN_TREE_ATTR {
+        return Cause::OpenTree;
+    }
+    if number == any::FSMOUNT {
+        return Cause::Fsmount;
+    }
     if is_compat() {
         match number {
             compat::CLONE | compat::FORK | compat::VFORK => Cause::Clone,
@@ -69,4 +75,17 @@ pub fn cause() -> Cause {
     } else {
         Cause::Kernel
     }
+}
+
+/// The flags of the current call if it opens mount namespaces.
+#[inline(always)]
+pub fn opening_flags(cause: Cause) -> Option<u64> {
+    let flags = match cause {
+        Cause::OpenTree => register(registers::ARGUMENT_2),
+        Cause::Fsmount if is_compat() => register(registers::COMPAT_1),
+        Cause::Fsmount => register(registers::ARGUMENT_1),
+        _ => return None,
+    };
+    // An unsigned int.
+    Some(flags & 0xffff_ffff)
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::{helpers::generated::bpf_ktime_get_boot_ns, maps::ring_buf::RingBufEntry};
 use ns_trace_common::{Due, Header, RecordKind};
 
-use crate::maps::{EVENTS, LOST, derives};
+use crate::maps::{EVENTS, LOST};
 
 /// Reserves room for a record and writes its header.
 ///
@@ -38,10 +38,10 @@ pub fn lost(sort: u32, events: u32) {
     }
 }
 
-/// Counts the events of a successful call with `flags` as lost.
+/// Counts the events of a successful call as lost, whose record tells of `births` as well.
 #[inline(always)]
-pub fn lost_call(flags: u64) {
-    let due = Due::of_call(flags, derives());
+pub fn lost_call(births: u64) {
+    let due = Due::of_call(births);
     lost(Due::CREATE, due.create);
     lost(Due::ENTER, due.enter);
 }

@@ -2,13 +2,14 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    macros::{fexit, tracepoint},
-    programs::{FExitContext, TracePointContext},
+    macros::{fexit, kretprobe, tracepoint},
+    programs::{FExitContext, RetProbeContext, TracePointContext},
 };
-use ns_trace_common::{Cause, NAMESPACE_FLAGS, RecordKind, enter::Enter};
+use ns_trace_common::{Cause, RecordKind, enter::Enter, made_by_unshare};
 
 use crate::{
     arch::registers,
+    birth,
     call::{current, register},
     emit, fail,
     memory::{Direct, Memory as _},
@@ -17,6 +18,9 @@ use crate::{
 
 /// Where a syscall exit tracepoint keeps the result (`struct syscall_trace_exit`).
 const RESULT: usize = 16;
+
+/// What of a register is an argument of a 32-bit caller.
+pub const COMPAT_MASK: u64 = 0xffff_ffff;
 
 /// The result of the call that a syscall exit tracepoint is about.
 #[inline(always)]
@@ -66,6 +70,39 @@ pub fn native_setns(context: FExitContext) {
     }
 }
 
+/// setns(2) of 32-bit callers.
+///
+/// match-proto: v5.10+: long __ia32_sys_setns(const struct pt_regs *regs)
+#[fexit(function = "__ia32_sys_setns")]
+pub fn compat_setns(context: FExitContext) {
+    let saved: *const u8 = context.arg(0);
+    let result: i64 = context.arg(1);
+    // SAFETY: the argument is the saved registers, and the verifier knows its type.
+    unsafe {
+        setns(
+            Direct::read(saved, registers::COMPAT_0),
+            Direct::read(saved, registers::COMPAT_1),
+            result,
+        );
+    }
+}
+
+/// unshare(2) of 32-bit callers, whom the system call tracepoints leave out.
+///
+/// match-proto: v5.10+: long __ia32_sys_unshare(const struct pt_regs *regs)
+#[kretprobe]
+pub fn compat_unshare_returned(context: RetProbeContext) {
+    unshared(register(registers::COMPAT_0) & COMPAT_MASK, context.ret());
+}
+
+/// setns(2) of 32-bit callers, whom the system call tracepoints leave out.
+///
+/// match-proto: v5.10+: long __ia32_sys_setns(const struct pt_regs *regs)
+#[kretprobe]
+pub fn compat_setns_returned(context: RetProbeContext) {
+    setns(register(registers::COMPAT_0), register(registers::COMPAT_1), context.ret());
+}
+
 /// The result of a function that returns an int, which follows its `arguments` in the context.
 #[inline(always)]
 pub fn returned(context: &FExitContext, arguments: usize) -> i32 {
@@ -77,8 +114,8 @@ pub fn returned(context: &FExitContext, arguments: usize) -> i32 {
 fn unshared(flags: u64, result: i64) {
     if result < 0 {
         fail::call(Cause::Unshare, flags, result);
-    } else if flags & NAMESPACE_FLAGS != 0 {
-        entered(Cause::Unshare, flags, 0);
+    } else if made_by_unshare(flags) != 0 {
+        entered(Cause::Unshare, flags, 0, birth::unseen(made_by_unshare(flags)));
     }
 }
 
@@ -89,15 +126,15 @@ fn setns(fd: u64, kinds: u64, result: i64) {
     if result < 0 {
         fail::setns(fd, kinds, result);
     } else {
-        entered(Cause::Setns, kinds, fd);
+        // The nstype creates nothing.
+        entered(Cause::Setns, kinds, fd, 0);
     }
 }
 
 #[inline(always)]
-fn entered(cause: Cause, flags: u64, fd: i32) {
+fn entered(cause: Cause, flags: u64, fd: i32, births: u64) {
     let Some(mut entry) = emit::reserve::<Enter>(RecordKind::Enter) else {
-        // The nstype of setns creates nothing.
-        return emit::lost_call(if matches!(cause, Cause::Unshare) { flags } else { 0 });
+        return emit::lost_call(births);
     };
     let record = entry.as_mut_ptr();
     // SAFETY: `record` is the reserved room.
@@ -105,6 +142,7 @@ fn entered(cause: Cause, flags: u64, fd: i32) {
         (*record).cause = cause as u32;
         (*record).fd = fd;
         (*record).flags = flags;
+        (*record).births = births;
         task::fill::<Direct>(current(), &raw mut (*record).task);
     }
     entry.submit(0);

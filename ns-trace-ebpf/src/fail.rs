@@ -2,19 +2,21 @@
 
 use aya_ebpf::{
     helpers::bpf_probe_read_user,
-    macros::{fexit, tracepoint},
-    programs::{FExitContext, TracePointContext},
+    macros::{fexit, kretprobe, tracepoint},
+    programs::{FExitContext, RetProbeContext, TracePointContext},
 };
 use ns_trace_common::{
-    Cause, Due, Kind, NAMESPACE_FLAGS, Ns, RecordKind,
+    Cause, Due, Kind, Ns, RecordKind,
     fail::{Fail, NAMESPACE_TARGET, NO_TARGET, PROCESS_TARGET},
+    made_by_clone,
 };
 
 use crate::{
     arch::registers,
+    birth,
     call::{cause, current, register},
     emit,
-    enter::{result, returned},
+    enter::{COMPAT_MASK, result, returned},
     memory::{Direct, Memory as _, Probed, offset, present},
     task::{self, namespace},
 };
@@ -39,11 +41,15 @@ const PIDFD_NAME: [u8; 8] = *b"[pidfd]\0";
 /// match-proto: v5.10+: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, int *child_tidptr, unsigned long tls)
 #[tracepoint(category = "syscalls", name = "sys_exit_clone")]
 pub fn sys_exit_clone(context: TracePointContext) {
-    let result = result(&context);
-    if result < 0 {
-        // The lowest byte is the signal for the parent (`CSIGNAL`), not a flag.
-        cloned(Cause::Clone, register(registers::ARGUMENT_0) & 0xffff_ff00, result);
-    }
+    clone(register(registers::ARGUMENT_0), result(&context));
+}
+
+/// clone(2) of 32-bit callers, whom the system call tracepoints leave out.
+///
+/// match-proto: v5.10+: long __ia32_compat_sys_ia32_clone(const struct pt_regs *regs)
+#[kretprobe]
+pub fn compat_clone_returned(context: RetProbeContext) {
+    clone(register(registers::COMPAT_0) & COMPAT_MASK, context.ret());
 }
 
 /// clone3(2) returns.
@@ -51,12 +57,31 @@ pub fn sys_exit_clone(context: TracePointContext) {
 /// match-proto: v5.10+: long sys_clone3(struct clone_args *uargs, size_t size)
 #[tracepoint(category = "syscalls", name = "sys_exit_clone3")]
 pub fn sys_exit_clone3(context: TracePointContext) {
-    let result = result(&context);
+    clone3(register(registers::ARGUMENT_0), result(&context));
+}
+
+/// clone3(2) of 32-bit callers, whom the system call tracepoints leave out.
+///
+/// match-proto: v5.10+: long __ia32_sys_clone3(const struct pt_regs *regs)
+#[kretprobe]
+pub fn compat_clone3_returned(context: RetProbeContext) {
+    clone3(register(registers::COMPAT_0) & COMPAT_MASK, context.ret());
+}
+
+#[inline(always)]
+fn clone(flags: u64, result: i64) {
+    if result < 0 {
+        // The lowest byte is the signal for the parent (`CSIGNAL`), not a flag.
+        cloned(Cause::Clone, flags & 0xffff_ff00, result);
+    }
+}
+
+#[inline(always)]
+fn clone3(arguments: u64, result: i64) {
     if result < 0 {
         // `struct clone_args` starts with the flags.
-        let flags = register(registers::ARGUMENT_0) as *const u64;
         // SAFETY: the helper checks the address.
-        let flags = unsafe { bpf_probe_read_user(flags) }.unwrap_or(0);
+        let flags = unsafe { bpf_probe_read_user(arguments as *const u64) }.unwrap_or(0);
         cloned(Cause::Clone3, flags, result);
     }
 }
@@ -78,7 +103,7 @@ pub fn kernel_clone(context: FExitContext) {
 /// A failed clone: of interest only if it asked for namespaces.
 #[inline(always)]
 fn cloned(cause: Cause, flags: u64, result: i64) {
-    if flags & NAMESPACE_FLAGS != 0 {
+    if made_by_clone(flags) != 0 {
         call(cause, flags, result);
     }
 }
@@ -97,6 +122,7 @@ pub fn setns(fd: i32, kinds: u64, result: i64) {
 
 #[inline(always)]
 fn failed(cause: Cause, flags: u64, result: i64, fd: i32) {
+    birth::forget();
     let errno = -result;
     if errno >= RESTART {
         return;

@@ -7,6 +7,7 @@
 #![no_main]
 
 mod arch;
+mod birth;
 mod call;
 mod create;
 mod destroy;

@@ -6,8 +6,6 @@ use aya_ebpf::{
 };
 use ns_trace_common::{Due, inspect};
 
-use crate::memory::constant;
-
 /// All records: one ring, so that its order is the kernel's order. Userspace sets the size.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
@@ -23,13 +21,3 @@ const MMAPABLE: u32 = 1 << 10;
 #[map]
 pub static INSPECT: Array<inspect::Inspect> = Array::with_max_entries(inspect::BATCH, MMAPABLE);
 
-/// Whether the creations of a successful call follow from its flags (`tracepoint` backend) or have
-/// records of their own (birth hooks): decides what a lost record of a call stands for.
-#[unsafe(no_mangle)]
-pub static DERIVES: u32 = 1;
-
-/// Reads [`DERIVES`].
-#[inline(always)]
-pub fn derives() -> bool {
-    constant(&DERIVES) != 0
-}

@@ -102,11 +102,11 @@ mod tests {
     use super::*;
     use crate::{
         model::Kind,
-        table::{Births, Row, Table},
+        table::{Row, Table},
     };
 
     fn a_row() -> RowId {
-        let mut table = Table::new(Births::Derived, false);
+        let mut table = Table::new(false);
         table.insert_for_tests(Row::new(Kind::Uts, Ns { inode: 1, ..Ns::default() }, false))
     }
 

@@ -32,7 +32,6 @@ pub struct Backlog {
     state: Mutex<State>,
     filled: Condvar,
     limit: usize,
-    derives: bool,
 }
 
 #[derive(Debug, Default)]
@@ -48,11 +47,10 @@ struct State {
 const SPARE: usize = 8;
 
 impl Backlog {
-    /// A queue for at most `limit` bytes of records; `derives` as in
-    /// [`Due::of_call`](ns_trace_common::Due::of_call).
+    /// A queue for at most `limit` bytes of records.
     #[must_use]
-    pub fn new(limit: usize, derives: bool) -> Self {
-        Self { state: Mutex::default(), filled: Condvar::new(), limit, derives }
+    pub fn new(limit: usize) -> Self {
+        Self { state: Mutex::default(), filled: Condvar::new(), limit }
     }
 
     /// Adds records, or counts them if there is no room.
@@ -60,7 +58,7 @@ impl Backlog {
         let mut state = self.lock();
         if state.bytes + records.len() > self.limit {
             for record in records.records() {
-                state.lost += due(&record, self.derives);
+                state.lost += due(&record);
             }
             drop(state);
             return self.recycle(records);

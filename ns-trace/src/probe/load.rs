@@ -10,10 +10,10 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
     maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{FEntry, FExit, Program, ProgramError, RawTracePoint, TracePoint},
+    programs::{FEntry, FExit, Program, ProgramError, ProgramFd, RawTracePoint},
 };
 use ns_trace_common::{
-    Due, Slot, Task,
+    Births, Due, Slot, Task,
     inspect::{BATCH, Inspect},
 };
 
@@ -28,6 +28,9 @@ use crate::{
 
 /// The compiled probes; ns-trace/build.rs puts them there.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns-trace.bpf.o"));
+
+/// How many calls that make namespaces may be under way at once.
+const CALLS: u32 = 8192;
 
 /// Why the probes are not there.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +77,7 @@ pub enum Error {
     /// Something else that attaching needs.
     #[error("cannot attach `{hook}`: {source}")]
     Attach {
-        /// The tracepoint.
+        /// The tracepoint or function.
         hook: &'static str,
         /// Why.
         source: io::Error,
@@ -140,17 +143,18 @@ impl Probes {
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
-        let derives = if plan.backend == Backend::Tracepoint { &1_u32 } else { &0 };
+        let births = plan.backend.births();
         let mut ebpf = loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
-            .override_global("DERIVES", bytemuck::bytes_of(derives), true)
+            .override_global("BIRTHS", bytemuck::bytes_of(&(births as u32)), true)
             .map_max_entries("EVENTS", options.ring_bytes)
+            .map_max_entries("BORN", if births == Births::Completed { CALLS } else { 1 })
             .load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
         let btf = match plan.backend {
             Backend::Fentry => Some(Btf::from_sys_fs().map_err(EbpfError::from)?),
-            Backend::Tracepoint => None,
+            Backend::Kprobe | Backend::Tracepoint => None,
         };
         for hook in &plan.hooks {
             let program = ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
@@ -196,7 +200,19 @@ impl Probes {
                 }
                 (HookKind::Syscall(name), Program::TracePoint(program)) => {
                     let tracefs = tracefs.as_ref().ok_or(Error::Part("tracefs"))?;
-                    let link = link_syscall(tracefs, name, program)
+                    let event = tracefs.id("syscalls", name).and_then(bpf::open_tracepoint);
+                    let link = event
+                        .and_then(|event| link(&event, program.fd()))
+                        .map_err(|source| Error::Attach { hook: name, source })?;
+                    self.links.push(link);
+                }
+                (
+                    kind @ (HookKind::Kprobe(name) | HookKind::Kretprobe(name)),
+                    Program::KProbe(program),
+                ) => {
+                    let is_return = matches!(kind, HookKind::Kretprobe(_));
+                    let link = bpf::open_kprobe(name, is_return)
+                        .and_then(|event| link(&event, program.fd()))
                         .map_err(|source| Error::Attach { hook: name, source })?;
                     self.links.push(link);
                 }
@@ -324,6 +340,7 @@ fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result
     match (hook.kind, program, btf) {
         (_, Program::RawTracePoint(program), _) => program.load(),
         (_, Program::TracePoint(program), _) => program.load(),
+        (_, Program::KProbe(program), _) => program.load(),
         (HookKind::Entry(function), Program::FEntry(program), Some(btf)) => {
             FEntry::load(program, function, btf)
         }
@@ -334,9 +351,8 @@ fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result
     }
 }
 
-fn link_syscall(tracefs: &Tracefs, name: &str, program: &TracePoint) -> io::Result<OwnedFd> {
-    let event = bpf::open_tracepoint(tracefs.id("syscalls", name)?)?;
-    let program = program.fd().map_err(io::Error::other)?;
+fn link(event: &OwnedFd, program: Result<&ProgramFd, ProgramError>) -> io::Result<OwnedFd> {
+    let program = program.map_err(io::Error::other)?;
     // The link keeps the event alive.
     bpf::link_perf_event(program.as_fd(), event.as_fd())
 }

@@ -45,14 +45,14 @@ impl Table {
         }
         let cause = Cause::from_wire(record.cause);
         let birth = Birth { row, boot_ns, cause, flags: record.flags, task: Box::new(record.task) };
-        if cause == Cause::Kernel {
-            // No call will end.
+        if !cause.ends() {
             let maker = self.visitor(&record.task, boot_ns, &mut Nothing);
             let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
             let op = self.next_op();
             let births = [(birth.row, birth.boot_ns)];
             let call = Call { boot_ns, cause, flags: record.flags, op, births: &births };
-            return self.tell_births(&call, &process, &creator, out);
+            self.tell_births(&call, &process, &creator, out);
+            return self.watch_births(&births);
         }
         let tid = record.task.tid;
         // No call makes two of a kind: the end of an earlier one was lost.
@@ -80,11 +80,11 @@ impl Table {
         self.rows.add(row)
     }
 
-    /// The births of a successful call whose flags say what it made; `at` finds the new namespace
+    /// The births of a successful call that have no record of their own; `at` finds the new namespace
     /// of a kind.
     pub(super) fn derive<'t>(
         &mut self,
-        flags: u64,
+        kinds: u64,
         at: impl Fn(Kind) -> &'t Ns,
         maker: &Task,
         owner: &Ns,
@@ -93,8 +93,8 @@ impl Table {
     ) -> Vec<(RowId, u64)> {
         let owner = self.name(Kind::User, owner);
         let mut births = Vec::new();
-        let flags = Flags::from_bits(flags);
-        for kind in ORDER.into_iter().filter(|kind| flags.contains(*kind)) {
+        let kinds = Flags::from_bits(kinds);
+        for kind in ORDER.into_iter().filter(|kind| kinds.contains(*kind)) {
             let ns = at(kind);
             if ns.inode == 0 {
                 continue;

@@ -83,11 +83,12 @@ fn without_types(error: &offsets::Error) -> Trial {
 fn examine(backend: Name, btf: Option<&Path>, layout: &Layout) -> Trial {
     let powerless = powerless();
     match (obstacle(backend, layout), powerless) {
-        (Some(Obstacle::Tracing(error) | Obstacle::Tracepoints(error)), Some(why))
-            if is_refusal(&error) =>
-        {
-            Trial::unknown(why)
-        }
+        (
+            Some(
+                Obstacle::Tracing(error) | Obstacle::Kprobes(error) | Obstacle::Tracepoints(error),
+            ),
+            Some(why),
+        ) if is_refusal(&error) => Trial::unknown(why),
         (Some(obstacle), _) => Trial::refused(obstacle.to_string(), true),
         (None, Some(why)) => Trial::unknown(why),
         (None, None) => {
@@ -142,6 +143,8 @@ fn hooks(backend: Name, layout: &Layout, tracefs: Option<&Tracefs>) -> Vec<Hook>
                 HookKind::Syscall(name) => ("tracepoint", name, tracepoint(name)),
                 HookKind::Entry(name) => ("fentry", name, function(name)),
                 HookKind::Return(name) => ("fexit", name, function(name)),
+                HookKind::Kprobe(name) => ("kprobe", name, function(name)),
+                HookKind::Kretprobe(name) => ("kretprobe", name, function(name)),
                 HookKind::OnDemand => return None,
             };
             Some(Hook { sort, name, present })
