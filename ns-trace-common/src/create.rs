@@ -15,6 +15,10 @@ pub struct Create {
     pub kind: u32,
     /// The namespace flags that the constructor was called with.
     pub flags: u64,
+    /// The depth below the initial namespace, of pid and user namespaces only; 0 for the others.
+    pub level: u32,
+    /// Always 0; keeps the size a multiple of 8.
+    pub reserved: u32,
     /// The new namespace.
     pub ns: Ns,
     /// The user namespace that owns it; for a user namespace its parent.

@@ -2,10 +2,10 @@ use crate::{Kind, NAMESPACE_FLAGS};
 
 /// `UNSHARE_EMPTY_MNTNS` of include/uapi/linux/sched.h (7.1), which older kernels refuse: a new
 /// mount namespace without any mount.
-pub const UNSHARE_EMPTY_MNTNS: u64 = 0x0010_0000;
+const UNSHARE_EMPTY_MNTNS: u64 = 0x0010_0000;
 
 /// `CLONE_EMPTY_MNTNS` of include/uapi/linux/sched.h (7.1), the same for clone3(2).
-pub const CLONE_EMPTY_MNTNS: u64 = 1 << 37;
+const CLONE_EMPTY_MNTNS: u64 = 1 << 37;
 
 /// The namespaces that unshare(2) with `flags` makes, as `CLONE_NEW*` bits.
 #[must_use]

@@ -34,12 +34,15 @@ macro_rules! born {
         let record = entry.as_mut_ptr();
         let owner = offset!(namespaces[Kind::$kind as usize].owner);
         let parent = offset!(namespaces[Kind::$kind as usize].parent);
+        let level = offset!(namespaces[Kind::$kind as usize].level);
         // SAFETY: `record` is the reserved room; pointers may have any bits.
         unsafe {
             (*record).cause = cause as u32;
             (*record).kind = Kind::$kind as u32;
             // Not of the namespace, but of the call.
             (*record).flags = opening_flags(cause).unwrap_or($flags);
+            (*record).level = if present(level) { Probed::read(address, level) } else { 0 };
+            (*record).reserved = 0;
             namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*record).ns);
             let owner = Probed::pointer(address, owner);
             namespace::<Probed, { Kind::User as usize }>(owner, &raw mut (*record).owner);

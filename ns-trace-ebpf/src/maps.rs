@@ -20,4 +20,3 @@ const MMAPABLE: u32 = 1 << 10;
 /// Questions about namespaces, answered in place.
 #[map]
 pub static INSPECT: Array<inspect::Inspect> = Array::with_max_entries(inspect::BATCH, MMAPABLE);
-

@@ -14,7 +14,7 @@ mod walk;
 
 use std::sync::Arc;
 
-use ns_trace_common::Ns;
+use ns_trace_common::{Ns, inspect::Inspect};
 use rustc_hash::FxHashMap;
 
 use self::{
@@ -117,14 +117,19 @@ impl Table {
         std::mem::take(&mut self.strangers)
     }
 
-    /// Fills in who owns a namespace and who its parent is; an inode of 0 is nobody.
-    pub fn relate(&mut self, id: RowId, owner: &Ns, parent: &Ns) {
+    /// Fills in what the kernel answered of a living namespace: who owns it, who its parent is and
+    /// how deep it lies.
+    pub fn relate(&mut self, id: RowId, answer: &Inspect) {
         let Some(kind) = self.rows.get(id).map(|row| row.kind) else { return };
-        let owner = self.relative(Kind::User, owner);
-        let parent = self.relative(kind, parent);
+        if answer.alive == 0 {
+            return;
+        }
+        let owner = self.relative(Kind::User, &answer.owner);
+        let parent = self.relative(kind, &answer.parent);
         if let Some(row) = self.rows.get_mut(id) {
             row.owner = owner;
             row.parent = parent;
+            row.level = matches!(kind, Kind::Pid | Kind::User).then_some(answer.level);
         }
     }
 

@@ -108,7 +108,20 @@ pub(crate) fn namespace(file: &OwnedFd, kind: &str) -> Result<Value> {
         "pid" | "user" => relative(file, PARENT, kind)?,
         _ => Value::Null,
     };
+    ns["level"] = match kind {
+        "pid" | "user" => level(file)?.into(),
+        _ => Value::Null,
+    };
     Ok(ns)
+}
+
+/// How many namespaces of its type lie above one: these tests run in the initial ones.
+fn level(file: &OwnedFd) -> Result<u32> {
+    match syscall::relative(file, PARENT) {
+        Ok(parent) => Ok(level(&parent)? + 1),
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn relative(file: &OwnedFd, request: u64, kind: &str) -> Result<Value> {

@@ -60,7 +60,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 }
 
 /// The output of a command that only looks; None if it cannot run or fails.
-pub(crate) fn ask(name: &str, args: &[&str]) -> Option<String> {
+pub(crate) fn ask<S: AsRef<OsStr>>(name: &str, args: &[S]) -> Option<String> {
     let output = Command::new(name).args(args).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(text)

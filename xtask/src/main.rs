@@ -33,7 +33,7 @@ Usage: cargo xtask VERB
   build [--release]     set up and build everything
   run [ARGS...]         set up, build and run ns-trace with ARGS
   test                  set up and run every check and test there is
-  vm [--kernel 6.1|6.12] [--backend fentry|tracepoint] [--timeout SECONDS] [FILTER]
+  vm [--kernel 5.10|6.1|6.12|7] [--backend fentry|tracepoint] [--timeout SECONDS] [FILTER]
                         run the room tests in virtual machines, one per kernel and backend
   bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start] [--peers] [--readme]
                         measure what tracing costs; --peers: and other tracers that are installed

@@ -121,7 +121,7 @@ fn install(packages: &[&str]) -> Result<()> {
 }
 
 /// Runs apt-get, without its questions.
-pub(crate) fn apt_get(args: &[&str]) -> Result<()> {
+pub(crate) fn apt_get<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Result<()> {
     let mut apt = command::program("apt-get", args)?;
     command::run(apt.env("DEBIAN_FRONTEND", "noninteractive"))
 }

@@ -3,25 +3,36 @@
 //! The program of the room tests is the init of the machine: it mounts the file systems, runs
 //! itself for the tests and powers off (`ns-trace/tests/init.rs`).
 
+mod apt;
 mod guest;
 mod initramfs;
 mod kernel;
 mod programs;
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use self::guest::Guest;
+use self::{
+    guest::Guest,
+    kernel::{RELEASES, Release},
+};
 use crate::{setup, usage};
 
 /// What a machine probes with; each kernel boots once per backend.
-const BACKENDS: [&str; 2] = ["fentry", "tracepoint"];
+const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
 /// What to run.
 #[derive(Debug, Eq, PartialEq)]
 struct Plan {
-    kernels: Vec<&'static str>,
+    releases: Vec<&'static Release>,
     backends: Vec<&'static str>,
     timeout: Duration,
     filter: Option<String>,
@@ -40,49 +51,84 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let programs = programs::build()?;
     let initramfs = initramfs::write(&programs)?;
     let mut failed = Vec::new();
-    for version in &plan.kernels {
-        let kernel = match kernel::fetch(version) {
-            Ok(kernel) => kernel,
-            Err(error) => {
-                // The other kernels are still worth a try.
-                println!("{version} | cannot get this kernel: {error:#}");
-                failed.push(format!("{version}: {error:#}"));
-                continue;
-            }
-        };
+    let kernels = fetch(&plan.releases, &mut failed);
+    let mut guests = VecDeque::new();
+    for (release, kernel) in &kernels {
         for backend in &plan.backends {
-            let guest = Guest {
-                name: format!("{version} {backend}"),
-                kernel: &kernel,
+            guests.push_back(Guest {
+                name: format!("{release} {backend}"),
+                kernel,
                 initramfs: &initramfs,
                 backend,
                 filter: plan.filter.as_deref(),
                 timeout: plan.timeout,
-            };
-            if let Err(error) = guest.run() {
-                println!("{} | {error:#}", guest.name);
-                failed.push(format!("{}: {error:#}", guest.name));
-            }
+            });
         }
     }
+    failed.extend(run(guests));
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     bail!("virtual machines failed:\n  {}", failed.join("\n  "));
 }
 
+/// Gets the kernels; one that cannot be had is a failure if it is a must, and is skipped otherwise.
+fn fetch<'a>(releases: &[&'a Release], failed: &mut Vec<String>) -> Vec<(&'a Release, PathBuf)> {
+    let mut kernels = Vec::new();
+    for release in releases {
+        match kernel::fetch(release) {
+            Ok(kernel) => kernels.push((*release, kernel)),
+            // The other kernels are still worth a try.
+            Err(error) if release.is_must() => {
+                println!("{release} | cannot get this kernel: {error:#}");
+                failed.push(format!("{release}: {error:#}"));
+            }
+            Err(error) => println!("{release} | not tested: cannot get this kernel: {error:#}"),
+        }
+    }
+    kernels
+}
+
+/// Runs as many machines at once as there are processors, each of which one keeps busy; says what
+/// went wrong.
+fn run(guests: VecDeque<Guest<'_>>) -> Vec<String> {
+    let at_once = thread::available_parallelism().map_or(1, usize::from);
+    let (queue, failed) = (Mutex::new(guests), Mutex::new(Vec::new()));
+    let work = || {
+        // Not in the loop's head: the lock would be held while the machine runs.
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        while let Some(guest) = next() {
+            if let Err(error) = guest.run() {
+                println!("{} | {error:#}", guest.name);
+                let failure = format!("{}: {error:#}", guest.name);
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(work);
+        }
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn parse(args: &[String]) -> Result<Plan> {
     let mut plan = Plan {
-        kernels: kernel::VERSIONS.to_vec(),
+        releases: RELEASES.iter().collect(),
         backends: BACKENDS.to_vec(),
-        timeout: Duration::from_mins(10),
+        timeout: Duration::from_mins(15),
         filter: None,
     };
     let mut args = args.iter().map(String::as_str);
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
         match arg {
-            "--kernel" => plan.kernels = vec![one_of(&kernel::VERSIONS, value()?)?],
+            "--kernel" => {
+                let version =
+                    one_of(&RELEASES.each_ref().map(|release| release.version), value()?)?;
+                plan.releases.retain(|release| release.version == version);
+            }
             "--backend" => plan.backends = vec![one_of(&BACKENDS, value()?)?],
             "--timeout" => {
                 let seconds = value()?.parse().context("--timeout takes a number of seconds")?;
@@ -116,14 +162,15 @@ mod tests {
     #[test]
     fn without_options_everything_boots() {
         let plan = parse_words("").unwrap();
-        assert_eq!(plan.kernels, kernel::VERSIONS);
+        assert_eq!(plan.releases, RELEASES.iter().collect::<Vec<_>>());
         assert_eq!(plan.backends, BACKENDS);
     }
 
     #[test]
     fn options_narrow_it_down() {
         let plan = parse_words("--kernel 6.12 --backend fentry --timeout 5 trace::").unwrap();
-        assert_eq!((plan.kernels, plan.backends), (vec!["6.12"], vec!["fentry"]));
+        let versions: Vec<_> = plan.releases.iter().map(|release| release.version).collect();
+        assert_eq!((versions, plan.backends), (vec!["6.12"], vec!["fentry"]));
         assert_eq!(plan.timeout, Duration::from_secs(5));
         assert_eq!(plan.filter.as_deref(), Some("trace::"));
     }

@@ -39,7 +39,8 @@ fn coverage() -> String {
             (cell(&row.fentry), cell(&row.kprobe), cell(&row.tracepoint));
         let (cause, situation) = (row.cause.unwrap_or(""), row.situation.unwrap_or(""));
         let event = row.event;
-        writeln!(text, "| {event} | {cause} | {situation} | {fentry} | {kprobe} | {tracepoint} |").unwrap();
+        writeln!(text, "| {event} | {cause} | {situation} | {fentry} | {kprobe} | {tracepoint} |")
+            .unwrap();
     }
     text.push('\n');
     for (number, note) in (1..).zip(notes) {

@@ -37,7 +37,10 @@ fn ns(kind: &str, inode: u32) -> Value {
 
 fn info(kind: &str) -> Value {
     let mut info = ns(kind, 4_026_532_281);
-    merge(&mut info, json!({"born": 17, "owner": ns("user", 1), "parent": ns("user", 2)}));
+    merge(
+        &mut info,
+        json!({"born": 17, "owner": ns("user", 1), "parent": ns("user", 2), "level": 2}),
+    );
     info
 }
 

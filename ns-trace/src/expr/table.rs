@@ -208,6 +208,7 @@ static NS_INFO_FIELDS: &[Field] = table! { NsInfo:
     "born" INT = |n| int(n.born?);
     "owner" NS = |n| n.owner.map(View::Ns);
     "parent" NS = |n| n.parent.map(View::Ns);
+    "level" INT = |n| int(n.level?);
 };
 
 static NS_FIELDS: &[Field] = table! { Ns:

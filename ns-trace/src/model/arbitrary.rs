@@ -59,9 +59,10 @@ prop_compose! {
 prop_compose! {
     fn ns_info()(
         at in ns_ref(), born: Option<u64>, owner in option::of(ns_ref()), parent in option::of(ns_ref()),
+        level: Option<u32>,
     ) -> NsInfo {
         let NsRef { kind, inode, id, initial } = at;
-        NsInfo { kind, inode, id, initial, born, owner, parent }
+        NsInfo { kind, inode, id, initial, born, owner, parent, level }
     }
 }
 

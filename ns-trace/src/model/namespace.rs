@@ -46,6 +46,9 @@ pub struct NsInfo {
     pub owner: Option<NsRef>,
     /// The parent (`NS_GET_PARENT`), of pid and user namespaces only.
     pub parent: Option<NsRef>,
+    /// How deep it lies below the initial namespace, whose level is 0; of pid and user namespaces
+    /// only.
+    pub level: Option<u32>,
 }
 
 impl NsInfo {

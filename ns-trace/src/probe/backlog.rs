@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_said_in_its_place() {
-        let backlog = Backlog::new(exits(3).len(), true);
+        let backlog = Backlog::new(exits(3).len());
         backlog.push_records(exits(3));
         backlog.push_records(exits(2));
         assert!(matches!(backlog.pop(None), Some(Message::Records(_))));
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_loss_is_said_even_if_nothing_follows() {
-        let backlog = Backlog::new(0, true);
+        let backlog = Backlog::new(0);
         backlog.push_records(exits(2));
         assert!(matches!(backlog.pop(None), Some(Message::Lost(_))));
     }

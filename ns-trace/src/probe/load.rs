@@ -134,22 +134,24 @@ impl Probes {
         });
         let layout = layout.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let plan = Plan::new(choose(options.backend, &layout)?, &layout);
-        Self::load_plan(plan, &layout, loader, options)
+        let births = plan.backend.births() as u32;
+        Self::load_plan(plan, &layout, &births, loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
+        births: &'a u32,
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
-        let births = plan.backend.births();
+        let completes = plan.backend.births() == Births::Completed;
         let mut ebpf = loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
-            .override_global("BIRTHS", bytemuck::bytes_of(&(births as u32)), true)
+            .override_global("BIRTHS", bytemuck::bytes_of(births), true)
             .map_max_entries("EVENTS", options.ring_bytes)
-            .map_max_entries("BORN", if births == Births::Completed { CALLS } else { 1 })
+            .map_max_entries("BORN", if completes { CALLS } else { 1 })
             .load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
         let btf = match plan.backend {

@@ -42,6 +42,7 @@ impl Table {
         if let Some(row) = self.rows.get_mut(row) {
             row.owner = owner;
             row.parent = parent;
+            row.level = parent.map(|_| record.level);
         }
         let cause = Cause::from_wire(record.cause);
         let birth = Birth { row, boot_ns, cause, flags: record.flags, task: Box::new(record.task) };
@@ -100,19 +101,27 @@ impl Table {
                 continue;
             }
             let id = self.bear(kind, ns, boot_ns, out);
-            let parent = match kind {
+            let above = match kind {
                 // A process can only make a pid namespace below the one that it is in itself.
-                Kind::Pid => self.name(kind, maker.slot(Slot::Pid)),
-                Kind::User => self.name(kind, maker.slot(Slot::User)),
+                Kind::Pid => Some(maker.slot(Slot::Pid)),
+                Kind::User => Some(maker.slot(Slot::User)),
                 _ => None,
             };
+            let parent = above.and_then(|ns| self.name(kind, ns));
+            let level = above.and_then(|ns| self.level_of(kind, ns));
             if let Some(row) = self.rows.get_mut(id) {
                 row.parent = parent;
+                row.level = level.map(|level| level + 1);
                 row.owner = if kind == Kind::User { parent } else { owner };
             }
             births.push((id, boot_ns));
         }
         births
+    }
+
+    /// The depth of a pid or user namespace, if it is known.
+    fn level_of(&self, kind: Kind, ns: &Ns) -> Option<u32> {
+        self.rows.get(self.rows.find(kind, ns)?)?.level
     }
 
     /// The number of a call by `tid` that is over, and the births that were recorded of it.

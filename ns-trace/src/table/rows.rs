@@ -29,6 +29,8 @@ pub struct Row {
     pub owner: Option<NsRef>,
     /// The parent, of pid and user namespaces only.
     pub parent: Option<NsRef>,
+    /// The depth below the initial namespace, of pid and user namespaces only.
+    pub level: Option<u32>,
     /// Who made it.
     pub creator: Option<Arc<Creator>>,
     /// How many tasks have it in a slot.
@@ -48,6 +50,7 @@ impl Row {
             born: None,
             owner: None,
             parent: None,
+            level: None,
             creator: None,
             members: 0,
             last_task_ns: None,
@@ -65,6 +68,7 @@ impl Row {
             born: self.born,
             owner: self.owner,
             parent: self.parent,
+            level: self.level,
         }
     }
 }

@@ -8,6 +8,7 @@ use ns_trace_common::{
     enter::Enter,
     exit::Exit,
     fork::{Clone as Cloned, Fork},
+    inspect::Inspect,
     snapshot::{End, Member},
 };
 
@@ -269,7 +270,32 @@ fn a_clone_tells_of_the_parent_as_maker_and_the_child_as_entrant() {
     let (_, row) = world.table.rows().find(|(_, row)| row.ns.inode == 30).unwrap();
     assert_eq!(row.creator.as_ref().unwrap().tid, 10);
     assert_eq!(row.parent.unwrap().inode, 2);
+    assert_eq!(row.level, None, "nobody has said how deep its parent lies");
     assert_eq!(row.members, 1, "one task, though two slots");
+}
+
+#[test]
+fn levels_grow_from_what_the_kernel_says() {
+    let mut world = World::new();
+    for id in world.table.take_strangers() {
+        world.table.relate(id, &Inspect { alive: 1, ..Inspect::zeroed() });
+    }
+    let mut creator = task(10);
+    for level in 1..4 {
+        let mut child = Task { tid: 10 + level, ..creator };
+        child.slots[Slot::Pid as usize] = ns(20 + level);
+        child.slots[Slot::PidForChildren as usize] = ns(20 + level);
+        child.slots[Slot::User as usize] = ns(30 + level);
+        world.clone(Kind::Pid.flag() | Kind::User.flag(), &creator, &child);
+        creator = child;
+    }
+    let level = |inode| {
+        let (_, row) = world.table.rows().find(|(_, row)| row.ns.inode == inode).unwrap();
+        row.level
+    };
+    assert_eq!([2, 21, 22, 23].map(level), [0, 1, 2, 3].map(Some), "pid");
+    assert_eq!([7, 31, 32, 33].map(level), [0, 1, 2, 3].map(Some), "user");
+    assert_eq!(level(5), None, "uts namespaces do not nest");
 }
 
 #[test]
@@ -306,7 +332,10 @@ fn a_birth_that_its_hook_missed_follows_from_the_call() {
 #[test]
 fn no_call_ends_that_opens_a_mount_namespace() {
     let mut world = World { hooked: NAMESPACE_FLAGS, ..World::new() };
-    assert_eq!(world.born_by(Cause::OpenTree, Kind::Mnt, ns(20), &task(10)), ["create mnt:20 op 1"]);
+    assert_eq!(
+        world.born_by(Cause::OpenTree, Kind::Mnt, ns(20), &task(10)),
+        ["create mnt:20 op 1"]
+    );
     assert_eq!(world.freed(20), ["destroy mnt:20"]);
 }
 

@@ -119,7 +119,7 @@ fn beyond_the_limit(room: &Room) -> Result<()> {
         expect(event, &refused(NET | UTS)(&process))?;
         let ns = json!({
             "type": "uts", "inode": ANY, "id": ANY, "initial": false,
-            "owner": process["ns"]["user"], "parent": null,
+            "owner": process["ns"]["user"], "parent": null, "level": null,
         });
         expect(made, &create("unshare", NET | UTS, &ns, &process))?;
         ensure!(made["op"] == event["op"], "{made} and {event}");

@@ -210,7 +210,7 @@ fn short(room: &Room) -> Result<()> {
     let [created, entered] = &events[..] else { bail!("{events:?}") };
     let ns = json!({
         "type": "uts", "inode": ANY, "id": ANY, "initial": false,
-        "owner": own["ns"]["user"], "parent": null,
+        "owner": own["ns"]["user"], "parent": null, "level": null,
     });
     let mut process = own.clone();
     for (key, value) in [

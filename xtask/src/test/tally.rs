@@ -12,7 +12,12 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Reads `test result: ok. 5 passed; 0 failed; 1 ignored; …`, whatever stands before it.
+    ///
+    /// A line `… | not tested: …` is one skipped check.
     pub(super) fn of_line(line: &str) -> Option<Self> {
+        if line.contains(" | not tested: ") {
+            return Some(Self { skipped: 1, ..Self::default() });
+        }
         let (_, result) = line.split_once("test result: ")?;
         let (_, counts) = result.split_once(". ")?;
         let mut tally = Self::default();
@@ -69,6 +74,8 @@ mod tests {
         assert_eq!(Tally::of_line(LINE), Some(tally));
         assert_eq!(Tally::of_line(&format!("6.1 fentry | {LINE}")), Some(tally));
         assert_eq!(Tally::of_line("test a ... ok"), None);
+        let skipped = Tally { skipped: 1, ..Tally::default() };
+        assert_eq!(Tally::of_line("5.10 | not tested: no such kernel"), Some(skipped));
         assert_eq!(tally.to_string(), "5 passed, 2 failed, 1 skipped");
     }
 

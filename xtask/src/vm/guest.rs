@@ -54,7 +54,8 @@ impl Guest<'_> {
         if let Some(filter) = self.filter {
             append = format!("{append} rooms.filter={filter}");
         }
-        let args = ["-M", "pc", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "1024"];
+        let args =
+            ["-M", "pc", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "1024"];
         let mut qemu = command::program("qemu-system-x86_64", args)?;
         // No firmware output on the console, no devices beside it, and a panic ends the machine.
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])

@@ -1,101 +1,93 @@
 //! Getting Debian's kernels: downloaded once, unpacked and kept under `target/vm/kernels`.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
-use crate::{command, setup};
+use super::apt::{self, Apt, files};
+use crate::command;
 
-/// The kernels that must work; to fail to get one of them is to fail.
-pub(super) const VERSIONS: [&str; 2] = ["6.1", "6.12"];
+/// A kernel to test on.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Release {
+    /// How its version begins, and what it is called here.
+    pub(super) version: &'static str,
+    /// The release of Debian that has it; `None` is Debian 12, which the tests run on.
+    suite: Option<&'static str>,
+    /// The package that depends on the newest build.
+    meta: &'static str,
+}
 
-/// The package that depends on the newest build of a kernel.
-fn meta_package(version: &str) -> String {
-    match version {
-        // Debian 12's own kernel has no number in its name.
-        "6.1" => "linux-image-cloud-amd64".to_owned(),
-        backport => format!("linux-image-{backport}-cloud-amd64"),
+impl Release {
+    /// Whether to fail to get it is to fail: archives of other releases come and go.
+    pub(super) const fn is_must(&self) -> bool {
+        self.suite.is_none()
     }
 }
 
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.version)
+    }
+}
+
+/// The kernels, oldest first.
+pub(super) const RELEASES: [Release; 4] = [
+    Release { version: "5.10", suite: Some("bullseye"), meta: "linux-image-cloud-amd64" },
+    Release { version: "6.1", suite: None, meta: "linux-image-cloud-amd64" },
+    Release { version: "6.12", suite: None, meta: "linux-image-6.12-cloud-amd64" },
+    Release { version: "7", suite: Some("unstable"), meta: "linux-image-cloud-amd64" },
+];
+
 /// The file to boot; remove its directory to get a newer one.
-pub(super) fn fetch(version: &str) -> Result<PathBuf> {
-    let kept = command::target()?.join("vm/kernels").join(version);
+pub(super) fn fetch(release: &Release) -> Result<PathBuf> {
+    let kept = command::target()?.join("vm/kernels").join(release.version);
     if let Some(kernel) = image(&kept) {
         return Ok(kernel);
     }
-    let unpacked = kept.with_file_name(format!("{version}.new"));
+    let unpacked = kept.with_file_name(format!("{release}.new"));
     drop(fs::remove_dir_all(&unpacked));
     fs::create_dir_all(&unpacked)
         .with_context(|| format!("cannot create {}", unpacked.display()))?;
-    download(version, &unpacked).or_else(|error| {
-        // The list of packages is missing or too old: the mirror keeps only the newest build.
-        println!("{version} | {error:#}: once more with a new list of packages");
-        setup::apt_get(&["update"])?;
-        download(version, &unpacked)
-    })?;
+    download(release, &unpacked)?;
     drop(fs::remove_dir_all(&kept));
     fs::rename(&unpacked, &kept).with_context(|| format!("cannot create {}", kept.display()))?;
     image(&kept).with_context(|| format!("no kernel in the package in {}", kept.display()))
 }
 
-/// Downloads the package into a directory and unpacks it there.
-fn download(version: &str, directory: &Path) -> Result<()> {
-    let package = resolve(version)?;
-    let mut apt = command::program("apt-get", ["-o", "APT::Sandbox::User=root", "download"])?;
-    // apt-get downloads into the directory it runs in.
-    command::run(apt.arg(&package).current_dir(directory))?;
-    let archive = files(directory).find(|file| file.extension().is_some_and(|it| it == "deb"));
-    let archive = archive.with_context(|| format!("apt-get left no {package}"))?;
-    let mut unpack = command::program("dpkg-deb", ["-x"])?;
-    command::run(unpack.arg(&archive).arg(directory))?;
-    fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))?;
+/// Downloads the newest build and unpacks it.
+fn download(release: &Release, directory: &Path) -> Result<()> {
+    if let Some(suite) = release.suite {
+        let lists = command::target()?.join("vm/apt").join(suite);
+        return unpack(&Apt::of(suite, &lists)?, release, directory);
+    }
+    let apt = Apt::own();
+    unpack(&apt, release, directory).or_else(|error| {
+        // The list of packages is missing or too old: the mirror keeps only the newest build.
+        println!("{release} | {error:#}: once more with a new list of packages");
+        apt.update()?;
+        unpack(&apt, release, directory)
+    })
+}
+
+fn unpack(apt: &Apt, release: &Release, directory: &Path) -> Result<()> {
+    let packages = apt.dependencies(release.meta)?;
+    let package = apt::kernel(&packages, "linux-image-", release.version)?;
+    // Debian 14 packs the kernel itself apart.
+    let parts = apt.dependencies(package)?;
+    let package = apt::kernel(&parts, "linux-binary-", release.version).unwrap_or(package);
+    apt.unpack(package, directory)?;
     // Everything that the tests need is built in, and modules are most of the package.
     drop(fs::remove_dir_all(directory.join("lib")));
     Ok(())
 }
 
-/// The package of the newest build.
-fn resolve(version: &str) -> Result<String> {
-    let meta = meta_package(version);
-    let answer = command::ask("apt-cache", &["depends", &meta])
-        .with_context(|| format!("apt does not know the package {meta}"))?;
-    let package = dependency(&answer).with_context(|| format!("{meta} depends on no kernel"))?;
-    // On another Debian the package without a number is another kernel.
-    let matches = package
-        .strip_prefix("linux-image-")
-        .and_then(|rest| rest.strip_prefix(version))
-        .is_some_and(|rest| rest.starts_with(['.', '-', '+']));
-    ensure!(matches, "{meta} leads to {package}, which is no {version}");
-    Ok(package.to_owned())
-}
-
-fn dependency(answer: &str) -> Option<&str> {
-    let mut packages = answer.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
-    packages.find(|package| package.starts_with("linux-image-"))
-}
-
 fn image(directory: &Path) -> Option<PathBuf> {
-    files(&directory.join("boot")).find(|file| {
-        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
+    let modules = files(&directory.join("usr/lib/modules")).flat_map(|version| files(&version));
+    files(&directory.join("boot")).chain(modules).find(|file| {
+        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
     })
-}
-
-fn files(directory: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_dependency_of_a_meta_package_is_the_kernel() {
-        let answer = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64";
-        assert_eq!(dependency(answer), Some("linux-image-6.1.0-56-cloud-amd64"));
-        assert_eq!(dependency("linux-image-cloud-amd64\n  Depends: kmod"), None);
-    }
 }

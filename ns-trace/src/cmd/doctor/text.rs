@@ -3,7 +3,10 @@
 use super::report::{Backend, Report, Status};
 use crate::{
     cli::Bytes,
-    probe::coverage::{Cell, Row, Sight},
+    probe::{
+        Backend as Name,
+        coverage::{Cell, Row, Sight},
+    },
     view::{
         Charset,
         quantity::Count,

@@ -24,7 +24,7 @@ pub(super) fn optional_ns_ref(ns: Option<&NsRef>, out: &mut Vec<u8>) {
 
 /// Appends a namespace with its place in the hierarchy.
 pub(super) fn ns_info(ns: &NsInfo, out: &mut Vec<u8>) {
-    let NsInfo { kind, inode, id, initial, born, owner, parent } = ns;
+    let NsInfo { kind, inode, id, initial, born, owner, parent, level } = ns;
     start(*kind, *inode, *id, out);
     out.extend_from_slice(if *initial {
         br#","initial":true,"born":"#
@@ -36,6 +36,8 @@ pub(super) fn ns_info(ns: &NsInfo, out: &mut Vec<u8>) {
     optional_ns_ref(owner.as_ref(), out);
     out.extend_from_slice(br#","parent":"#);
     optional_ns_ref(parent.as_ref(), out);
+    out.extend_from_slice(br#","level":"#);
+    optional_number(level.map(u64::from), out);
     out.push(b'}');
 }
 

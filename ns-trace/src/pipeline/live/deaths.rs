@@ -18,7 +18,7 @@ impl Live {
                 return Ok(all);
             }
             for (id, answer) in self.inspect(&strangers, RELATIVES)? {
-                self.table.relate(id, &answer.owner, &answer.parent);
+                self.table.relate(id, &answer);
             }
             all.extend(strangers);
         }

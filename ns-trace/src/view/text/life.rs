@@ -39,6 +39,10 @@ fn relatives(ns: &NsInfo, separator: &str, line: &mut Line<'_>) -> fmt::Result {
     }
     if let Some(parent) = &ns.parent {
         write!(line, "{separator}parent {parent}")?;
+        // The first level is where they all are that nobody has nested.
+        if let Some(level) = ns.level.filter(|level| *level > 1) {
+            write!(line, " (level {level})")?;
+        }
     }
     Ok(())
 }

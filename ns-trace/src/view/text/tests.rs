@@ -25,6 +25,8 @@ fn info(kind: Kind, inode: u32) -> NsInfo {
         born: None,
         owner: Some(ns(Kind::User, 4_026_531_837)),
         parent: nested.then(|| ns(kind, 4_026_531_836)),
+        // Only where it lies deep is it worth a word.
+        level: nested.then_some(if kind == Kind::Pid { 2 } else { 1 }),
     }
 }
 
@@ -150,7 +152,7 @@ fn births() {
         create(Cause::Kernel, Kind::Mnt),
     ]), @r"
     10:00:00.123  create      4242 unshare          net:4026532281  by unshare(NEWNET)  owner user:4026531837
-    10:00:00.123  create      4242 unshare          pid:4026532281  by clone3(NEWPID)  owner user:4026531837  parent pid:4026531836
+    10:00:00.123  create      4242 unshare          pid:4026532281  by clone3(NEWPID)  owner user:4026531837  parent pid:4026531836 (level 2)
     10:00:00.123  create      4242 unshare          user:4026532281  by clone(NEWUSER)  parent user:4026531836
     10:00:00.123  create      4242 unshare          mnt:4026532281  by the kernel  owner user:4026531837
     ");
@@ -233,7 +235,7 @@ fn existence() {
         exist(Kind::User, 0),
     ]), @r"
     10:00:00.123  exist                             net:4026532281  12 tasks, owner user:4026531837
-    10:00:00.123  exist                             pid:4026532281  1 task, owner user:4026531837, parent pid:4026531836
+    10:00:00.123  exist                             pid:4026532281  1 task, owner user:4026531837, parent pid:4026531836 (level 2)
     10:00:00.123  exist                             user:4026532281  0 tasks, parent user:4026531836
     ");
 }
