@@ -89,31 +89,31 @@ macro_rules! constructor {
 }
 
 constructor! {
-    /// match-proto: v5.10+: struct mnt_namespace *copy_mnt_ns(unsigned long flags, struct mnt_namespace *ns, struct user_namespace *user_ns, struct fs_struct *new_fs)
+    /// match-proto: v5.10..v6.17: struct mnt_namespace *copy_mnt_ns(unsigned long flags, struct mnt_namespace *ns, struct user_namespace *user_ns, struct fs_struct *new_fs)
     copy_mnt_ns, copy_mnt_ns_returned, Mnt, 4
 }
 constructor! {
-    /// match-proto: v5.10+: struct pid_namespace *copy_pid_ns(unsigned long flags, struct user_namespace *user_ns, struct pid_namespace *old)
+    /// match-proto: v5.10..v6.17: struct pid_namespace *copy_pid_ns(unsigned long flags, struct user_namespace *user_ns, struct pid_namespace *old)
     copy_pid_ns, copy_pid_ns_returned, Pid, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct ipc_namespace *copy_ipcs(unsigned long flags, struct user_namespace *user_ns, struct ipc_namespace *ns)
+    /// match-proto: v5.10..v6.17: struct ipc_namespace *copy_ipcs(unsigned long flags, struct user_namespace *user_ns, struct ipc_namespace *ns)
     copy_ipcs, copy_ipcs_returned, Ipc, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct uts_namespace *copy_utsname(unsigned long flags, struct user_namespace *user_ns, struct uts_namespace *old)
+    /// match-proto: v5.10..v6.17: struct uts_namespace *copy_utsname(unsigned long flags, struct user_namespace *user_ns, struct uts_namespace *old)
     copy_utsname, copy_utsname_returned, Uts, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct net *copy_net_ns(unsigned long flags, struct user_namespace *user_ns, struct net *old)
+    /// match-proto: v5.10..v6.17: struct net *copy_net_ns(unsigned long flags, struct user_namespace *user_ns, struct net *old)
     copy_net_ns, copy_net_ns_returned, Net, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct cgroup_namespace *copy_cgroup_ns(unsigned long flags, struct user_namespace *user_ns, struct cgroup_namespace *old)
+    /// match-proto: v5.10..v6.17: struct cgroup_namespace *copy_cgroup_ns(unsigned long flags, struct user_namespace *user_ns, struct cgroup_namespace *old)
     copy_cgroup_ns, copy_cgroup_ns_returned, Cgroup, 3
 }
 constructor! {
-    /// match-proto: v5.10+: struct time_namespace *copy_time_ns(unsigned long flags, struct user_namespace *user_ns, struct time_namespace *old)
+    /// match-proto: v5.10..v6.17: struct time_namespace *copy_time_ns(unsigned long flags, struct user_namespace *user_ns, struct time_namespace *old)
     copy_time_ns, copy_time_ns_returned, Time, 3
 }
 
@@ -133,7 +133,7 @@ pub fn create_user_ns(context: FExitContext) {
 /// User namespaces, once the new one is whole but for the sysctls that this function adds: if it has
 /// no memory for them, what was born here is freed at once.
 ///
-/// match-proto: v5.10+: bool setup_userns_sysctls(struct user_namespace *ns)
+/// match-proto: v5.10..v6.17: bool setup_userns_sysctls(struct user_namespace *ns)
 #[kprobe]
 pub fn setup_userns_sysctls(context: ProbeContext) {
     if let Some(address) = context.arg::<u64>(0) {
@@ -144,7 +144,8 @@ pub fn setup_userns_sysctls(context: ProbeContext) {
 /// Every namespace, from 6.18 on: when it becomes findable in the kernel's tree, and so never one
 /// whose constructor failed, nor an anonymous mount namespace.
 ///
-/// match-proto: v6.18+: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree *ns_tree)
+/// match-proto: v6.18: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree *ns_tree)
+/// match-proto: v6.19+: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree_root *ns_tree)
 #[fentry(function = "__ns_tree_add_raw")]
 pub fn ns_tree_add(context: FEntryContext) {
     findable(context.arg(0));
@@ -152,7 +153,8 @@ pub fn ns_tree_add(context: FEntryContext) {
 
 /// The same, as a kprobe.
 ///
-/// match-proto: v6.18+: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree *ns_tree)
+/// match-proto: v6.18: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree *ns_tree)
+/// match-proto: v6.19+: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree_root *ns_tree)
 #[kprobe]
 pub fn ns_tree_add_entered(context: ProbeContext) {
     if let Some(common) = context.arg(0) {

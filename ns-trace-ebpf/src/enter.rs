@@ -55,7 +55,8 @@ pub fn sys_exit_setns(context: TracePointContext) {
 
 /// setns(2) of native callers.
 ///
-/// match-proto: v5.10+: long __x64_sys_setns(const struct pt_regs *regs)
+/// match-proto: v5.10+ x86_64: long __x64_sys_setns(const struct pt_regs *regs)
+/// match-proto: v5.10+ aarch64: long __arm64_sys_setns(const struct pt_regs *regs)
 #[fexit(function = "__x64_sys_setns")]
 pub fn native_setns(context: FExitContext) {
     let saved: *const u8 = context.arg(0);
@@ -72,7 +73,7 @@ pub fn native_setns(context: FExitContext) {
 
 /// setns(2) of 32-bit callers.
 ///
-/// match-proto: v5.10+: long __ia32_sys_setns(const struct pt_regs *regs)
+/// match-proto: v5.10+ x86_64: long __ia32_sys_setns(const struct pt_regs *regs)
 #[fexit(function = "__ia32_sys_setns")]
 pub fn compat_setns(context: FExitContext) {
     let saved: *const u8 = context.arg(0);
@@ -89,7 +90,7 @@ pub fn compat_setns(context: FExitContext) {
 
 /// unshare(2) of 32-bit callers, whom the system call tracepoints leave out.
 ///
-/// match-proto: v5.10+: long __ia32_sys_unshare(const struct pt_regs *regs)
+/// match-proto: v5.10+ x86_64: long __ia32_sys_unshare(const struct pt_regs *regs)
 #[kretprobe]
 pub fn compat_unshare_returned(context: RetProbeContext) {
     unshared(register(registers::COMPAT_0) & COMPAT_MASK, context.ret());
@@ -97,7 +98,7 @@ pub fn compat_unshare_returned(context: RetProbeContext) {
 
 /// setns(2) of 32-bit callers, whom the system call tracepoints leave out.
 ///
-/// match-proto: v5.10+: long __ia32_sys_setns(const struct pt_regs *regs)
+/// match-proto: v5.10+ x86_64: long __ia32_sys_setns(const struct pt_regs *regs)
 #[kretprobe]
 pub fn compat_setns_returned(context: RetProbeContext) {
     setns(register(registers::COMPAT_0), register(registers::COMPAT_1), context.ret());

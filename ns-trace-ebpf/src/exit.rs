@@ -11,7 +11,8 @@ use crate::{
 
 /// Every task that ends, in do_exit(): it still has its namespaces, but not for long.
 ///
-/// match-proto: v5.10+: void trace_sched_process_exit(struct task_struct *p)
+/// match-proto: v5.10..v6.15: void trace_sched_process_exit(struct task_struct *p)
+/// match-proto: v6.16+: void trace_sched_process_exit(struct task_struct *p, bool group_dead)
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn sched_process_exit(_: RawTracePointContext) {
     let Some(mut entry) = emit::reserve::<Exit>(RecordKind::Exit) else {

@@ -38,7 +38,8 @@ const PIDFD_NAME: [u8; 8] = *b"[pidfd]\0";
 
 /// clone(2) returns.
 ///
-/// match-proto: v5.10+: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, int *child_tidptr, unsigned long tls)
+/// match-proto: v5.10+ x86_64: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, int *child_tidptr, unsigned long tls)
+/// match-proto: v5.10+ aarch64: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, unsigned long tls, int *child_tidptr)
 #[tracepoint(category = "syscalls", name = "sys_exit_clone")]
 pub fn sys_exit_clone(context: TracePointContext) {
     clone(register(registers::ARGUMENT_0), result(&context));
@@ -46,7 +47,7 @@ pub fn sys_exit_clone(context: TracePointContext) {
 
 /// clone(2) of 32-bit callers, whom the system call tracepoints leave out.
 ///
-/// match-proto: v5.10+: long __ia32_compat_sys_ia32_clone(const struct pt_regs *regs)
+/// match-proto: v5.10+ x86_64: long __ia32_compat_sys_ia32_clone(const struct pt_regs *regs)
 #[kretprobe]
 pub fn compat_clone_returned(context: RetProbeContext) {
     clone(register(registers::COMPAT_0) & COMPAT_MASK, context.ret());
@@ -62,7 +63,7 @@ pub fn sys_exit_clone3(context: TracePointContext) {
 
 /// clone3(2) of 32-bit callers, whom the system call tracepoints leave out.
 ///
-/// match-proto: v5.10+: long __ia32_sys_clone3(const struct pt_regs *regs)
+/// match-proto: v5.10+ x86_64: long __ia32_sys_clone3(const struct pt_regs *regs)
 #[kretprobe]
 pub fn compat_clone3_returned(context: RetProbeContext) {
     clone3(register(registers::COMPAT_0) & COMPAT_MASK, context.ret());

@@ -17,7 +17,8 @@ use crate::{
 
 /// Every new task, threads and io workers included: in copy_process(), before it first runs.
 ///
-/// match-proto: v5.10+: void trace_task_newtask(struct task_struct *task, unsigned long clone_flags)
+/// match-proto: v5.10..v6.17: void trace_task_newtask(struct task_struct *task, unsigned long clone_flags)
+/// match-proto: v6.18+: void trace_task_newtask(struct task_struct *task, u64 clone_flags)
 #[raw_tracepoint(tracepoint = "task_newtask")]
 pub fn task_newtask(context: RawTracePointContext) {
     let child: *const u8 = context.arg(0);

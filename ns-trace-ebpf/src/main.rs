@@ -3,6 +3,9 @@
 //! One file per hook family, named as the record that it writes. A probe is a thin entry; it reads
 //! through [`memory`] and [`task`], and writes straight into the ring: the BPF stack is too small
 //! for a record.
+//!
+//! Each probe says in a `match-proto: VERSIONS[ ARCHITECTURE]: PROTOTYPE` line what it hooks on which
+//! kernels; tests compare that with what kernels say (ns-trace/src/probe/fixtures/prototypes.rs).
 #![no_std]
 #![no_main]
 

@@ -6,6 +6,8 @@
 pub mod backlog;
 pub mod btf;
 pub mod coverage;
+#[cfg(test)]
+mod fixtures;
 mod load;
 pub mod offsets;
 mod plan;

@@ -41,7 +41,9 @@ Usage: cargo xtask VERB
                         trace a random life in namespaces and compare the events with /proc
   tidy                  check the rules of the house that no compiler knows
   schema                rewrite the checked-in schema, CLI reference and man pages from the types
-  btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read";
+  btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read
+  btf cut KERNEL FILE   cut that from a kernel's BTF (KERNEL: raw BTF, vmlinux, vmlinuz, or a version
+                        that `vm` knows) for the tests in ns-trace/src/probe/fixtures";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();

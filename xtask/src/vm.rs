@@ -72,6 +72,11 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     bail!("virtual machines failed:\n  {}", failed.join("\n  "));
 }
 
+/// The kernel of a version that is known here; None if it is not.
+pub(crate) fn release(version: &str) -> Option<Result<PathBuf>> {
+    RELEASES.iter().find(|release| release.version == version).map(kernel::fetch)
+}
+
 /// Gets the kernels; one that cannot be had is a failure if it is a must, and is skipped otherwise.
 fn fetch<'a>(releases: &[&'a Release], failed: &mut Vec<String>) -> Vec<(&'a Release, PathBuf)> {
     let mut kernels = Vec::new();

@@ -1,0 +1,84 @@
+//! What real kernels say of themselves: the small part of their BTF that the probes ask for.
+//!
+//! A new question (a member, a function) makes the fixtures stale; then they are cut again from the
+//! kernels' own BTF, which the builds below name: `cargo xtask btf cut KERNEL FIXTURE`.
+
+mod cut;
+mod noise;
+mod prototypes;
+mod table;
+mod types;
+
+use self::cut::{Questions, cut};
+use super::{
+    btf::Btf,
+    offsets::{STRUCTS, resolve},
+};
+
+/// A kernel.
+struct Fixture {
+    /// The name of its file, and of its column in the table of offsets.
+    name: &'static str,
+    arch: &'static str,
+    version: (u32, u32),
+    btf: &'static [u8],
+}
+
+macro_rules! fixtures {
+    ($($(#[$doc:meta])+ $constant:ident $name:literal $arch:literal ($version:expr),)+) => {
+        $($(#[$doc])+
+        const $constant: Fixture = Fixture {
+            name: $name,
+            arch: $arch,
+            version: $version,
+            btf: include_bytes!(concat!("fixtures/", $name, ".btf")),
+        };)+
+
+        const FIXTURES: &[Fixture] = &[$($constant),+];
+    };
+}
+
+fixtures! {
+    /// Debian 11: 5.10.0-46-cloud-amd64.
+    V5_10 "5.10-x86_64" "x86_64" ((5, 10)),
+    /// Debian 12: 6.1.0-56-cloud-amd64.
+    V6_1 "6.1-x86_64" "x86_64" ((6, 1)),
+    /// Debian 12, backports: 6.12.117+deb12-cloud-amd64.
+    V6_12 "6.12-x86_64" "x86_64" ((6, 12)),
+    /// No distribution's: a hardened 6.18.44 without kprobes.
+    V6_18 "6.18-x86_64" "x86_64" ((6, 18)),
+    /// Debian 14: 7.2.13+deb14-cloud-amd64.
+    V7_2 "7.2-x86_64" "x86_64" ((7, 2)),
+    /// Debian 12, backports: 6.12.117+deb12-cloud-arm64.
+    V6_12_ARM "6.12-aarch64" "aarch64" ((6, 12)),
+    /// Debian 14: 7.2.13+deb14-cloud-arm64.
+    V7_2_ARM "7.2-aarch64" "aarch64" ((7, 2)),
+}
+
+impl Fixture {
+    /// Fails if something is asked of kernels that was not when this one was cut.
+    fn check(&self) {
+        let known: Vec<String> =
+            types::Types::parse(self.btf).unwrap().strings().map(str::to_owned).collect();
+        let place = format!("ns-trace/src/probe/fixtures/{}.btf", self.name);
+        for text in Questions::of(self.btf).texts() {
+            assert!(
+                known.contains(&text),
+                "{place} was cut before `{text}` came up: \
+                 run `cargo xtask btf cut KERNEL {place}` with the build in fixtures.rs",
+            );
+        }
+        resolve(&Btf::parse(self.btf, &STRUCTS, &[]).unwrap()).unwrap();
+        assert!(
+            cut(self.btf) == self.btf,
+            "{place} holds more than is asked for: run `cargo xtask btf cut {place} {place}`",
+        );
+    }
+}
+
+#[test]
+fn fixtures_are_fresh() {
+    for fixture in FIXTURES {
+        fixture.check();
+    }
+}
