@@ -50,11 +50,11 @@ impl PartialOrd for Key {
 }
 
 impl Watch {
-    /// A namespace lost its last task: look at it at once.
-    pub(super) fn add(&mut self, id: RowId, now: Instant) {
+    /// A namespace lost its last task: look at it from `first` on.
+    pub(super) fn add(&mut self, id: RowId, first: Instant) {
         self.entries += 1;
-        self.since.insert(id, (now, self.entries));
-        self.queue.push(Reverse((now, self.entries, Key(id))));
+        self.since.insert(id, (first, self.entries));
+        self.queue.push(Reverse((first, self.entries, Key(id))));
     }
 
     /// When the next look is due.

@@ -150,7 +150,7 @@ const ROWS: [Row; 21] = [
     row("create", Some("unshare"), None, EXACT, EXACT, EXACT),
     row("create", Some("unshare"), COMPAT_CALLER, EXACT, EXACT, COMPAT).where_compat(),
     row("create", Some("clone, clone3, unshare"), FAILING, EXACT, EXACT, UNDONE),
-    row("create", Some("clone, clone3, unshare"), Some("undone, while very many such calls are under way (before Linux 6.18)"), EXACT, SHORT, UNDONE).before_trees(),
+    row("create", Some("clone, clone3, unshare"), Some("freed within the call, while very many such calls are under way (before Linux 6.18)"), EXACT, SHORT, UNDONE).before_trees(),
     row("create", Some("open_tree, fsmount"), Some("with a namespace flag (Linux 7.0)"), EXACT, EXACT, TASKLESS).where_opening(),
     row("enter", Some("clone, clone3, exec"), None, EXACT, EXACT, EXACT),
     row("enter", Some("unshare, setns"), None, EXACT, EXACT, EXACT),

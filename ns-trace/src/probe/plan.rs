@@ -1,6 +1,6 @@
 //! Which hooks a backend uses on this kernel.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, io, path::Path, time::Duration};
 
 use ns_trace_common::Births;
 
@@ -42,10 +42,16 @@ impl Backend {
         }
     }
 
-    /// Whether a hook sees every death; else the tracer must look.
+    /// How long after its last task a namespace must be looked at, lest its death go unseen.
     #[must_use]
-    pub const fn sees_deaths(self) -> bool {
-        matches!(self, Self::Fentry)
+    pub const fn looks_after(self) -> Option<Duration> {
+        match self {
+            Self::Fentry => None,
+            // The kernel passes over a kprobe's program while the processor is in another one, and a
+            // pid namespace may be freed by an interrupt.
+            Self::Kprobe => Some(Duration::from_secs(1)),
+            Self::Tracepoint => Some(Duration::ZERO),
+        }
     }
 }
 

@@ -43,11 +43,11 @@ impl Live {
     pub(super) fn bury(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         let orphans = self.table.take_orphans();
-        if self.probes.backend().sees_deaths() {
+        let Some(pause) = self.probes.backend().looks_after() else {
             return Ok(());
-        }
+        };
         for id in orphans {
-            self.watch.add(id, now);
+            self.watch.add(id, now + pause);
         }
         let mut due = self.watch.due(now);
         due.retain(|id| {
