@@ -57,9 +57,11 @@ fn tests() -> Result<String> {
             .with_context(|| format!("cannot mount {kind} on {place}"))?;
     }
     let options = fs::read_to_string("/proc/cmdline").context("cannot read /proc/cmdline")?;
-    let mut command = Command::new("/init");
+    // Another program may have the machine to itself: its words are separated by commas.
+    let mut words = option(&options, "rooms.run=").unwrap_or("/init,--color,never").split(',');
+    let mut command = Command::new(words.next().unwrap_or_default());
     command
-        .args(["--color", "never"])
+        .args(words)
         .args(option(&options, "rooms.filter="))
         .env("NS_TRACE_BIN", "/bin/ns-trace")
         .env("PATH", "/bin")
@@ -67,7 +69,7 @@ fn tests() -> Result<String> {
     if let Some(backend) = option(&options, "rooms.backend=") {
         command.env("NS_TRACE_TEST_BACKEND", backend);
     }
-    let child = command.spawn().context("cannot run /init for the tests")?;
+    let child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
     let child = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     Ok(loop {
         // Also orphans end up here, and somebody has to reap them.

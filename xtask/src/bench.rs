@@ -3,6 +3,8 @@
 mod child;
 mod count;
 mod decode;
+pub(crate) mod emulated;
+pub(crate) mod floor;
 mod latency;
 pub(crate) mod peer;
 mod ratio;
@@ -16,6 +18,7 @@ use std::{
     cell::RefCell,
     fs,
     os::unix::process::CommandExt as _,
+    path::Path,
     process::{Command, ExitCode},
 };
 
@@ -29,15 +32,19 @@ use self::{peer::Peer, table::Row};
 use crate::{command, process, setup, tracer::Tracer, usage};
 
 /// What can be measured alone.
-const NAMES: [&str; 7] = ["getppid", "exec", "unshare", "storm", "decode", "latency", "start"];
+const NAMES: [&str; 8] =
+    ["getppid", "exec", "unshare", "storm", "decode", "latency", "start", "fentry"];
 
 /// The least that a median means anything of.
 const ROUNDS: u32 = 5;
 const QUICK_ROUNDS: u32 = 3;
+/// How much less is done with `--quick`.
+const HASTE: u64 = 5;
 
 /// A run.
 struct Bench {
-    quick: bool,
+    /// By what the numbers of calls are divided.
+    haste: u64,
     rounds: u32,
     peers: Vec<Peer>,
     random: fastrand::Rng,
@@ -72,7 +79,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     if !tracers.is_empty() {
         eprintln!("xtask: what is measured is not untraced: {} at work", tracers.join(", "));
     }
-    let mut bench = Bench::new(&wish)?;
+    let mut bench = Bench::new(&wish, &command::target()?)?;
     let mut rows = Vec::new();
     for name in NAMES.into_iter().filter(|name| wish.only.is_none_or(|only| only == *name)) {
         rows.extend(bench.run(name)?);
@@ -107,13 +114,14 @@ pub(crate) fn become_release(verb: &str, args: &[String]) -> Result<()> {
 }
 
 impl Bench {
-    fn new(wish: &Wish) -> Result<Self> {
-        let children = child::write(&command::target()?)?;
+    /// `children` is a directory for the smallest program.
+    fn new(wish: &Wish, children: &Path) -> Result<Self> {
+        let children = child::write(children)?;
         let children = children.to_str().context("the path of the target directory is no text")?;
         let affinity = sched_getaffinity(Pid::from_raw(0))?;
         let is_ours = |cpu: &usize| affinity.is_set(*cpu).unwrap_or(false);
         Ok(Self {
-            quick: wish.quick,
+            haste: if wish.quick { HASTE } else { 1 },
             rounds: if wish.quick { QUICK_ROUNDS } else { ROUNDS },
             peers: if wish.peers { Peer::installed() } else { Vec::new() },
             random: fastrand::Rng::new(),
@@ -132,14 +140,15 @@ impl Bench {
             "storm" => storm::rows(self),
             "decode" => decode::rows(),
             "latency" => row(latency::row(self)),
-            _ => start::rows(self),
+            "start" => start::rows(self),
+            _ => emulated::rows(),
         }
         .with_context(|| format!("cannot measure `{name}`"))
     }
 
-    /// How often to call, when in a hurry.
+    /// How often to call.
     const fn scaled(&self, calls: u64) -> u64 {
-        if self.quick { calls / 5 } else { calls }
+        calls / self.haste
     }
 
     /// Notes what a tracer probes with.

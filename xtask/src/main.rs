@@ -35,15 +35,15 @@ Usage: cargo xtask VERB
   test                  set up and run every check and test there is
   vm [--kernel 5.10|6.1|6.12|7] [--backend fentry|tracepoint] [--timeout SECONDS] [FILTER]
                         run the room tests in virtual machines, one per kernel and backend
-  bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start] [--peers] [--readme]
+  bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start|fentry] [--peers] [--readme]
                         measure what tracing costs; --peers: and other tracers that are installed
   soak [MINUTES] [--seed N]
                         trace a random life in namespaces and compare the events with /proc
   tidy                  check the rules of the house that no compiler knows
   schema                rewrite the checked-in schema, CLI reference and man pages from the types
   btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read
-  btf cut KERNEL FILE   cut that from a kernel's BTF (KERNEL: raw BTF, vmlinux, vmlinuz, or a version
-                        that `vm` knows) for the tests in ns-trace/src/probe/fixtures";
+  btf cut [KERNEL FILE] cut that from a kernel's BTF (KERNEL: raw BTF, vmlinux, vmlinuz or a version
+                        that `vm` knows); without words, all in ns-trace/src/probe/fixtures again";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -64,7 +64,9 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "bench" => bench::main(rest),
         // Not for people: parts of `bench`, each a process of its own.
         bench::worker::VERB => bench::worker::main(rest),
+        bench::floor::VERB => bench::floor::main(rest),
         bench::peer::VERB => bench::peer::main(rest),
+        bench::emulated::VERB => bench::emulated::main(rest),
         "soak" => soak::main(rest),
         soak::life::VERB => soak::life::main(rest),
         "tidy" => tidy::main(rest),

@@ -1,6 +1,7 @@
 //! A running `ns-trace trace`, as a user would start it.
 
 use std::{
+    env,
     ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{BufRead as _, BufReader, Read as _, Seek as _},
@@ -22,8 +23,11 @@ use crate::command;
 /// How long a tracer may take to say that it traces.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The release build of ns-trace.
+/// The release build of ns-trace; in a virtual machine what its init names.
 pub(crate) fn program() -> Result<PathBuf> {
+    if let Some(program) = env::var_os("NS_TRACE_BIN") {
+        return Ok(program.into());
+    }
     Ok(command::target()?.join("release/ns-trace"))
 }
 

@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use self::{
     guest::Guest,
-    kernel::{RELEASES, Release},
+    kernel::{FOREIGN, RELEASES, Release},
 };
 use crate::{setup, usage};
 
@@ -49,7 +49,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     };
     setup::for_tests()?;
     let programs = programs::build()?;
-    let initramfs = initramfs::write(&programs)?;
+    let initramfs = initramfs::write(&programs, None)?;
     let mut failed = Vec::new();
     let kernels = fetch(&plan.releases, &mut failed);
     let mut guests = VecDeque::new();
@@ -59,8 +59,8 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
                 name: format!("{release} {backend}"),
                 kernel,
                 initramfs: &initramfs,
-                backend,
-                filter: plan.filter.as_deref(),
+                options: options(backend, plan.filter.as_deref()),
+                parallel: false,
                 timeout: plan.timeout,
             });
         }
@@ -72,9 +72,10 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     bail!("virtual machines failed:\n  {}", failed.join("\n  "));
 }
 
-/// The kernel of a version that is known here; None if it is not.
-pub(crate) fn release(version: &str) -> Option<Result<PathBuf>> {
-    RELEASES.iter().find(|release| release.version == version).map(kernel::fetch)
+/// A kernel that is known here by this name, such as `6.12` or `6.12-arm64`; None if there is none.
+pub(crate) fn kernel(name: &str) -> Option<Result<PathBuf>> {
+    let mut known = RELEASES.iter().chain(&FOREIGN);
+    known.find(|release| release.to_string() == name).map(kernel::fetch)
 }
 
 /// Gets the kernels; one that cannot be had is a failure if it is a must, and is skipped otherwise.
@@ -94,6 +95,29 @@ fn fetch<'a>(releases: &[&'a Release], failed: &mut Vec<String>) -> Vec<(&'a Rel
     kernels
 }
 
+/// What init is told (`ns-trace/tests/init.rs`).
+fn options(backend: &str, filter: Option<&str>) -> String {
+    let filter = filter.map(|filter| format!(" rooms.filter={filter}")).unwrap_or_default();
+    format!("rooms.backend={backend}{filter}")
+}
+
+/// Boots a machine with this very program in it, to do `args` there with an ns-trace that probes by
+/// `backend`; passes on the lines that it prints.
+pub(crate) fn with_xtask(args: &[&str], hear: impl FnMut(&str)) -> Result<()> {
+    setup::for_tests()?;
+    let release = RELEASES.iter().rfind(|release| release.is_must()).context("no kernel")?;
+    let initramfs = initramfs::write(&programs::build()?, Some(&programs::xtask()?))?;
+    let guest = Guest {
+        name: release.to_string(),
+        kernel: &kernel::fetch(release)?,
+        initramfs: &initramfs,
+        options: format!("rooms.run=/bin/xtask,{}", args.join(",")),
+        parallel: true,
+        timeout: Duration::from_mins(15),
+    };
+    guest.run(hear)
+}
+
 /// Runs as many machines at once as there are processors, each of which one keeps busy; says what
 /// went wrong.
 fn run(guests: VecDeque<Guest<'_>>) -> Vec<String> {
@@ -103,7 +127,7 @@ fn run(guests: VecDeque<Guest<'_>>) -> Vec<String> {
         // Not in the loop's head: the lock would be held while the machine runs.
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         while let Some(guest) = next() {
-            if let Err(error) = guest.run() {
+            if let Err(error) = guest.test() {
                 println!("{} | {error:#}", guest.name);
                 let failure = format!("{}: {error:#}", guest.name);
                 failed.lock().unwrap_or_else(PoisonError::into_inner).push(failure);

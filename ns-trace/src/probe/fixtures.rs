@@ -1,7 +1,7 @@
 //! What real kernels say of themselves: the small part of their BTF that the probes ask for.
 //!
-//! A new question (a member, a function) makes the fixtures stale; then they are cut again from the
-//! kernels' own BTF, which the builds below name: `cargo xtask btf cut KERNEL FIXTURE`.
+//! A new question (a member, a function) makes the fixtures stale; then `cargo xtask btf cut` cuts them
+//! again from the BTF of the kernels below, and offsets.txt gets a line.
 
 mod cut;
 mod noise;
@@ -39,7 +39,8 @@ macro_rules! fixtures {
 }
 
 fixtures! {
-    /// Debian 11: 5.10.0-46-cloud-amd64.
+    /// Debian 11: 5.10.0-32-cloud-amd64 (5.10.223). In its security archive's 5.10.0-46 (5.10.262)
+    /// most of `struct net` lies 8 bytes further on, behind the new member `defer_free_list`.
     V5_10 "5.10-x86_64" "x86_64" ((5, 10)),
     /// Debian 12: 6.1.0-56-cloud-amd64.
     V6_1 "6.1-x86_64" "x86_64" ((6, 1)),
@@ -49,7 +50,7 @@ fixtures! {
     V6_18 "6.18-x86_64" "x86_64" ((6, 18)),
     /// Debian 14: 7.2.13+deb14-cloud-amd64.
     V7_2 "7.2-x86_64" "x86_64" ((7, 2)),
-    /// Debian 12, backports: 6.12.117+deb12-cloud-arm64.
+    /// Debian 13: 6.12.117+deb13-cloud-arm64.
     V6_12_ARM "6.12-aarch64" "aarch64" ((6, 12)),
     /// Debian 14: 7.2.13+deb14-cloud-arm64.
     V7_2_ARM "7.2-aarch64" "aarch64" ((7, 2)),
@@ -65,13 +66,13 @@ impl Fixture {
             assert!(
                 known.contains(&text),
                 "{place} was cut before `{text}` came up: \
-                 run `cargo xtask btf cut KERNEL {place}` with the build in fixtures.rs",
+                 run `cargo xtask btf cut`, or `cargo xtask btf cut KERNEL {place}`",
             );
         }
         resolve(&Btf::parse(self.btf, &STRUCTS, &[]).unwrap()).unwrap();
         assert!(
             cut(self.btf) == self.btf,
-            "{place} holds more than is asked for: run `cargo xtask btf cut {place} {place}`",
+            "{place} holds more than is asked for: run `cargo xtask btf cut`, or `cargo xtask btf cut {place} {place}`",
         );
     }
 }

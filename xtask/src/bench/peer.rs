@@ -23,7 +23,7 @@ use crate::tracer::Recording;
 /// The verb that mounts tracefs where only a peer sees it, and becomes the peer.
 pub(crate) const VERB: &str = "bench-peer";
 
-const TRACEFS: &str = "/sys/kernel/tracing";
+pub(super) const TRACEFS: &str = "/sys/kernel/tracing";
 /// One line for each call and one for its result, as perf trace and strace show them.
 const PROGRAM: &str = "\
 tracepoint:syscalls:sys_enter_unshare { printf(\"%d unshare %lx %s\\n\", tid, args->unshare_flags, comm); }
@@ -162,12 +162,18 @@ impl Drop for Running {
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
     let (program, args) = args.split_first().context("not for people")?;
+    mount_tracefs()?;
+    Err(anyhow!(Command::new(program).args(args).exec()).context(format!("cannot run {program}")))
+}
+
+/// Mounts tracefs, if it is not there, where only this process sees it.
+pub(super) fn mount_tracefs() -> Result<()> {
     if !Path::new(TRACEFS).join("events").exists() {
         unshare(CloneFlags::CLONE_NEWNS).context("cannot unshare the mount namespace")?;
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
         mount(Some("tracefs"), TRACEFS, Some("tracefs"), MsFlags::empty(), none)
-            .context("cannot mount tracefs for the peer")?;
+            .context("cannot mount tracefs")?;
     }
-    Err(anyhow!(Command::new(program).args(args).exec()).context(format!("cannot run {program}")))
+    Ok(())
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::{
     Bench,
     count::Counted,
+    floor::Floor,
     peer::Peer,
     rounds::{Cost, Judged, Rounds, Watcher},
     storm,
@@ -22,6 +23,8 @@ pub(super) struct Ratio {
     /// Calls in one batch, and for a peer whose tax is counted in microseconds.
     pub(super) calls: u64,
     pub(super) calls_of_peer: u64,
+    /// Whether to measure the least beside it that a tracer of system calls can cost.
+    pub(super) floor: bool,
 }
 
 pub(super) const GETPPID: Ratio = Ratio {
@@ -31,6 +34,7 @@ pub(super) const GETPPID: Ratio = Ratio {
     name: "getppid",
     calls: 3_000_000,
     calls_of_peer: 100_000,
+    floor: true,
 };
 
 pub(super) const EXEC: Ratio = Ratio {
@@ -40,6 +44,7 @@ pub(super) const EXEC: Ratio = Ratio {
     name: "exec",
     calls: 2_500,
     calls_of_peer: 500,
+    floor: false,
 };
 
 pub(super) const UNSHARE: Ratio = Ratio {
@@ -49,6 +54,7 @@ pub(super) const UNSHARE: Ratio = Ratio {
     name: "unshare",
     calls: 200_000,
     calls_of_peer: 10_000,
+    floor: false,
 };
 
 /// Batches of one measurement, of which the fastest counts.
@@ -57,7 +63,9 @@ const BATCHES: u64 = 3;
 impl Ratio {
     /// Measures the row.
     pub(super) fn row(&self, bench: &mut Bench) -> Result<Row> {
-        let rounds = Rounds::measure(bench, self.name, |bench, watcher| self.once(bench, watcher))?;
+        let rounds = Rounds::measure(bench, self.name, self.floor, |bench, watcher| {
+            self.once(bench, watcher)
+        })?;
         let traced = rounds.ratios(Watcher::NsTrace, self.judged);
         let (other, other_name) = self.judged.other();
         let bare = rounds.bare(self.judged);
@@ -69,9 +77,19 @@ impl Ratio {
                 rounds.ratios(Watcher::NsTrace, other).median
             ),
             noise: rounds.ratios(Watcher::NobodyAgain, self.judged).to_string(),
-            peers: peers(bench, &rounds, self.judged),
+            peers: self.others(bench, &rounds),
             met: traced.median <= self.reach,
         })
+    }
+
+    /// The ratios of other tracers, the least of all first.
+    fn others(&self, bench: &Bench, rounds: &Rounds) -> String {
+        let floor = self.floor.then(|| {
+            let ratio = rounds.ratios(Watcher::Floor, self.judged).median;
+            format!("any one system call exit tracepoint without a program {ratio:.2}")
+        });
+        let peers = Some(peers(bench, rounds, self.judged)).filter(|peers| !peers.is_empty());
+        floor.into_iter().chain(peers).collect::<Vec<_>>().join(", ")
     }
 
     fn once(&self, bench: &Bench, watcher: Watcher) -> Result<Cost> {
@@ -86,6 +104,10 @@ impl Ratio {
         };
         let measured = match watcher {
             Watcher::Nobody | Watcher::NobodyAgain => worker::run(&load, &[])?,
+            Watcher::Floor => {
+                let _on = Floor::on()?;
+                worker::run(&load, &[])?
+            }
             Watcher::NsTrace => {
                 let recording = Recording::new("bench")?;
                 let tracer = Tracer::record(&recording, &[])?;

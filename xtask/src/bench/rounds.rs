@@ -14,6 +14,8 @@ pub(super) enum Watcher {
     /// Nobody again: how far two equal measurements lie apart.
     NobodyAgain,
     NsTrace,
+    /// One tracepoint that does nothing.
+    Floor,
     Peer(Peer),
 }
 
@@ -56,9 +58,11 @@ impl Rounds {
     pub(super) fn measure(
         bench: &mut Bench,
         what: &str,
+        floor: bool,
         mut once: impl FnMut(&Bench, Watcher) -> Result<Cost>,
     ) -> Result<Self> {
         let mut watchers = vec![Watcher::Nobody, Watcher::NobodyAgain, Watcher::NsTrace];
+        watchers.extend(floor.then_some(Watcher::Floor));
         watchers.extend(bench.peers.iter().copied().map(Watcher::Peer));
         let mut rounds = Self::default();
         for round in 1..=bench.rounds {

@@ -54,7 +54,7 @@ pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
     };
     let cpus = [first, second];
     let mut aftermath = Aftermath::default();
-    let rounds = Rounds::measure(bench, "storm", |bench, watcher| {
+    let rounds = Rounds::measure(bench, "storm", false, |bench, watcher| {
         once(bench, watcher, cpus, &mut aftermath)
     })?;
     let traced = rounds.ratios(Watcher::NsTrace, Judged::Wall);
@@ -98,6 +98,7 @@ fn once(
     let calls = bench.scaled(CALLS);
     let measured = match watcher {
         Watcher::Nobody | Watcher::NobodyAgain => storm(cpus, calls, &[])?,
+        Watcher::Floor => bail!("not measured here"),
         Watcher::NsTrace => traced(bench, cpus, calls, aftermath)?,
         Watcher::Peer(Peer::Strace) => {
             let recording = Recording::new("peer")?;

@@ -30,7 +30,7 @@ pub(super) fn markdown(about: &str, rows: &[Row]) -> String {
     for Row { what, reach, measured, noise, peers, met } in rows {
         let mark = if *met { "" } else { " ✗" };
         let or_dash = |text: &str| if text.is_empty() { "–".to_owned() } else { text.to_owned() };
-        let (noise, peers) = (or_dash(noise), or_dash(peers));
+        let (reach, noise, peers) = (or_dash(reach), or_dash(noise), or_dash(peers));
         // Writing to a string cannot fail.
         let _written =
             writeln!(text, "| {what} | {reach} | {measured}{mark} | {noise} | {peers} |");

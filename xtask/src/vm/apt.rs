@@ -14,8 +14,8 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A source of packages.
 pub(super) struct Apt {
-    /// Where the lists of another release are; `None` is the machine's own.
-    private: Option<PathBuf>,
+    /// Where the lists of another release are, and the processor; `None` is the machine's own.
+    private: Option<(PathBuf, String)>,
 }
 
 impl Apt {
@@ -26,7 +26,7 @@ impl Apt {
 
     /// The packages of another release, from the mirror that the machine itself uses; its lists are
     /// kept in `directory`, and nothing of the machine's own set-up is touched.
-    pub(super) fn of(suite: &str, directory: &Path) -> Result<Self> {
+    pub(super) fn of(suite: &str, arch: &str, directory: &Path) -> Result<Self> {
         let mirror = mirror().or_else(|_| {
             // A fresh machine has no lists yet, and only they tell.
             setup::apt_get(&["update"])?;
@@ -40,7 +40,7 @@ impl Apt {
         let sources = directory.join("sources");
         fs::write(&sources, format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))
             .with_context(|| format!("cannot write {}", sources.display()))?;
-        let apt = Self { private: Some(directory.to_owned()) };
+        let apt = Self { private: Some((directory.to_owned(), arch.to_owned())) };
         apt.update()?;
         Ok(apt)
     }
@@ -71,8 +71,10 @@ impl Apt {
 
     fn arguments<S: Into<String> + Copy>(&self, words: &[S]) -> Vec<String> {
         let mut options = vec!["APT::Sandbox::User=root".to_owned()];
-        if let Some(directory) = &self.private {
+        if let Some((directory, arch)) = &self.private {
             let directory = directory.display();
+            options.push(format!("APT::Architecture={arch}"));
+            options.push(format!("APT::Architectures={arch}"));
             options.push(format!("Dir::State::Lists={directory}/lists"));
             options.push(format!("Dir::Cache={directory}/cache"));
             options.push(format!("Dir::Etc::SourceList={directory}/sources"));
@@ -140,7 +142,9 @@ mod tests {
     fn another_release_leaves_the_machine_alone() {
         let own = Apt::own().arguments(&["update"]);
         assert_eq!(own, ["-o", "APT::Sandbox::User=root", "update"]);
-        let other = Apt { private: Some("/x".into()) }.arguments(&["update"]).join(" ");
+        let other = Apt { private: Some(("/x".into(), "arm64".to_owned())) }
+            .arguments(&["update"])
+            .join(" ");
         assert!(other.contains("Dir::State::Lists=/x/lists"), "{other}");
         assert!(other.contains("Dir::Etc::SourceParts=/dev/null"), "{other}");
     }

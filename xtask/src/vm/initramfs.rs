@@ -19,8 +19,8 @@ const PASSWD: &str = "root:x:0:0:root:/:/bin/false\n\
                       nobody:x:65534:65534:nobody:/:/bin/false\n";
 const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 
-/// Writes the archive and says where it is.
-pub(super) fn write(programs: &Programs) -> Result<PathBuf> {
+/// Writes the archive and says where it is; `xtask` is this very program, if it is wanted there.
+pub(super) fn write(programs: &Programs, xtask: Option<&PathBuf>) -> Result<PathBuf> {
     let read =
         |path: &PathBuf| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let mut archive = Archive::default();
@@ -32,6 +32,9 @@ pub(super) fn write(programs: &Programs) -> Result<PathBuf> {
     archive.add("etc/passwd", REGULAR | 0o644, 0, PASSWD.as_bytes());
     archive.add("etc/group", REGULAR | 0o644, 0, GROUP.as_bytes());
     archive.add("bin/ns-trace", REGULAR | 0o755, 0, &read(&programs.ns_trace)?);
+    if let Some(xtask) = xtask {
+        archive.add("bin/xtask", REGULAR | 0o755, 0, &read(xtask)?);
+    }
     archive.add("init", REGULAR | 0o755, 0, &read(&programs.rooms)?);
     archive.add("TRAILER!!!", 0, 0, &[]);
     let path = command::target()?.join("vm/initramfs");

@@ -15,6 +15,8 @@ use crate::command;
 pub(super) struct Release {
     /// How its version begins, and what it is called here.
     pub(super) version: &'static str,
+    /// What Debian calls the processor.
+    arch: &'static str,
     /// The release of Debian that has it; `None` is Debian 12, which the tests run on.
     suite: Option<&'static str>,
     /// The package that depends on the newest build.
@@ -30,21 +32,40 @@ impl Release {
 
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.version)
+        f.write_str(self.version)?;
+        if self.arch == NATIVE { Ok(()) } else { write!(f, "-{}", self.arch) }
     }
+}
+
+/// The processor that the machines have.
+const NATIVE: &str = "amd64";
+
+const fn release(
+    version: &'static str,
+    arch: &'static str,
+    suite: Option<&'static str>,
+    meta: &'static str,
+) -> Release {
+    Release { version, arch, suite, meta }
 }
 
 /// The kernels, oldest first.
 pub(super) const RELEASES: [Release; 4] = [
-    Release { version: "5.10", suite: Some("bullseye"), meta: "linux-image-cloud-amd64" },
-    Release { version: "6.1", suite: None, meta: "linux-image-cloud-amd64" },
-    Release { version: "6.12", suite: None, meta: "linux-image-6.12-cloud-amd64" },
-    Release { version: "7", suite: Some("unstable"), meta: "linux-image-cloud-amd64" },
+    release("5.10", NATIVE, Some("bullseye"), "linux-image-cloud-amd64"),
+    release("6.1", NATIVE, None, "linux-image-cloud-amd64"),
+    release("6.12", NATIVE, None, "linux-image-6.12-cloud-amd64"),
+    release("7", NATIVE, Some("unstable"), "linux-image-cloud-amd64"),
+];
+
+/// Kernels of which nothing is of use but what they say of their types.
+pub(super) const FOREIGN: [Release; 2] = [
+    release("6.12", "arm64", Some("trixie"), "linux-image-cloud-arm64"),
+    release("7", "arm64", Some("unstable"), "linux-image-cloud-arm64"),
 ];
 
 /// The file to boot; remove its directory to get a newer one.
 pub(super) fn fetch(release: &Release) -> Result<PathBuf> {
-    let kept = command::target()?.join("vm/kernels").join(release.version);
+    let kept = command::target()?.join("vm/kernels").join(release.to_string());
     if let Some(kernel) = image(&kept) {
         return Ok(kernel);
     }
@@ -61,8 +82,8 @@ pub(super) fn fetch(release: &Release) -> Result<PathBuf> {
 /// Downloads the newest build and unpacks it.
 fn download(release: &Release, directory: &Path) -> Result<()> {
     if let Some(suite) = release.suite {
-        let lists = command::target()?.join("vm/apt").join(suite);
-        return unpack(&Apt::of(suite, &lists)?, release, directory);
+        let lists = command::target()?.join("vm/apt").join(format!("{suite}-{}", release.arch));
+        return unpack(&Apt::of(suite, release.arch, &lists)?, release, directory);
     }
     let apt = Apt::own();
     unpack(&apt, release, directory).or_else(|error| {

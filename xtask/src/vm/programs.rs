@@ -1,6 +1,6 @@
 //! Building the two programs of a virtual machine: static, since nothing else is in there.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -19,26 +19,36 @@ pub(super) struct Programs {
 
 /// Builds both, in a target directory of their own: their flags differ.
 pub(super) fn build() -> Result<Programs> {
-    let target = command::target()?.join("vm/build");
-    let build = |verb: &str, rest: &[&str]| -> Result<_> {
-        let mut cargo = command::cargo([verb, "--profile", "guest", "--target", TARGET])?;
-        cargo.arg("--target-dir").arg(&target).args(["--package", "ns-trace"]).args(rest);
-        cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
-        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
-        Ok(cargo)
-    };
-    command::run(&mut build("build", &["--bin", "ns-trace"])?)?;
+    command::run(&mut cargo("build", "ns-trace", &["--bin", "ns-trace"])?)?;
     let tests = ["--no-run", "--test", "rooms", "--message-format", "json-render-diagnostics"];
-    let mut tests = build("test", &tests)?;
+    let mut tests = cargo("test", "ns-trace", &tests)?;
     eprintln!("$ {}", command::show(&tests));
     let output = tests.stderr(std::process::Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the room tests do not build: {}", output.status);
     let messages = String::from_utf8_lossy(&output.stdout);
     let rooms = messages.lines().rev().find_map(executable);
     Ok(Programs {
-        ns_trace: target.join(TARGET).join("guest/ns-trace"),
+        ns_trace: target()?.join(TARGET).join("guest/ns-trace"),
         rooms: rooms.context("cargo did not say where the room tests are")?,
     })
+}
+
+/// Builds this very program.
+pub(super) fn xtask() -> Result<PathBuf> {
+    command::run(&mut cargo("build", "xtask", &[])?)?;
+    Ok(target()?.join(TARGET).join("guest/xtask"))
+}
+
+fn target() -> Result<PathBuf> {
+    Ok(command::target()?.join("vm/build"))
+}
+
+fn cargo(verb: &str, package: &str, rest: &[&str]) -> Result<Command> {
+    let mut cargo = command::cargo([verb, "--profile", "guest", "--target", TARGET])?;
+    cargo.arg("--target-dir").arg(target()?).args(["--package", package]).args(rest);
+    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    Ok(cargo)
 }
 
 /// The path in cargo's message about the room tests. One field of one message does not call for a
