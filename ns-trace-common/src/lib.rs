@@ -50,7 +50,7 @@ pub enum Cause {
     Exec = 4,
     /// The kernel on its own account, outside any of these calls.
     Kernel = 5,
-    /// open_tree(2) and open_tree_attr(2) with `OPEN_TREE_NAMESPACE` (7.0).
+    /// `open_tree(2)` and `open_tree_attr(2)` with `OPEN_TREE_NAMESPACE` (7.0).
     OpenTree = 6,
     /// fsmount(2) with `FSMOUNT_NAMESPACE` (7.1).
     Fsmount = 7,

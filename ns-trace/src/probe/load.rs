@@ -134,14 +134,14 @@ impl Probes {
         });
         let layout = layout.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let plan = Plan::new(choose(options.backend, &layout)?, &layout);
-        let births = plan.backend.births() as u32;
+        let births = (plan.backend.births() as u32).to_ne_bytes();
         Self::load_plan(plan, &layout, &births, loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
-        births: &'a u32,
+        births: &'a [u8],
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
@@ -149,7 +149,7 @@ impl Probes {
         let mut ebpf = loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
-            .override_global("BIRTHS", bytemuck::bytes_of(births), true)
+            .override_global("BIRTHS", births, true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .map_max_entries("BORN", if completes { CALLS } else { 1 })
             .load(OBJECT)?;
