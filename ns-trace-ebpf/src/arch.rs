@@ -1,5 +1,8 @@
 //! What depends on the processor: saved registers and system call numbers.
 
+#[cfg(not(any(bpf_target_arch = "x86_64", bpf_target_arch = "aarch64")))]
+compile_error!("the probes know the registers and system calls of x86_64 and aarch64 only");
+
 /// Byte offsets in `struct pt_regs` of the saved user registers.
 #[cfg(bpf_target_arch = "x86_64")]
 pub mod registers {

@@ -3,6 +3,7 @@
 //! [`Plan`] says what to load, [`Probes`] loads and attaches it, [`reader`] carries records out of
 //! the ring, and [`Record`] reads them. This room knows nothing of what the records add up to.
 
+mod arch;
 pub mod backlog;
 pub mod btf;
 pub mod coverage;

@@ -5,6 +5,7 @@
     reason = "xtask talks to the person who runs it"
 )]
 
+mod arch;
 mod bench;
 mod btf;
 mod build;
@@ -12,6 +13,8 @@ mod clock;
 mod command;
 #[path = "../../ns-trace/build/compiler.rs"]
 mod compiler;
+#[path = "../../ns-trace/build/probes.rs"]
+mod probes;
 mod process;
 mod run;
 mod schema;
@@ -33,6 +36,7 @@ Usage: cargo xtask VERB
   build [--release]     set up and build everything
   run [ARGS...]         set up, build and run ns-trace with ARGS
   test                  set up and run every check and test there is
+  arch [ARCHITECTURE]   compile the probes for the other architectures that they know
   vm [--kernel 5.10|6.1|6.12|7] [--backend fentry|tracepoint] [--timeout SECONDS] [FILTER]
                         run the room tests in virtual machines, one per kernel and backend
   bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start|fentry] [--peers] [--readme]
@@ -60,6 +64,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "build" => build::main(rest),
         "run" => run::main(rest),
         "test" => test::main(rest),
+        "arch" => arch::main(rest),
         "vm" => vm::main(rest),
         "bench" => bench::main(rest),
         // Not for people: parts of `bench`, each a process of its own.

@@ -28,7 +28,7 @@ const fn stage(name: &'static str, command: &'static [&'static str]) -> Stage {
 /// The cheap ones first. The probes are left out where a host compiler cannot read them: their
 /// build is part of every stage that compiles ns-trace.
 #[rustfmt::skip]
-const STAGES: [Stage; 7] = [
+const STAGES: [Stage; 8] = [
     stage("format", &["fmt", "--all", "--check"]),
     stage("tidy", &["xtask", "tidy"]),
     stage("lints", &["clippy", "--workspace", "--exclude", "ns-trace-ebpf", "--all-targets", "--", "-D", "warnings"]),
@@ -37,6 +37,7 @@ const STAGES: [Stage; 7] = [
         command: &["doc", "--no-deps", "--workspace", "--exclude", "ns-trace-ebpf"],
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
+    stage("other architectures", &["xtask", "arch"]),
     stage("unit tests", &["test", "--no-fail-fast", "--package", "ns-trace", "--package", "ns-trace-common", "--package", "xtask", "--lib", "--bins"]),
     stage("room tests", &["test", "--package", "ns-trace", "--test", "rooms"]),
     stage("kernels", &["xtask", "vm"]),

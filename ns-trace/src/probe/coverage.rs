@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{offsets::Layout, plan::Backend};
+use super::{arch, offsets::Layout, plan::Backend};
 
 /// Whether and when an event is seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -172,16 +172,13 @@ const ROWS: [Row; 21] = [
 /// A function that only kernels have that open mount namespaces (`OPEN_TREE_NAMESPACE`).
 const OPENING: &str = "create_new_namespace";
 
-/// A function that only x86 kernels have that run 32-bit programs.
-const COMPAT_ENTRY: &str = "__ia32_sys_setns";
-
 /// A function of the kernels whose namespaces stand in trees (6.18+).
 const TREES: &str = "__ns_tree_add_raw";
 
 /// What the table depends on, to be asked for when reading a [`Layout`].
 #[must_use]
 pub const fn functions() -> [&'static str; 3] {
-    [OPENING, COMPAT_ENTRY, TREES]
+    [OPENING, arch::COMPAT_SETNS, TREES]
 }
 
 /// Every row there is, whatever the kernel.
@@ -196,7 +193,7 @@ pub fn coverage(layout: &Layout) -> Vec<Row> {
     let has = |function| layout.functions.contains(&function);
     let possible = |row: &&Row| {
         (!row.needs_opening || has(OPENING))
-            && (!row.needs_compat || has(COMPAT_ENTRY))
+            && (!row.needs_compat || has(arch::COMPAT_SETNS))
             && !(row.needs_returns && has(TREES))
     };
     ROWS.iter().filter(possible).copied().collect()

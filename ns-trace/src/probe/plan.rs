@@ -4,7 +4,10 @@ use std::{fmt, io, path::Path, time::Duration};
 
 use ns_trace_common::Births;
 
-use super::offsets::{KERNEL_BTF, Layout};
+use super::{
+    arch,
+    offsets::{KERNEL_BTF, Layout},
+};
 use crate::sys::{bpf, tracefs::Tracefs};
 
 /// A way of getting into the kernel.
@@ -133,7 +136,7 @@ const SYSCALLS: [Hook; 4] = [
 const FUNCTIONS: [Hook; 4] = [
     hook("proc_free_inum", HookKind::Entry("proc_free_inum")),
     hook("ksys_unshare", HookKind::Return("ksys_unshare")),
-    hook("native_setns", HookKind::Return("__x64_sys_setns")),
+    hook("native_setns", HookKind::Return(arch::NATIVE_SETNS)),
     hook("kernel_clone", HookKind::Return("kernel_clone")),
 ];
 
@@ -153,7 +156,7 @@ const CONSTRUCTORS: [Hook; 8] = [
 ];
 
 /// Where only x86 kernels have it that run 32-bit programs.
-const COMPAT_SETNS: Hook = hook("compat_setns", HookKind::Return("__ia32_sys_setns"));
+const COMPAT_SETNS: Hook = hook("compat_setns", HookKind::Return(arch::COMPAT_SETNS));
 
 /// The deaths of the `kprobe` backend; its calls are those of [`SYSCALLS`], which never miss.
 const KPROBE_FREE: Hook = hook("proc_free_inum_entered", HookKind::Kprobe("proc_free_inum"));
@@ -175,10 +178,10 @@ const KPROBE_CONSTRUCTORS: [Hook; 8] = [
 
 /// The calls of 32-bit programs, which the tracepoints leave out.
 const KPROBE_COMPAT: [Hook; 4] = [
-    hook("compat_unshare_returned", HookKind::Kretprobe("__ia32_sys_unshare")),
-    hook("compat_setns_returned", HookKind::Kretprobe("__ia32_sys_setns")),
-    hook("compat_clone_returned", HookKind::Kretprobe("__ia32_compat_sys_ia32_clone")),
-    hook("compat_clone3_returned", HookKind::Kretprobe("__ia32_sys_clone3")),
+    hook("compat_unshare_returned", HookKind::Kretprobe(arch::COMPAT_UNSHARE)),
+    hook("compat_setns_returned", HookKind::Kretprobe(arch::COMPAT_SETNS)),
+    hook("compat_clone_returned", HookKind::Kretprobe(arch::COMPAT_CLONE)),
+    hook("compat_clone3_returned", HookKind::Kretprobe(arch::COMPAT_CLONE3)),
 ];
 
 /// What to load.
