@@ -106,6 +106,8 @@ offsets! {
         pid_numbers: u32,
         /// `css_set.dfl_cgrp`
         css_dfl_cgrp: u32,
+        /// `cgroup_subsys_state.cgroup`
+        css_cgroup: u32,
         /// `cgroup.kn`
         cgroup_kn: u32,
         /// `kernfs_node.id`

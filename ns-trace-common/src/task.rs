@@ -37,6 +37,8 @@ pub struct Task {
     pub caps: u64,
     /// `cgroups->dfl_cgrp->kn->id`.
     pub cgroup_id: u64,
+    /// `cgroups->subsys[…]->cgroup->kn->id` of one controller of version 1; 0 if there is none.
+    pub legacy_cgroup_id: u64,
     /// Real user number, as seen from the initial user namespace.
     pub uid: u32,
     /// Real group number, as seen from the initial user namespace.

@@ -6,6 +6,8 @@ use aya_ebpf::{
 };
 use ns_trace_common::{Due, inspect};
 
+use crate::memory::constant;
+
 /// All records: one ring, so that its order is the kernel's order. Userspace sets the size.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
@@ -20,3 +22,14 @@ const MMAPABLE: u32 = 1 << 10;
 /// Questions about namespaces, answered in place.
 #[map]
 pub static INSPECT: Array<inspect::Inspect> = Array::with_max_entries(inspect::BATCH, MMAPABLE);
+
+/// Where in a `css_set` the state of the controller is whose hierarchy of version 1 is looked at
+/// besides the unified one; [`ABSENT`](ns_trace_common::ABSENT) where there is none.
+#[unsafe(no_mangle)]
+pub static LEGACY: u32 = 1;
+
+/// Reads [`LEGACY`].
+#[inline(always)]
+pub fn legacy() -> u32 {
+    constant(&LEGACY)
+}

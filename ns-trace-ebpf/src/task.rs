@@ -2,7 +2,10 @@
 
 use ns_trace_common::{Kind, Ns, Slot, Task};
 
-use crate::memory::{Direct, Memory, Probed, offset, present};
+use crate::{
+    maps::legacy,
+    memory::{Direct, Memory, Probed, offset, present},
+};
 
 /// The deepest that pid namespaces nest (`MAX_PID_NS_LEVEL`), as a mask that bounds the level.
 const LEVEL_MASK: u32 = 63;
@@ -94,7 +97,7 @@ unsafe fn identity<M: Memory>(task: *const u8, out: *mut Task) -> *const u8 {
     }
 }
 
-/// Writes the id of the cgroup in the unified hierarchy.
+/// Writes the ids of the cgroups in the unified hierarchy and, if there is one, in one of version 1.
 #[inline(always)]
 unsafe fn cgroup<M: Memory>(task: *const u8, out: *mut Task) {
     // SAFETY: integers have no invalid bits; `out` is valid.
@@ -103,6 +106,14 @@ unsafe fn cgroup<M: Memory>(task: *const u8, out: *mut Task) {
         let cgroup = M::pointer(css_set, offset!(css_dfl_cgrp));
         let node = M::pointer(cgroup, offset!(cgroup_kn));
         (*out).cgroup_id = M::read(node, offset!(kernfs_id));
+        (*out).legacy_cgroup_id = if present(legacy()) {
+            let state = M::pointer(css_set, legacy());
+            let cgroup = M::pointer(state, offset!(css_cgroup));
+            let node = M::pointer(cgroup, offset!(cgroup_kn));
+            M::read(node, offset!(kernfs_id))
+        } else {
+            0
+        };
     }
 }
 

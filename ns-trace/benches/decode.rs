@@ -10,7 +10,7 @@ mod records;
 use std::{cell::RefCell, error::Error, fs::File, io, rc::Rc, sync::Arc};
 
 use ns_trace::{
-    model::{Event, Fields, JsonWriter},
+    model::{Event, Fields, JsonWriter, Placement},
     pipeline::{End, Scope, Selection, Stream},
     probe::RecordBuffer,
     sink::{Render, Sink},
@@ -156,8 +156,8 @@ struct World {
 }
 
 impl Surroundings for World {
-    fn cgroup(&mut self, _id: u64) -> Option<(Arc<str>, bool)> {
-        Some((Arc::clone(&self.cgroup), false))
+    fn placement(&mut self, _cgroup: u64, _legacy: u64) -> Placement {
+        Placement { cgroup: Some(Arc::clone(&self.cgroup)), ..Placement::default() }
     }
 
     fn program(&mut self, _pid: u32) -> Option<Program> {

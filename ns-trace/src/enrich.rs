@@ -1,42 +1,66 @@
 //! What /proc and /sys know of the tasks in events.
 
+pub mod container;
+
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use crate::{
-    model::printable,
-    sys::{cgroup::Hierarchy, process},
+    model::{Placement, printable},
+    sys::{
+        cgroup::{self, Hierarchy},
+        process,
+    },
 };
 
-/// How many paths are remembered at most; cgroups come and go, their ids are never reused.
-const PATHS: usize = 4096;
+/// How many placements are remembered at most; cgroups come and go, their ids are never reused.
+const PLACEMENTS: usize = 4096;
 
-/// Paths of cgroups.
+/// What the cgroups of tasks say of them.
 #[derive(Debug, Default)]
 pub struct Cgroups {
-    hierarchy: Option<Hierarchy>,
-    paths: FxHashMap<u64, Option<(Arc<str>, bool)>>,
+    unified: Option<Hierarchy>,
+    /// One of version 1: where it is in use, containers are there.
+    legacy: Option<Hierarchy>,
+    placements: FxHashMap<(u64, u64), Placement>,
 }
 
 impl Cgroups {
-    /// Looks where the unified hierarchy is mounted, if at all.
+    /// Looks where hierarchies are mounted, if at all.
     #[must_use]
     pub fn new() -> Self {
-        Self { hierarchy: Hierarchy::open().ok().flatten(), paths: FxHashMap::default() }
+        let unified = cgroup::mount_point().and_then(|place| Hierarchy::open(place).ok());
+        let legacy = cgroup::legacy().and_then(|legacy| Hierarchy::open(legacy.place).ok());
+        Self { unified, legacy, placements: FxHashMap::default() }
     }
 
-    /// The path of a cgroup, and whether it had to be escaped; `None` if it is unknown.
-    pub fn path(&mut self, id: u64) -> Option<(Arc<str>, bool)> {
-        let hierarchy = self.hierarchy.as_ref()?;
-        if self.paths.len() >= PATHS {
-            self.paths.clear();
+    /// Where a task runs whose cgroups have these ids; an id of 0 is none.
+    ///
+    /// A container is looked for in the unified hierarchy first, in that of version 1 if there is
+    /// none.
+    pub fn placement(&mut self, cgroup: u64, legacy: u64) -> Placement {
+        if self.placements.len() >= PLACEMENTS {
+            self.placements.clear();
         }
-        let path = self.paths.entry(id).or_insert_with(|| {
-            let (text, lossy) = printable(&hierarchy.path(id)?);
-            Some((text.into(), lossy))
-        });
-        path.clone()
+        let look = || {
+            let path = |hierarchy: Option<&Hierarchy>, id| {
+                hierarchy.filter(|_| id != 0)?.path(id).map(|path| printable(&path))
+            };
+            let (cgroup, lossy) = path(self.unified.as_ref(), cgroup).unzip();
+            let (mut container, mut pod) =
+                cgroup.as_deref().map(container::shared).unwrap_or_default();
+            if container.is_none()
+                && let Some((legacy, _)) = path(self.legacy.as_ref(), legacy)
+            {
+                let (found, around) = container::shared(&legacy);
+                container = found;
+                pod = around.or(pod);
+            }
+            let cgroup = cgroup.map(Arc::from);
+            Placement { cgroup, lossy: lossy.unwrap_or(false), container, pod }
+        };
+        self.placements.entry((cgroup, legacy)).or_insert_with(look).clone()
     }
 }
 

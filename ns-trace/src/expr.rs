@@ -147,6 +147,8 @@ mod tests {
             ("create", "'uid=' + string(process.uid) == 'uid=1000' && int('7') == process.vpid"),
             ("create", "flags + ['x'] == ['CLONE_NEWNET', 'CLONE_NEWUSER', 'x'] && !(1 in [])"),
             ("create", "flags.map(f, f.size()) == [12, 13] && flags.filter(f, f == 'x') == []"),
+            ("create", "container.id == '3f2a' && container.runtime == 'cri-o' && has(pod.uid)"),
+            ("enter", "container == null && pod == null"),
             ("create", "time > '2026' && process.caps.endsWith('fb')"),
             ("enter", r#"changes.exists(c, c.slot == "net" && c.from.initial && c.to.inode == 8)"#),
             ("enter", "changes.exists_one(c, has(c.from)) && changes.exists(c, c.from == null)"),

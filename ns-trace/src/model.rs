@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod container;
 mod errno;
 pub mod event;
 mod flags;
@@ -12,6 +13,7 @@ mod text;
 mod time;
 
 pub use self::{
+    container::{Container, Placement, Pod, Runtime},
     errno::Errno,
     event::Event,
     flags::Flags,

@@ -28,14 +28,15 @@ pub use self::{
     rows::{Row, RowId},
 };
 use crate::model::{
-    Kind, NsRef, SLOTS, Slots,
+    Kind, NsRef, Placement, SLOTS, Slots,
     event::{Body, Destroy, Exist, Source},
 };
 
 /// What the records do not say of a task.
 pub trait Surroundings {
-    /// The path of a cgroup in the unified hierarchy, and whether it had to be escaped.
-    fn cgroup(&mut self, id: u64) -> Option<(Arc<str>, bool)>;
+    /// Where a task runs: by the ids of its cgroups in the unified hierarchy and in that of a
+    /// controller of version 1, which is 0 if there is none.
+    fn placement(&mut self, cgroup: u64, legacy: u64) -> Placement;
 
     /// What a process older than the tracer runs.
     fn program(&mut self, pid: u32) -> Option<Program>;

@@ -17,7 +17,7 @@ use rustix::{
 };
 
 /// File systems, outer ones first: type and place.
-const MOUNTS: [(&str, &str); 7] = [
+const MOUNTS: [(&str, &str); 8] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
@@ -25,6 +25,7 @@ const MOUNTS: [(&str, &str); 7] = [
     ("tmpfs", "/tmp"),
     ("tmpfs", "/run"),
     ("cgroup2", "/sys/fs/cgroup"),
+    ("cgroup", "/run/cgroup/pids"),
 ];
 
 /// Whether this is the first process of a machine that nobody has set up yet. The number alone
@@ -53,7 +54,9 @@ pub(crate) fn run() -> ExitCode {
 fn tests() -> Result<String> {
     for (kind, place) in MOUNTS {
         fs::create_dir_all(place).with_context(|| format!("cannot create {place}"))?;
-        mount(kind, place, kind, MountFlags::empty(), None)
+        // Of version 1 the one controller that tells of containers, as on hybrid systems.
+        let options = (kind == "cgroup").then_some(c"pids");
+        mount(kind, place, kind, MountFlags::empty(), options)
             .with_context(|| format!("cannot mount {kind} on {place}"))?;
     }
     let options = fs::read_to_string("/proc/cmdline").context("cannot read /proc/cmdline")?;

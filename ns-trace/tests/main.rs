@@ -44,6 +44,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(completions::trials());
     trials.extend(doctor::trials(context));
+    trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
     trials.extend(trace::destroy::trials(context));
     trials.extend(trace::enter::trials(context));

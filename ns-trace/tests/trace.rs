@@ -1,6 +1,7 @@
 //! `ns-trace trace`: one file per thing that its events promise.
 
 pub(crate) mod cleanup;
+pub(crate) mod container;
 pub(crate) mod create;
 pub(crate) mod destroy;
 pub(crate) mod enter;

@@ -33,6 +33,8 @@ pub(super) enum Object {
     Ns,
     Slots,
     Change,
+    Container,
+    Pod,
     Creator,
     Target,
     Task,

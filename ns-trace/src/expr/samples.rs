@@ -71,7 +71,8 @@ fn bodies() -> Vec<Value> {
     unknown.as_object_mut().unwrap().remove("args_truncated");
     vec![
         json!({"event": "create", "cause": "unshare", "flags": ["CLONE_NEWNET", "CLONE_NEWUSER"],
-               "flags_raw": "0x100", "op": 405, "ns": info("net"), "process": process()}),
+               "flags_raw": "0x100", "op": 405, "ns": info("net"), "process": process(),
+               "container": {"id": "3f2a", "runtime": "cri-o"}, "pod": {"uid": "6a1f"}}),
         json!({"event": "enter", "cause": "clone", "flags": ["CLONE_NEWNET"], "op": 406,
                "changes": changes, "relation": "own", "process": process()}),
         json!({"event": "fail", "cause": "setns", "flags": [], "op": 407, "errno": "EPERM",

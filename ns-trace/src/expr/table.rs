@@ -44,6 +44,8 @@ const CHANGES: Kind = list(Base::Object(Object::Change));
 const PROCESS: Kind = Kind::object(Object::Process);
 const NS_INFO: Kind = Kind::object(Object::NsInfo);
 const SLOTS: Kind = Kind::object(Object::Slots);
+const CONTAINER: Kind = Kind::object(Object::Container);
+const POD: Kind = Kind::object(Object::Pod);
 const CREATOR: Kind = Kind::object(Object::Creator);
 const TARGET: Kind = Kind::object(Object::Target);
 const TASK: Kind = Kind::object(Object::Task);
@@ -65,6 +67,8 @@ pub(super) fn fields(object: Object) -> &'static [Field] {
         Object::Ns => NS_FIELDS,
         Object::Slots => SLOTS_FIELDS,
         Object::Change => CHANGE_FIELDS,
+        Object::Container => CONTAINER_FIELDS,
+        Object::Pod => POD_FIELDS,
         Object::Creator => CREATOR_FIELDS,
         Object::Target => TARGET_FIELDS,
         Object::Task => TASK_FIELDS,
@@ -117,6 +121,8 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         _ => None,
     };
     "process" PROCESS = |e| e.body.process().map(|process| View::Process(process));
+    "container" CONTAINER = |e| e.container.as_deref().map(View::Container);
+    "pod" POD = |e| e.pod.as_deref().map(View::Pod);
     "changes" CHANGES = |e| match &e.body {
         Body::Enter(Enter { changes, .. }) | Body::Exec(Exec { changes, .. }) => {
             Some(View::List(changes.iter().copied().map(View::Change).collect()))
@@ -235,6 +241,15 @@ static CHANGE_FIELDS: &[Field] = table! { Change:
     "slot" TEXT = |c| text(c.slot.name());
     "from" NS = |c| c.from.map(View::Ns);
     "to" NS = |c| c.to.map(View::Ns);
+};
+
+static CONTAINER_FIELDS: &[Field] = table! { Container:
+    "id" TEXT = |c| text(&*c.id);
+    "runtime" TEXT = |c| text(c.runtime?.name());
+};
+
+static POD_FIELDS: &[Field] = table! { Pod:
+    "uid" TEXT = |p| text(&*p.uid);
 };
 
 static CREATOR_FIELDS: &[Field] = table! { Creator:

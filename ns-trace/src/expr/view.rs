@@ -13,7 +13,7 @@ use cel::{
 
 use super::{field::Field, kind::Object};
 use crate::model::{
-    Creator, Event, NsInfo, NsRef, Process, Slots, TaskRef,
+    Container, Creator, Event, NsInfo, NsRef, Pod, Process, Slots, TaskRef,
     event::{ByEvent, Change, Host, Loss, Status, Target},
 };
 
@@ -30,6 +30,8 @@ pub(super) enum View<'e> {
     Ns(NsRef),
     Slots(&'e Slots),
     Change(Change),
+    Container(&'e Container),
+    Pod(&'e Pod),
     Creator(&'e Creator),
     Target(&'e Target),
     Task(&'e TaskRef),

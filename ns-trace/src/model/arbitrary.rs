@@ -7,8 +7,8 @@ use std::sync::Arc;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
-    Caps, Cause, Creator, Errno, Event, Flags, Kind, NsInfo, NsRef, Process, Slot, Slots, TaskRef,
-    Time,
+    Caps, Cause, Container, Creator, Errno, Event, Flags, Kind, NsInfo, NsRef, Pod, Process,
+    Runtime, Slot, Slots, TaskRef, Time,
     event::{
         Body, ByEvent, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Host, Loss,
         Lost, ProcessTarget, Reason, Relation, SchemaName, Source, Stage, Status, Sync, Target,
@@ -76,7 +76,7 @@ prop_compose! {
     ) -> Process {
         Process {
             pid, tid, ppid, vpid, start_ns, comm, exe, args, args_truncated, uid, gid, euid,
-            caps: Caps(caps), cgroup, cgroup_id, ns: Slots(Arc::new(ns)), lossy: false,
+            caps: Caps(caps), cgroup, cgroup_id, ns: Slots(Arc::new(ns)), lossy: false, container: None, pod: None,
         }
     }
 }
@@ -189,6 +189,17 @@ prop_compose! {
     }
 }
 
+fn runtime() -> impl Strategy<Value = Runtime> {
+    use Runtime::{Containerd, CriO, Docker, LibvirtLxc, Lxc, Podman, SystemdNspawn};
+    select(&[Docker, Containerd, CriO, Podman, SystemdNspawn, Lxc, LibvirtLxc][..])
+}
+
+prop_compose! {
+    fn container()(id in shared_text(), runtime in option::of(runtime())) -> Arc<Container> {
+        Arc::new(Container { id, runtime })
+    }
+}
+
 fn body() -> BoxedStrategy<Body> {
     // Boxed, since the states of all of them at once do not fit the stack of a test.
     prop_oneof![
@@ -210,8 +221,10 @@ prop_compose! {
     /// Any event.
     pub(crate) fn event()(
         seq: u64, nanos: i64, boot_ns: u64, lossy: bool, body in body(),
+        container in option::of(container()),
+        pod in option::of(shared_text().prop_map(|uid| Arc::new(Pod { uid }))),
         source in select(&[Source::Probe, Source::Snapshot, Source::Replay][..]),
     ) -> Event {
-        Event { schema: SchemaName::V1, seq, time: Time(nanos), boot_ns, source, body, lossy }
+        Event { schema: SchemaName::V1, seq, time: Time(nanos), boot_ns, source, body, container, pod, lossy }
     }
 }

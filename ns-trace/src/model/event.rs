@@ -16,7 +16,7 @@ pub use self::{
     life::{Create, Destroy, Exist},
     task::{Exec, Exit, Fork, Status},
 };
-use super::{Process, Time};
+use super::{Container, Pod, Process, Time};
 
 /// The name and version of the schema that every event carries.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +67,14 @@ pub struct Event {
     /// What happened.
     #[serde(flatten)]
     pub body: Body,
+    /// The innermost container that `process` is in, from the path of its cgroup; absent if it is in
+    /// none that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Arc<Container>>,
+    /// The pod of Kubernetes that `process` is in, from the path of its cgroup; absent if it is in
+    /// none that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Arc<Pod>>,
     /// Whether a string in the event was not UTF-8 and is shown with `\xNN`; absent if not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub lossy: bool,

@@ -44,7 +44,7 @@ impl JsonWriter {
 
     /// Appends `event` as one line of JSON, the newline included.
     pub fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
-        let Event { schema: _, seq, time, boot_ns, source, body, lossy } = event;
+        let Event { schema: _, seq, time, boot_ns, source, body, container, pod, lossy } = event;
         if matches!(body, Body::Lost(_) | Body::Sync(_)) {
             return write_rare(event, out);
         }
@@ -63,6 +63,12 @@ impl JsonWriter {
         if let Some(process) = body.process() {
             out.extend_from_slice(br#","process":"#);
             self.tasks.write(process, out);
+        }
+        if let Some(container) = container {
+            process::container(container, out);
+        }
+        if let Some(pod) = pod {
+            process::pod(pod, out);
         }
         if *lossy {
             out.extend_from_slice(br#","lossy":true"#);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Slots;
+use super::{Container, Pod, Slots};
 
 /// A task and all that is known of it at the moment of an event.
 ///
@@ -59,6 +59,12 @@ pub struct Process {
     /// Whether a string of this process was not UTF-8.
     #[serde(skip)]
     pub lossy: bool,
+    /// The container that it is in; events have it beside the process.
+    #[serde(skip)]
+    pub container: Option<Arc<Container>>,
+    /// The pod that it is in; events have it beside the process.
+    #[serde(skip)]
+    pub pod: Option<Arc<Pod>>,
 }
 
 /// A set of capabilities.

@@ -99,7 +99,11 @@ impl Stream {
         let Finding { boot_ns, source, body, row } = finding;
         let time = Time(boot_ns.cast_signed().saturating_add(self.realtime_offset));
         let lossy = body.process().is_some_and(|process| process.lossy);
-        let event = Event { schema: SchemaName::V1, seq: 0, time, boot_ns, source, body, lossy };
+        let schema = SchemaName::V1;
+        let process = body.process();
+        let container = process.and_then(|process| process.container.clone());
+        let pod = process.and_then(|process| process.pod.clone());
+        let event = Event { schema, seq: 0, time, boot_ns, source, body, container, pod, lossy };
         self.send(event, row)
     }
 

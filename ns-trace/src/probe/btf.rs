@@ -12,6 +12,7 @@ const LOOKS: u32 = 1000;
 
 pub(super) const STRUCT: u32 = 4;
 pub(super) const UNION: u32 = 5;
+const ENUM: u32 = 6;
 pub(super) const FUNC: u32 = 12;
 /// Typedef, volatile, const, restrict and type tag: names for another type.
 const ALIASES: [u32; 5] = [8, 9, 10, 11, 18];
@@ -95,7 +96,7 @@ impl<'a> Btf<'a> {
             let id = u32::try_from(self.starts.len()).or(Err(Error::Truncated))?;
             let (kind, count) = (info >> 24 & 0x1f, info & 0xffff);
             let (wanted, found) = match kind {
-                STRUCT | UNION => (structs, &mut self.structs),
+                STRUCT | UNION | ENUM => (structs, &mut self.structs),
                 FUNC => (functions, &mut self.functions),
                 _ => (&[][..], &mut self.structs),
             };
@@ -114,6 +115,21 @@ impl<'a> Btf<'a> {
     #[must_use]
     pub fn function(&self, name: &str) -> Option<u32> {
         self.functions.get(name.as_bytes()).copied()
+    }
+
+    /// The names and values of `enum name`, which must have been asked for among the structs.
+    #[must_use]
+    pub fn enumerators(&self, name: &str) -> Vec<(&'a [u8], u32)> {
+        let Some(at) = self.structs.get(name.as_bytes()).and_then(|id| self.start(*id)) else {
+            return Vec::new();
+        };
+        let info = word(self.types, at + 4).unwrap_or_default();
+        let count = if info >> 24 & 0x1f == ENUM { info & 0xffff } else { 0 };
+        let entry = |index: usize| {
+            let at = at + 12 + index * 8;
+            Some((string(self.strings, word(self.types, at)?), word(self.types, at + 4)?))
+        };
+        (0..count as usize).filter_map(entry).collect()
     }
 
     /// Where `path` is in `struct name`; members of members are joined with dots, and those of

@@ -13,7 +13,7 @@ use aya::{
     programs::{FEntry, FExit, Program, ProgramError, ProgramFd, RawTracePoint},
 };
 use ns_trace_common::{
-    Births, Due, Slot, Task,
+    ABSENT, Births, Due, Slot, Task,
     inspect::{BATCH, Inspect},
 };
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     model::event::ByEvent,
-    sys::{bpf, mapping::Mapping, process, tracefs::Tracefs},
+    sys::{bpf, cgroup, mapping::Mapping, process, tracefs::Tracefs},
 };
 
 /// The compiled probes; ns-trace/build.rs puts them there.
@@ -134,25 +134,29 @@ impl Probes {
         });
         let layout = layout.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let plan = Plan::new(choose(options.backend, &layout)?, &layout);
-        let births = (plan.backend.births() as u32).to_ne_bytes();
-        Self::load_plan(plan, &layout, &births, loader, options)
+        let births = plan.backend.births() as u32;
+        let legacy = legacy_state(&layout);
+        let constants = [("BIRTHS", births.to_ne_bytes()), ("LEGACY", legacy.to_ne_bytes())];
+        Self::load_plan(plan, &layout, &constants, loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
-        births: &'a [u8],
+        constants: &'a [(&'static str, [u8; 4])],
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
         let completes = plan.backend.births() == Births::Completed;
-        let mut ebpf = loader
+        loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
-            .override_global("BIRTHS", births, true)
             .map_max_entries("EVENTS", options.ring_bytes)
-            .map_max_entries("BORN", if completes { CALLS } else { 1 })
-            .load(OBJECT)?;
+            .map_max_entries("BORN", if completes { CALLS } else { 1 });
+        for (name, value) in constants {
+            loader.override_global(name, value, true);
+        }
+        let mut ebpf = loader.load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
         let btf = match plan.backend {
             Backend::Fentry => Some(Btf::from_sys_fs().map_err(EbpfError::from)?),
@@ -336,6 +340,14 @@ fn choose(wanted: Option<Backend>, layout: &Layout) -> Result<Backend, Error> {
         }
     }
     Err(Error::NoBackend(reasons.join("; ")))
+}
+
+/// Where in a `css_set` the state of the controller is that shows containers of cgroup version 1.
+fn legacy_state(layout: &Layout) -> u32 {
+    let Some(legacy) = cgroup::legacy() else { return ABSENT };
+    let mut controllers = layout.controllers.iter();
+    let found = controllers.find(|(name, _)| name == legacy.controller);
+    found.map_or(ABSENT, |(_, offset)| *offset)
 }
 
 fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result<(), ProgramError> {

@@ -42,6 +42,8 @@ pub struct Layout {
     pub functions: Vec<&'static str>,
     /// Their numbers in the kernel's BTF, in the same order.
     pub function_ids: Vec<u32>,
+    /// Where in a `css_set` the states of the cgroup controllers are, by name.
+    pub controllers: Vec<(String, u32)>,
 }
 
 impl Layout {
@@ -57,14 +59,17 @@ impl Layout {
             .map_err(|source| Error::Parse { path: shown(), source })?;
         let (functions, function_ids) =
             functions.iter().filter_map(|name| btf.function(name).map(|id| (*name, id))).unzip();
-        Ok(Self { offsets: resolve(&btf)?, functions, function_ids })
+        let controllers = controllers(&btf);
+        Ok(Self { offsets: resolve(&btf)?, functions, function_ids, controllers })
     }
 }
 
 /// Every struct that [`resolve`] asks for.
-pub const STRUCTS: [&str; 27] = [
+pub const STRUCTS: [&str; 29] = [
     "cgroup",
     "cgroup_namespace",
+    "cgroup_subsys_id",
+    "cgroup_subsys_state",
     "cred",
     "css_set",
     "dentry",
@@ -91,6 +96,17 @@ pub const STRUCTS: [&str; 27] = [
     "user_namespace",
     "uts_namespace",
 ];
+
+/// The cgroup controllers that the kernel was built with: `css_set.subsys` has one pointer for each,
+/// in the order of `enum cgroup_subsys_id`.
+fn controllers(btf: &Btf<'_>) -> Vec<(String, u32)> {
+    let Some(first) = btf.member("css_set", "subsys") else { return Vec::new() };
+    let named = btf.enumerators("cgroup_subsys_id").into_iter().filter_map(|(name, number)| {
+        let name = std::str::from_utf8(name).ok()?.strip_suffix("_cgrp_id")?;
+        Some((name.to_owned(), first.offset.checked_add(number.checked_mul(8)?)?))
+    });
+    named.collect()
+}
 
 /// Finds every offset.
 ///
@@ -152,6 +168,7 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         pid_level: must("pid", "level")?,
         pid_numbers: must("pid", "numbers")?,
         css_dfl_cgrp: must("css_set", "dfl_cgrp")?,
+        css_cgroup: must("cgroup_subsys_state", "cgroup")?,
         cgroup_kn: must("cgroup", "kn")?,
         kernfs_id: must("kernfs_node", "id")?,
         mm_arg_start: must("mm_struct", "arg_start")?,

@@ -1,11 +1,9 @@
 //! Namespaces that come to be.
 
-use std::sync::Arc;
-
 use ns_trace_common::{Ns, Slot, Task, create::Create as CreateRecord};
 
 use super::{Finding, Program, Row, RowId, Surroundings, Table, tell::Call};
-use crate::model::{Cause, Flags, Kind};
+use crate::model::{Cause, Flags, Kind, Placement};
 
 /// The order in which the kernel makes the namespaces of one call (kernel/nsproxy.c,
 /// `create_new_namespaces`; the user namespace before all others, since it owns them).
@@ -202,8 +200,8 @@ impl Table {
 struct Nothing;
 
 impl Surroundings for Nothing {
-    fn cgroup(&mut self, _: u64) -> Option<(Arc<str>, bool)> {
-        None
+    fn placement(&mut self, _: u64, _: u64) -> Placement {
+        Placement::default()
     }
 
     fn program(&mut self, _: u32) -> Option<Program> {

@@ -5,7 +5,7 @@ use std::{cell::OnceCell, rc::Rc, sync::Arc};
 use ns_trace_common::{Ns, SLOTS, Slot, Task};
 
 use super::{Surroundings, rows::RowId};
-use crate::model::{Caps, Creator, Process, Slots, TaskRef, printable};
+use crate::model::{Caps, Creator, Placement, Process, Slots, TaskRef, printable};
 
 /// `PF_KTHREAD` of include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
@@ -75,7 +75,7 @@ pub(super) struct Member {
     pub(super) program: SharedProgram,
     comm: Arc<str>,
     comm_lossy: bool,
-    cgroup: Option<(Arc<str>, bool)>,
+    pub(super) placement: Placement,
     /// When a record of its own last told of it: nanoseconds of the boot clock.
     pub(super) seen_ns: u64,
 }
@@ -89,8 +89,8 @@ impl Member {
         surroundings: &mut impl Surroundings,
     ) -> Self {
         let (comm, comm_lossy) = comm_of(task);
-        let cgroup = surroundings.cgroup(task.cgroup_id);
-        Self { task: *task, set, program, comm, comm_lossy, cgroup, seen_ns }
+        let placement = surroundings.placement(task.cgroup_id, task.legacy_cgroup_id);
+        Self { task: *task, set, program, comm, comm_lossy, placement, seen_ns }
     }
 
     /// A child: what is the same is shared.
@@ -107,7 +107,7 @@ impl Member {
             program: Rc::clone(&self.program),
             comm: Arc::clone(&self.comm),
             comm_lossy: self.comm_lossy,
-            cgroup: self.cgroup.clone(),
+            placement: self.placement.clone(),
             seen_ns,
         };
         child.update(task, seen_ns, surroundings);
@@ -124,8 +124,9 @@ impl Member {
         if task.comm != self.task.comm {
             (self.comm, self.comm_lossy) = comm_of(task);
         }
-        if task.cgroup_id != self.task.cgroup_id {
-            self.cgroup = surroundings.cgroup(task.cgroup_id);
+        let ids = |task: &Task| (task.cgroup_id, task.legacy_cgroup_id);
+        if ids(task) != ids(&self.task) {
+            self.placement = surroundings.placement(task.cgroup_id, task.legacy_cgroup_id);
         }
         self.task = *task;
         self.seen_ns = seen_ns;
@@ -135,7 +136,7 @@ impl Member {
     pub(super) fn process(&self, surroundings: &mut impl Surroundings) -> Arc<Process> {
         let program = self.program(surroundings);
         let task = &self.task;
-        let (cgroup, cgroup_lossy) = self.cgroup.clone().unzip();
+        let Placement { cgroup, lossy, container, pod } = self.placement.clone();
         Arc::new(Process {
             pid: task.pid,
             tid: task.tid,
@@ -153,7 +154,9 @@ impl Member {
             cgroup,
             cgroup_id: task.cgroup_id,
             ns: self.set.slots.clone(),
-            lossy: self.comm_lossy || program.lossy || cgroup_lossy.unwrap_or(false),
+            lossy: self.comm_lossy || program.lossy || lossy,
+            container,
+            pod,
         })
     }
 

@@ -14,15 +14,15 @@ use ns_trace_common::{
 
 use super::{Finding, Program, Surroundings, Table};
 use crate::{
-    model::{Cause, Kind, event::Body},
+    model::{Cause, Kind, Placement, event::Body},
     probe::Record,
 };
 
 struct Nowhere;
 
 impl Surroundings for Nowhere {
-    fn cgroup(&mut self, _: u64) -> Option<(std::sync::Arc<str>, bool)> {
-        None
+    fn placement(&mut self, _: u64, _: u64) -> Placement {
+        Placement::default()
     }
 
     fn program(&mut self, _: u32) -> Option<Program> {

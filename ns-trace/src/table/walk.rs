@@ -142,13 +142,13 @@ mod tests {
     use ns_trace_common::Ns;
 
     use super::*;
-    use crate::table::Program;
+    use crate::{model::Placement, table::Program};
 
     struct Nothing;
 
     impl Surroundings for Nothing {
-        fn cgroup(&mut self, _: u64) -> Option<(Arc<str>, bool)> {
-            None
+        fn placement(&mut self, _: u64, _: u64) -> Placement {
+            Placement::default()
         }
 
         fn program(&mut self, _: u32) -> Option<Program> {

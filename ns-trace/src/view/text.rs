@@ -100,6 +100,7 @@ impl TextWriter {
             line.write_str("  ")?;
         } else {
             who(event.body.process(), &mut self.numbers, &mut line)?;
+            place(event, &mut line)?;
         }
         match &event.body {
             Body::Create(body) => life::create(body, &mut line),
@@ -129,6 +130,23 @@ fn who(process: Option<&Arc<Process>>, width: &mut usize, line: &mut Line<'_>) -
     // A name has at most 15 characters (TASK_COMM_LEN), unless some of them are escaped.
     let rest = 15_usize.saturating_sub(name.chars().count());
     write!(line, "{:rest$}  ", "")
+}
+
+/// The container of the task, or its pod if that is all that is known: `[3f2a9c1d2e4f] `.
+fn place(event: &Event, line: &mut Line<'_>) -> fmt::Result {
+    /// How much of an id is enough to tell it from others, as in what docker prints.
+    const SHORT: usize = 12;
+    let place = match (&event.container, &event.pod) {
+        (Some(container), _) => {
+            let id = line.escape(&container.id);
+            // Names are shown in full.
+            let short = id.get(..SHORT).filter(|_| id.len() == 64);
+            short.map_or_else(|| id.to_string(), ToOwned::to_owned)
+        }
+        (None, Some(pod)) => format!("pod {}", line.escape(&pod.uid)),
+        (None, None) => return Ok(()),
+    };
+    line.paint(Style::DIM, format_args!("[{place}] "))
 }
 
 /// The number of a process, and that of the thread if it is not the first.

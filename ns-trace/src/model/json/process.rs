@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    super::{Caps, Creator, Process, TaskRef},
+    super::{Caps, Container, Creator, Pod, Process, TaskRef},
     Fields,
     namespace::SlotsText,
     scalar::{hexadecimal, number, optional_string, string},
@@ -86,6 +86,8 @@ fn same_head(one: &Process, other: &Process) -> bool {
         cgroup_id,
         ns: _,
         lossy: _,
+        container: _,
+        pod: _,
     } = other;
     // What differs most often comes first.
     one.start_ns == *start_ns
@@ -172,6 +174,29 @@ fn strings(strings: &[String], out: &mut Vec<u8>) {
         string(text, out);
     }
     out.push(b']');
+}
+
+/// Appends the container that the process is in.
+pub(super) fn container(container: &Container, out: &mut Vec<u8>) {
+    let Container { id, runtime } = container;
+    out.extend_from_slice(br#","container":{"id":"#);
+    string(id, out);
+    match runtime {
+        Some(runtime) => {
+            out.extend_from_slice(br#","runtime":""#);
+            out.extend_from_slice(runtime.name().as_bytes());
+            out.extend_from_slice(br#""}"#);
+        }
+        None => out.extend_from_slice(br#","runtime":null}"#),
+    }
+}
+
+/// Appends the pod that the process is in.
+pub(super) fn pod(pod: &Pod, out: &mut Vec<u8>) {
+    let Pod { uid } = pod;
+    out.extend_from_slice(br#","pod":{"uid":"#);
+    string(uid, out);
+    out.push(b'}');
 }
 
 /// Appends a task by name only.

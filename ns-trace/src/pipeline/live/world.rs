@@ -1,11 +1,10 @@
 //! What the machine knows beyond the records.
 
-use std::sync::Arc;
-
 use ns_trace_common::exec::ARGS_LEN;
 
 use crate::{
     enrich::{Cgroups, running},
+    model::Placement,
     table::{Program, Surroundings},
 };
 
@@ -16,8 +15,8 @@ pub(super) struct World {
 }
 
 impl Surroundings for World {
-    fn cgroup(&mut self, id: u64) -> Option<(Arc<str>, bool)> {
-        self.cgroups.path(id)
+    fn placement(&mut self, cgroup: u64, legacy: u64) -> Placement {
+        self.cgroups.placement(cgroup, legacy)
     }
 
     fn program(&mut self, pid: u32) -> Option<Program> {

@@ -53,6 +53,8 @@ fn event(body: Body) -> Event {
         boot_ns: 3_604_000_000_000,
         source: Source::Probe,
         body,
+        container: None,
+        pod: None,
         lossy: false,
     }
 }
