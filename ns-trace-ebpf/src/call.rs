@@ -1,6 +1,9 @@
 //! The system call that the current task is in.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
+use aya_ebpf::helpers::{
+    bpf_probe_read_user,
+    generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+};
 use ns_trace_common::Cause;
 
 use crate::{
@@ -10,6 +13,11 @@ use crate::{
 
 /// `PF_KTHREAD` of include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// What of a register is an argument of a 32-bit caller.
+pub const COMPAT_MASK: u64 = 0xffff_ffff;
+/// What of clone's first argument are flags: the lowest byte is the signal for the parent (`CSIGNAL`).
+pub const CLONE_MASK: u64 = 0xffff_ff00;
 
 /// The current task, readable with [`Direct`].
 #[inline(always)]
@@ -77,15 +85,29 @@ pub fn cause() -> Cause {
     }
 }
 
-/// The flags of the current call if it opens mount namespaces.
+/// The flags of the current call, for the causes of births; `None` for the kernel's own.
 #[inline(always)]
-pub fn opening_flags(cause: Cause) -> Option<u64> {
-    let flags = match cause {
-        Cause::OpenTree => register(registers::ARGUMENT_2),
-        Cause::Fsmount if is_compat() => register(registers::COMPAT_1),
-        Cause::Fsmount => register(registers::ARGUMENT_1),
-        _ => return None,
+pub fn flags(cause: Cause) -> Option<u64> {
+    let (first, second) = if is_compat() {
+        (register(registers::COMPAT_0) & COMPAT_MASK, register(registers::COMPAT_1))
+    } else {
+        (register(registers::ARGUMENT_0), register(registers::ARGUMENT_1))
     };
-    // An unsigned int.
-    Some(flags & 0xffff_ffff)
+    Some(match cause {
+        Cause::Unshare => first,
+        Cause::Clone => first & CLONE_MASK,
+        Cause::Clone3 => clone3_flags(first),
+        // Unsigned ints.
+        Cause::OpenTree => register(registers::ARGUMENT_2) & COMPAT_MASK,
+        Cause::Fsmount => second & COMPAT_MASK,
+        _ => return None,
+    })
+}
+
+/// The flags in the arguments of clone3(2).
+#[inline(always)]
+pub fn clone3_flags(arguments: u64) -> u64 {
+    // `struct clone_args` starts with the flags.
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_user(arguments as *const u64) }.unwrap_or(0)
 }

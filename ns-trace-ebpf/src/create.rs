@@ -8,7 +8,7 @@ use ns_trace_common::{Due, Kind, Ns, RecordKind, Slot, create::Create};
 
 use crate::{
     birth,
-    call::{cause, current, opening_flags},
+    call::{cause, current, flags},
     emit,
     enter::returned,
     memory::{Memory as _, Probed, offset, present},
@@ -39,8 +39,7 @@ macro_rules! born {
         unsafe {
             (*record).cause = cause as u32;
             (*record).kind = Kind::$kind as u32;
-            // Not of the namespace, but of the call.
-            (*record).flags = opening_flags(cause).unwrap_or($flags);
+            (*record).flags = flags(cause).unwrap_or($flags);
             (*record).level = if present(level) { Probed::read(address, level) } else { 0 };
             (*record).reserved = 0;
             namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*record).ns);

@@ -10,7 +10,7 @@ use ns_trace_common::{Cause, RecordKind, enter::Enter, made_by_unshare};
 use crate::{
     arch::registers,
     birth,
-    call::{current, register},
+    call::{COMPAT_MASK, current, register},
     emit, fail,
     memory::{Direct, Memory as _},
     task,
@@ -18,9 +18,6 @@ use crate::{
 
 /// Where a syscall exit tracepoint keeps the result (`struct syscall_trace_exit`).
 const RESULT: usize = 16;
-
-/// What of a register is an argument of a 32-bit caller.
-pub const COMPAT_MASK: u64 = 0xffff_ffff;
 
 /// The result of the call that a syscall exit tracepoint is about.
 #[inline(always)]

@@ -1,7 +1,6 @@
 //! Calls that failed.
 
 use aya_ebpf::{
-    helpers::bpf_probe_read_user,
     macros::{fexit, kretprobe, tracepoint},
     programs::{FExitContext, RetProbeContext, TracePointContext},
 };
@@ -14,9 +13,9 @@ use ns_trace_common::{
 use crate::{
     arch::registers,
     birth,
-    call::{cause, current, register},
+    call::{CLONE_MASK, COMPAT_MASK, cause, clone3_flags, current, register},
     emit,
-    enter::{COMPAT_MASK, result, returned},
+    enter::{result, returned},
     memory::{Direct, Memory as _, Probed, offset, present},
     task::{self, namespace},
 };
@@ -72,18 +71,14 @@ pub fn compat_clone3_returned(context: RetProbeContext) {
 #[inline(always)]
 fn clone(flags: u64, result: i64) {
     if result < 0 {
-        // The lowest byte is the signal for the parent (`CSIGNAL`), not a flag.
-        cloned(Cause::Clone, flags & 0xffff_ff00, result);
+        cloned(Cause::Clone, flags & CLONE_MASK, result);
     }
 }
 
 #[inline(always)]
 fn clone3(arguments: u64, result: i64) {
     if result < 0 {
-        // `struct clone_args` starts with the flags.
-        // SAFETY: the helper checks the address.
-        let flags = unsafe { bpf_probe_read_user(arguments as *const u64) }.unwrap_or(0);
-        cloned(Cause::Clone3, flags, result);
+        cloned(Cause::Clone3, clone3_flags(arguments), result);
     }
 }
 
