@@ -6,6 +6,7 @@
 mod apply;
 mod birth;
 mod member;
+mod relation;
 mod rows;
 mod tell;
 #[cfg(test)]

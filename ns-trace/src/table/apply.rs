@@ -15,7 +15,8 @@ use ns_trace_common::{
 use super::{
     Finding, Program, Surroundings, Table,
     member::{Member, Set},
-    tell::{Call, changes, changes_between, found, relation_of_target},
+    relation::Entrant,
+    tell::{Call, changes, changes_between, found},
 };
 use crate::{
     model::{
@@ -94,7 +95,7 @@ impl Table {
             self.tell_births(&call, &process, &creator, out);
         }
         let changes = changes(before.as_deref(), &after, cause, flags);
-        self.tell_entry(&call, changes, process, out);
+        self.tell_entry(&call, task, (before.as_deref(), &after), changes, process, out);
         self.move_over(before.as_deref(), &after, boot_ns);
         self.watch_births(&births);
     }
@@ -146,10 +147,10 @@ impl Table {
         let before = self.resolve(&creator.slots, boot_ns, out);
         let after = Rc::new(self.resolve(&child.slots, boot_ns, out));
         let changes = changes(Some(&before), &after, cause, fork.flags);
-        self.add_child(fork, after, surroundings, out);
+        self.add_child(fork, Rc::clone(&after), surroundings, out);
         if let Some(process) = self.tasks.get(&child.tid).map(|member| member.process(surroundings))
         {
-            self.tell_entry(&call, changes, process, out);
+            self.tell_entry(&call, creator, (Some(&before), &after), changes, process, out);
         }
         self.watch_births(&births);
     }
@@ -218,7 +219,7 @@ impl Table {
         if !changes.is_empty() {
             let op = self.next_op();
             let call = Call { boot_ns, cause: Cause::Exec, flags: 0, op, births: &[] };
-            self.tell_entry(&call, changes, process, out);
+            self.tell_entry(&call, task, (before.as_deref(), &after), changes, process, out);
         }
         self.move_over(before.as_deref(), &after, boot_ns);
     }
@@ -258,8 +259,10 @@ impl Table {
         let call = Call { boot_ns, cause, flags: record.flags, op, births: &births };
         self.tell_births(&call, &process, &creator, out);
         self.watch_births(&births);
-        let target = self.target(record);
-        let relation = target.as_ref().and_then(|target| relation_of_target(target, &process));
+        let (target, attempted) = self.target(record);
+        let before = Some(&task.slots[..]);
+        let entrant = Entrant { task, container: process.container.as_ref(), before };
+        let relation = self.relation(&entrant, attempted.into_iter().map(Some), &[]);
         let fail = Fail {
             cause,
             flags: Flags::from_bits(record.flags),

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use ns_trace_common::{
-    Slot,
+    Slot, Task,
     fail::{Fail as FailRecord, NAMESPACE_TARGET, PROCESS_TARGET},
     made_by_unshare,
 };
 
-use super::{Finding, RowId, Table, member::Set};
+use super::{
+    Finding, RowId, Table,
+    member::Set,
+    relation::{Entered, Entrant, entered},
+};
 use crate::model::{
     Cause, Creator, Flags, Kind, Process,
-    event::{Body, Change, Create, Enter, ProcessTarget, Relation, Source, Target},
+    event::{Body, Change, Create, Enter, ProcessTarget, Source, Target},
 };
 
 /// A call that is over.
@@ -47,9 +51,12 @@ impl Table {
         }
     }
 
+    /// Tells what a task changed, if anything; `task` is whose call it was.
     pub(super) fn tell_entry(
         &self,
         call: &Call<'_>,
+        task: &Task,
+        (before, after): (Option<&Set>, &Set),
         changes: Vec<Change>,
         process: Arc<Process>,
         out: &mut Vec<Finding>,
@@ -57,41 +64,43 @@ impl Table {
         if changes.is_empty() {
             return;
         }
-        let is_new = |change: &Change| {
-            let entered = change.to.map(|to| to.inode);
-            call.births
-                .iter()
-                .any(|(id, _)| self.rows.get(*id).is_some_and(|row| Some(row.ns.inode) == entered))
-        };
+        let before = before.map(|set| &set.key[..]);
+        let entrant = Entrant { task, container: process.container.as_ref(), before };
         let enter = Enter {
             cause: call.cause,
             flags: Flags::from_bits(call.flags),
             op: call.op,
-            relation: relation(&changes, is_new),
+            relation: self.relation(&entrant, entered(&changes, after), call.births),
             changes,
             process,
         };
         out.push(found(call.boot_ns, Body::Enter(enter)));
     }
 
-    /// What a failed setns was pointed at.
-    pub(super) fn target(&self, record: &FailRecord) -> Option<Target> {
+    /// What a failed setns was pointed at, and the namespaces there.
+    pub(super) fn target(&self, record: &FailRecord) -> (Option<Target>, Vec<Entered>) {
         match record.target {
             NAMESPACE_TARGET => {
-                let kind = Kind::ALL.get(record.target_kind as usize)?;
-                self.name(*kind, &record.target_ns).map(Target::Namespace)
+                let kind = Kind::ALL.get(record.target_kind as usize).copied();
+                let named = kind.and_then(|kind| self.name(kind, &record.target_ns));
+                let Some(named) = named else { return (None, Vec::new()) };
+                let (ns, row) = (record.target_ns, self.rows.find(named.kind, &record.target_ns));
+                let entered = Entered { ns, row, initial: named.initial };
+                (Some(Target::Namespace(named)), vec![entered])
             }
             PROCESS_TARGET => {
-                let flags = Flags::from_bits(record.flags);
-                let slots = self.tasks.get(&record.target_pid).map(|member| &member.set.slots);
+                let set = self.tasks.get(&record.target_pid).map(|member| &member.set);
                 let of_kind = |kind: Kind| {
                     let slot = Slot::ALL.into_iter().find(|slot| slot.kind() == kind)?;
-                    slots?.get(slot).copied()
+                    let (named, set) = (*set?.slots.get(slot)?, set?);
+                    let (ns, row) = (*set.key.get(slot as usize)?, *set.rows.get(slot as usize)?);
+                    Some((named, Entered { ns, row, initial: named.initial }))
                 };
-                let ns = flags.kinds().filter_map(of_kind).collect();
-                Some(Target::Process(ProcessTarget { pid: record.target_pid, ns }))
+                let (ns, entered) =
+                    Flags::from_bits(record.flags).kinds().filter_map(of_kind).unzip();
+                (Some(Target::Process(ProcessTarget { pid: record.target_pid, ns })), entered)
             }
-            _ => None,
+            _ => (None, Vec::new()),
         }
     }
 
@@ -130,33 +139,4 @@ pub(super) fn changes(before: Option<&Set>, after: &Set, cause: Cause, flags: u6
     }
     let slots = Flags::from_bits(flags).kinds().map(Slot::unshared);
     slots.map(|slot| Change { slot, from: None, to: after.slots.get(slot).copied() }).collect()
-}
-
-/// What the entered namespaces are to the task: the host's if any is, its own if all are.
-fn relation(changes: &[Change], is_new: impl Fn(&Change) -> bool) -> Option<Relation> {
-    if changes.iter().any(|change| change.to.is_some_and(|to| to.initial)) {
-        Some(Relation::Host)
-    } else if changes.iter().all(is_new) {
-        Some(Relation::Own)
-    } else {
-        None
-    }
-}
-
-/// What the target of a failed setns is to the caller.
-pub(super) fn relation_of_target(target: &Target, process: &Process) -> Option<Relation> {
-    let namespaces = match target {
-        Target::Namespace(ns) => std::slice::from_ref(ns),
-        Target::Process(target) => target.ns.as_slice(),
-    };
-    let is_own = |ns| Slot::ALL.iter().any(|slot| process.ns.get(*slot) == Some(ns));
-    if namespaces.is_empty() {
-        None
-    } else if namespaces.iter().all(is_own) {
-        Some(Relation::Own)
-    } else if namespaces.iter().any(|ns| ns.initial) {
-        Some(Relation::Host)
-    } else {
-        None
-    }
 }

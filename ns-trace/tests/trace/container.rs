@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     context::{Context, Room},
+    facts::Task,
     scene::Scene,
     tracer::PATIENCE,
 };
@@ -31,6 +32,8 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials =
         context.per_backend("trace::container::in_the_unified_hierarchy", in_the_unified_hierarchy);
     trials.extend(context.per_backend("trace::container::in_a_pod", in_a_pod));
+    let relation = "trace::container::relation_between_containers";
+    trials.extend(context.per_backend(relation, relation_between_containers));
     trials.extend(legacy.into_iter().map(|trial| {
         let cannot = !has_legacy || trial.has_ignored_flag();
         trial.with_ignored_flag(cannot)
@@ -170,4 +173,68 @@ fn in_version_1(room: &Room) -> Result<()> {
     let event = events.last().context("no events")?;
     ensure!(event["event"] == "fail" && event["container"]["id"] == *id, "{event}");
     scene.end(&[])
+}
+
+/// Has the task in front try to join the uts namespace of `task`; returns what is said of it.
+fn join(scene: &mut Scene, task: Task) -> Result<Arc<Value>> {
+    let own = scene.actor.who()?;
+    let file = scene.actor.number(&format!("open /proc/{}/ns/uts", task.pid))?;
+    // Whether it may or not.
+    scene.actor.ask(&format!("setns {file} 4000000"))?;
+    scene.actor.act(&format!("close {file}"))?;
+    let event = scene.stage.events(own)?.pop();
+    let event = event.context("nothing is said of setns")?;
+    ensure!(event["cause"] == "setns", "{event}");
+    Ok(event)
+}
+
+/// Two containers with a uts namespace each, the host, and everybody at everybody else's door.
+fn relation_between_containers(room: &Room) -> Result<()> {
+    let (one, two) = (fresh_id(), fresh_id());
+    let cgroups = [
+        Cgroup::unified(&format!("docker-{one}.scope"))?,
+        Cgroup::unified(&format!("libpod-{two}.scope"))?,
+    ];
+    let mut host = Scene::new(room)?;
+    let mut inside = Vec::new();
+    for cgroup in &cgroups {
+        let mut scene = Scene::on(&host.stage)?;
+        scene.actor.act(&cgroup.join()?)?;
+        scene.actor.act(UTS)?;
+        inside.push(scene);
+    }
+    let [first, second] = &mut inside[..] else { anyhow::bail!("two containers") };
+    let (one, two, outside) = (first.actor.who()?, second.actor.who()?, host.actor.who()?);
+    let expect = |event: &Value, name: &str, relation: &str| {
+        ensure!(event["event"] == name && event["relation"] == relation, "{relation}: {event}");
+        Ok(())
+    };
+    // A second process of the first container, which is told to leave and comes back.
+    let mut other = Scene::on(&host.stage)?;
+    other.actor.act(&cgroups.first().context("a cgroup")?.join()?)?;
+    expect(&*join(&mut other, one)?, "enter", "own")?;
+    expect(&*join(&mut other, outside)?, "enter", "host")?;
+    expect(&*join(&mut other, two)?, "enter", "other")?;
+    expect(&*join(&mut other, one)?, "enter", "own")?;
+    // The same from outside: neither is the host's.
+    let mut visitor = Scene::on(&host.stage)?;
+    expect(&*join(&mut visitor, one)?, "enter", "other")?;
+    visitor.end(&[])?;
+    // Without a right to it.
+    for (place, relation) in [(two, "other"), (outside, "host"), (one, "own")] {
+        let mut scene = Scene::on(&host.stage)?;
+        scene.actor.act(&cgroups.first().context("a cgroup")?.join()?)?;
+        let own = scene.actor.who()?;
+        let file = scene.actor.number(&format!("open /proc/{}/ns/uts", place.pid))?;
+        scene.actor.act("unshare 4000000")?;
+        scene.actor.act("user 65534")?;
+        scene.actor.fails(&format!("setns {file} 4000000"))?;
+        let event = scene.stage.events(own)?.pop().context("no events")?;
+        expect(&event, "fail", relation)?;
+        ensure!(event["container"]["runtime"] == "docker", "{event}");
+        scene.end(&[])?;
+    }
+    other.end(&[])?;
+    host.end(&[])?;
+    inside.into_iter().try_for_each(|scene| scene.end(&[]))
 }

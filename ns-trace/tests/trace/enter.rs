@@ -24,6 +24,8 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     }
     trials.extend(context.per_backend("trace::enter::everything_by_pidfd", by_pidfd));
     trials.extend(context.per_backend("trace::enter::back_to_the_host", back_to_the_host));
+    trials
+        .extend(context.per_backend("trace::enter::back_to_what_a_parent_made", back_to_a_parent));
     trials.extend(context.per_backend("trace::enter::by_a_thread_alone", by_a_thread));
     for (name, flag) in [("pid", 0x2000_0000), ("time", 0x80)] {
         let title = |call| format!("trace::enter::pending_{name}_by_{call}");
@@ -49,7 +51,7 @@ fn by_nsfs(room: &Room, kind: &Kind, typed: bool) -> Result<()> {
     let events = scene.stage.events(task)?;
     ensure!(events.len() == 1, "{events:?}");
     for event in &events {
-        expect(event, &enter("setns", flags, &step.changes(), None, &step.process))?;
+        expect(event, &enter("setns", flags, &step.changes(), Some("other"), &step.process))?;
     }
     ensure!(step.changes() != changes(&step.before, &step.before), "nothing changed");
     scene.end(&[])?;
@@ -69,11 +71,30 @@ fn by_pidfd(room: &Room) -> Result<()> {
     let step = scene.call(&format!("setns {pidfd} {flags:x}"))?;
     let events = scene.stage.events(task)?;
     let [event] = &events[..] else { anyhow::bail!("{events:?}") };
-    expect(event, &enter("setns", flags, &step.changes(), None, &step.process))?;
+    expect(event, &enter("setns", flags, &step.changes(), Some("other"), &step.process))?;
     ensure!(step.changes().as_array().is_some_and(|all| all.len() >= KINDS.len()), "{event}");
     scene.end(&[])?;
     let creates = host.stage.events(first)?;
     host.end(&creates)
+}
+
+/// A namespace that the parent made is the child's own, even if the child was not in it before.
+fn back_to_a_parent(room: &Room) -> Result<()> {
+    const UTS: u64 = 0x0400_0000;
+    let mut scene = Scene::new(room)?;
+    let parent = scene.actor.who()?;
+    let file = scene.actor.number("open /proc/self/ns/uts")?;
+    scene.actor.act(&format!("unshare {UTS:x}"))?;
+    let made = scene.actor.number("open /proc/self/ns/uts")?;
+    scene.actor.act(&format!("setns {file} 0"))?;
+    let child = scene.actor.task("clone 0")?;
+    let step = scene.call(&format!("setns {made} {UTS:x}"))?;
+    let events = scene.stage.events(child)?;
+    let [event] = &events[..] else { anyhow::bail!("{events:?}") };
+    expect(event, &enter("setns", UTS, &step.changes(), Some("own"), &step.process))?;
+    let is_create = |event: &Arc<Value>| event["event"] == "create";
+    let creates: Vec<_> = scene.stage.events(parent)?.into_iter().filter(is_create).collect();
+    scene.end(&creates)
 }
 
 fn back_to_the_host(room: &Room) -> Result<()> {
@@ -130,7 +151,7 @@ fn pending_by_fork(room: &Room, flag: u64) -> Result<()> {
         moved.as_array().into_iter().flatten().filter(|change| is_own(change)).cloned().collect();
     let events = scene.stage.events(child)?;
     let [event] = &events[..] else { anyhow::bail!("{events:?}") };
-    expect(event, &enter("clone", 0, &moved, None, &process))?;
+    expect(event, &enter("clone", 0, &moved, Some("own"), &process))?;
     let events = scene.stage.events(parent)?;
     let [create, pending] = &events[..] else { anyhow::bail!("{events:?}") };
     ensure!(event["changes"][0]["to"]["inode"] == create["ns"]["inode"], "{event}");
@@ -155,7 +176,7 @@ fn pending_by_exec(room: &Room, flag: u64) -> Result<()> {
         ensure!(events.len() == 2, "{events:?}");
     } else {
         let [_, _, event] = &events[..] else { anyhow::bail!("{events:?}") };
-        expect(event, &enter("exec", 0, &moved, None, &process))?;
+        expect(event, &enter("exec", 0, &moved, Some("own"), &process))?;
     }
     scene.end(std::slice::from_ref(create))
 }

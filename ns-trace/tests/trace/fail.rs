@@ -175,7 +175,7 @@ fn setns_without_privilege(room: &Room) -> Result<()> {
     scene.actor.act(NOBODY)?;
     let theirs = owner.slots()?["net"].clone();
     for (file, target, relation) in
-        [(at_host, host, json!("host")), (at_other, theirs, json!(null))]
+        [(at_host, host, json!("host")), (at_other, theirs, json!("other"))]
     {
         let expected = |process: &Value| {
             let mut event = failure("setns", NET, "EPERM", &target, process);
@@ -216,7 +216,11 @@ fn pidfd(room: &Room) -> Result<()> {
     fails(&mut scene, &format!("setns {pidfd} 0"), "EINVAL", expected)?;
     scene.actor.act(NOBODY)?;
     let target = at(json!([slots["uts"], slots["net"]]));
-    let expected = |process: &Value| failure("setns", FLAGS, "EPERM", &target, process);
+    let expected = |process: &Value| {
+        let mut event = failure("setns", FLAGS, "EPERM", &target, process);
+        event["relation"] = "other".into();
+        event
+    };
     fails(&mut scene, &format!("setns {pidfd} {FLAGS:x}"), "EPERM", expected)?;
     same(&owner.slots()?, &slots)?;
     scene.end(&[])?;

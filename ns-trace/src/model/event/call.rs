@@ -37,14 +37,18 @@ pub struct Change {
 }
 
 /// What a namespace is to a task that enters it or tries to.
+///
+/// Of several namespaces `host` prevails, then `other`; `own` are all or none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Relation {
-    /// The one that the system booted with.
+    /// One that the system booted with, entered from inside another.
     Host,
-    /// The task's own: made by this call, or one it is in already.
+    /// The task's own: made by this call, or one that it is in already. Besides, for a task in a
+    /// container: one that the container is in. For others, and if no task is in it: one that the
+    /// process or an ancestor made or is in.
     Own,
-    /// Somebody else's.
+    /// Any other: another container's, another user's, another program's.
     Other,
 }
 
