@@ -17,6 +17,11 @@ pub struct Enter {
     pub flags: u64,
     /// The kinds (`CLONE_NEW*` bits) whose births have no record of their own: this one tells of them.
     pub births: u64,
+    /// The call's [`Kind::serial`](crate::repeat::Kind::serial), by which later calls like it are
+    /// counted; 0 if none will be.
+    pub serial: u64,
+    /// The kind of the setns(2) that has put the caller where it was before; 0 if another call has.
+    pub before: u64,
     /// The caller, after the call.
     pub task: Task,
 }

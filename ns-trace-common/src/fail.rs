@@ -32,6 +32,9 @@ pub struct Fail {
     pub target_pid: u32,
     /// The file descriptor given to setns(2); 0 for the others.
     pub fd: i32,
+    /// The call's [`Kind::serial`](crate::repeat::Kind::serial), by which later calls like it are
+    /// counted; 0 if none will be.
+    pub serial: u64,
     /// The caller.
     pub task: Task,
 }

@@ -1,6 +1,6 @@
 /// Which struct a record holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u32)]
+#[repr(u16)]
 pub enum RecordKind {
     /// [`create::Create`](crate::create::Create)
     Create = 1,
@@ -22,12 +22,16 @@ pub enum RecordKind {
     Member = 9,
     /// [`snapshot::End`](crate::snapshot::End)
     End = 10,
+    /// [`lost::Lost`](crate::lost::Lost)
+    Lost = 11,
+    /// [`repeat::Repeat`](crate::repeat::Repeat)
+    Repeat = 12,
 }
 
 impl RecordKind {
     /// The kind with this wire number, if there is one.
     #[must_use]
-    pub const fn from_wire(number: u32) -> Option<Self> {
+    pub const fn from_wire(number: u16) -> Option<Self> {
         Some(match number {
             1 => Self::Create,
             2 => Self::Enter,
@@ -39,6 +43,8 @@ impl RecordKind {
             8 => Self::Exit,
             9 => Self::Member,
             10 => Self::End,
+            11 => Self::Lost,
+            12 => Self::Repeat,
             _ => return None,
         })
     }
@@ -50,11 +56,18 @@ impl RecordKind {
 #[repr(C)]
 pub struct Header {
     /// A [`RecordKind`].
-    pub kind: u32,
+    pub kind: u16,
+    /// The CPU that wrote it.
+    pub cpu: u16,
     /// Bytes of the whole record, this header included.
     pub len: u32,
     /// When it happened: nanoseconds of the boot clock.
     pub boot_ns: u64,
+    /// Its number among the records that this CPU wrote or had no room for, from 0: those of one CPU
+    /// are dense, so whoever misses one knows where it was. A program that interrupts another on its
+    /// CPU may take the same number or write before it; their count stays right
+    /// (see [`Ledger`](crate::lost::Ledger)).
+    pub seq: u64,
 }
 
 /// How many events of each sort a record stands for: what is missing when the record is lost.

@@ -2,6 +2,9 @@
 
 use crate::{Header, Task};
 
+/// How many thread numbers there can be: `PID_MAX_LIMIT` of include/linux/threads.h.
+pub const TIDS: u32 = 1 << 22;
+
 /// A task that the walk found.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]

@@ -13,7 +13,7 @@ use crate::{
     call::{COMPAT_MASK, current, register},
     emit, fail,
     memory::{Direct, Memory as _},
-    task,
+    repeat, task,
 };
 
 /// Where a syscall exit tracepoint keeps the result (`struct syscall_trace_exit`).
@@ -113,7 +113,8 @@ fn unshared(flags: u64, result: i64) {
     if result < 0 {
         fail::call(Cause::Unshare, flags, result);
     } else if made_by_unshare(flags) != 0 {
-        entered(Cause::Unshare, flags, 0, birth::unseen(made_by_unshare(flags)));
+        let births = birth::unseen(made_by_unshare(flags));
+        entered(Cause::Unshare, flags, 0, births, 0, repeat::moved());
     }
 }
 
@@ -124,15 +125,20 @@ fn setns(fd: u64, kinds: u64, result: i64) {
     if result < 0 {
         fail::setns(fd, kinds, result);
     } else {
+        let verdict = repeat::enter((Cause::Setns as u64) << 32, kinds);
         // The nstype creates nothing.
-        entered(Cause::Setns, kinds, fd, 0);
+        if !verdict.held && !entered(Cause::Setns, kinds, fd, 0, verdict.serial, verdict.before) {
+            repeat::untold(verdict);
+        }
     }
 }
 
+/// Writes the record; returns whether there was room.
 #[inline(always)]
-fn entered(cause: Cause, flags: u64, fd: i32, births: u64) {
+fn entered(cause: Cause, flags: u64, fd: i32, births: u64, serial: u64, before: u64) -> bool {
     let Some(mut entry) = emit::reserve::<Enter>(RecordKind::Enter) else {
-        return emit::lost_call(births);
+        emit::lost_call(births);
+        return false;
     };
     let record = entry.as_mut_ptr();
     // SAFETY: `record` is the reserved room.
@@ -141,7 +147,10 @@ fn entered(cause: Cause, flags: u64, fd: i32, births: u64) {
         (*record).fd = fd;
         (*record).flags = flags;
         (*record).births = births;
+        (*record).serial = serial;
+        (*record).before = before;
         task::fill::<Direct>(current(), &raw mut (*record).task);
     }
     entry.submit(0);
+    true
 }

@@ -16,7 +16,7 @@ use crate::{
     emit,
     maps::EVENTS,
     memory::{Memory as _, Probed, offset},
-    task,
+    repeat, task,
 };
 
 /// A record of the largest size, assembled here since its length is known only at the end.
@@ -40,6 +40,14 @@ pub fn sched_process_exec(context: RawTracePointContext) {
     let old_tid: u32 = context.arg(1);
     let bprm: *const u8 = context.arg(2);
     let current = current();
+    // SAFETY: an integer may have any bits.
+    let tid: u32 = unsafe { Probed::read(current, offset!(task_pid)) };
+    if tid == old_tid {
+        repeat::moved();
+    } else {
+        // A thread has taken the leader's number.
+        repeat::ended(old_tid);
+    }
     // SAFETY: the scratch belongs to this CPU, and raw tracepoint programs are not preempted by
     // themselves; every length is bounded by a mask before it is used.
     unsafe {
@@ -64,7 +72,10 @@ pub fn sched_process_exec(context: RawTracePointContext) {
         let args_len = if failed == 0 { wanted } else { 0 };
 
         let len = exe_len + args_len;
-        (*exec).header = emit::header::<Exec>(RecordKind::Exec, len as u32);
+        let Some(header) = emit::header::<Exec>(RecordKind::Exec, len as u32) else {
+            return;
+        };
+        (*exec).header = header;
         (*exec).old_tid = old_tid;
         (*exec).exe_len = exe_len as u32;
         (*exec).args_len = args_len as u32;
@@ -74,6 +85,7 @@ pub fn sched_process_exec(context: RawTracePointContext) {
         let size = size_of::<Exec>() + (len & (2 * ARGS_LEN - 1));
         let ring = (&raw const EVENTS).cast_mut().cast();
         if bpf_ringbuf_output(ring, scratch.cast(), size as u64, 0) != 0 {
+            emit::failed();
             emit::lost(Due::EXEC, 1);
         }
     }

@@ -7,6 +7,7 @@ use crate::{
     call::current,
     emit,
     memory::{Direct, Memory as _, offset},
+    repeat,
 };
 
 /// Every task that ends, in do_exit(): it still has its namespaces, but not for long.
@@ -15,15 +16,18 @@ use crate::{
 /// match-proto: v6.16+: void trace_sched_process_exit(struct task_struct *p, bool group_dead)
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn sched_process_exit(_: RawTracePointContext) {
+    let task = current();
+    // SAFETY: integers have no invalid bits.
+    let tid = unsafe { Direct::read(task, offset!(task_pid)) };
+    repeat::ended(tid);
     let Some(mut entry) = emit::reserve::<Exit>(RecordKind::Exit) else {
         return emit::lost(Due::EXIT, 1);
     };
     let record = entry.as_mut_ptr();
-    let task = current();
     // SAFETY: `record` is the reserved room; integers have no invalid bits.
     unsafe {
         (*record).pid = Direct::read(task, offset!(task_tgid));
-        (*record).tid = Direct::read(task, offset!(task_pid));
+        (*record).tid = tid;
         (*record).start_ns = Direct::read(task, offset!(task_start_boottime));
         (*record).status = Direct::read(task, offset!(task_exit_code));
         (*record).reserved = 0;

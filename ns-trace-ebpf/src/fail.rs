@@ -17,6 +17,7 @@ use crate::{
     emit,
     enter::{result, returned},
     memory::{Direct, Memory as _, Probed, offset, present},
+    repeat::{self, Call},
     task::{self, namespace},
 };
 
@@ -123,7 +124,22 @@ fn failed(cause: Cause, flags: u64, result: i64, fd: i32) {
     if errno >= RESTART {
         return;
     }
+    let mut target = Target { target: NO_TARGET, kind: 0, pid: 0, ns: NOBODY };
+    if matches!(cause, Cause::Setns) {
+        // SAFETY: the target is valid for writes.
+        unsafe { point(fd, &raw mut target) };
+    }
+    let verdict = repeat::fail(&Call {
+        call: (cause as u64) << 32 | errno as u64,
+        flags,
+        from: target.ns.address ^ u64::from(target.pid),
+        to: target.ns.id ^ u64::from(target.ns.inode) << 32 ^ u64::from(target.target),
+    });
+    if verdict.held {
+        return;
+    }
     let Some(mut entry) = emit::reserve::<Fail>(RecordKind::Fail) else {
+        repeat::untold(verdict);
         return emit::lost(Due::FAIL, 1);
     };
     let record = entry.as_mut_ptr();
@@ -132,26 +148,32 @@ fn failed(cause: Cause, flags: u64, result: i64, fd: i32) {
         (*record).cause = cause as u32;
         (*record).errno = errno as u32;
         (*record).flags = flags;
-        (*record).target = NO_TARGET;
-        (*record).target_kind = 0;
-        (*record).target_ns = NOBODY;
-        (*record).target_pid = 0;
+        (*record).target = target.target;
+        (*record).target_kind = target.kind;
+        (*record).target_ns = target.ns;
+        (*record).target_pid = target.pid;
         (*record).fd = fd;
+        (*record).serial = verdict.serial;
         task::fill::<Probed>(current(), &raw mut (*record).task);
-        if matches!(cause, Cause::Setns) {
-            target(fd, record);
-        }
     }
     entry.submit(0);
+}
+
+/// What setns(2) was pointed at, as the record says it.
+struct Target {
+    target: u32,
+    kind: u32,
+    pid: u32,
+    ns: Ns,
 }
 
 /// Writes what the file descriptor points at: a namespace, a process or nothing.
 ///
 /// # Safety
 ///
-/// `record` must be valid for writes.
+/// `out` must be valid for writes.
 #[inline(always)]
-unsafe fn target(fd: i32, record: *mut Fail) {
+unsafe fn point(fd: i32, out: *mut Target) {
     // SAFETY: integers and pointers may have any bits.
     unsafe {
         let files = Probed::pointer(current(), offset!(task_files));
@@ -170,16 +192,16 @@ unsafe fn target(fd: i32, record: *mut Fail) {
         let block = Probed::pointer(inode, offset!(inode_sb));
         let magic: u64 = Probed::read(block, offset!(sb_magic));
         if magic == NSFS {
-            (*record).target = NAMESPACE_TARGET;
-            nsfs(Probed::pointer(inode, offset!(inode_private)), record);
+            (*out).target = NAMESPACE_TARGET;
+            nsfs(Probed::pointer(inode, offset!(inode_private)), out);
         } else if magic == PIDFS {
-            process(Probed::pointer(inode, offset!(inode_private)), record);
+            process(Probed::pointer(inode, offset!(inode_private)), out);
         } else if magic == ANON_INODE {
             let dentry = Probed::pointer(file, offset!(file_dentry));
             let name = Probed::pointer(dentry, offset!(dentry_name));
             let name: [u8; 8] = Probed::read(name, 0);
             if name == PIDFD_NAME {
-                process(Probed::pointer(file, offset!(file_private)), record);
+                process(Probed::pointer(file, offset!(file_private)), out);
             }
         }
     }
@@ -187,17 +209,17 @@ unsafe fn target(fd: i32, record: *mut Fail) {
 
 /// Writes the process behind a `struct pid`.
 #[inline(always)]
-unsafe fn process(pid: *const u8, record: *mut Fail) {
+unsafe fn process(pid: *const u8, out: *mut Target) {
     // SAFETY: integers may have any bits; numbers[0] is the one in the initial pid namespace.
     unsafe {
-        (*record).target = PROCESS_TARGET;
-        (*record).target_pid = Probed::read(pid, offset!(pid_numbers));
+        (*out).target = PROCESS_TARGET;
+        (*out).pid = Probed::read(pid, offset!(pid_numbers));
     }
 }
 
 /// Writes the namespace around an `ns_common`.
 #[inline(always)]
-unsafe fn nsfs(common: *const u8, record: *mut Fail) {
+unsafe fn nsfs(common: *const u8, out: *mut Target) {
     // SAFETY: integers and pointers may have any bits.
     let flag: u32 = unsafe {
         if present(offset!(ns_type)) {
@@ -213,10 +235,10 @@ unsafe fn nsfs(common: *const u8, record: *mut Fail) {
         ($($kind:ident)+) => {
             $(if u64::from(flag) == Kind::$kind.flag() {
                 let start = common.wrapping_sub(offset!(namespaces[Kind::$kind as usize].common) as usize);
-                // SAFETY: `record` is the reserved room.
+                // SAFETY: `out` is valid for writes.
                 unsafe {
-                    (*record).target_kind = Kind::$kind as u32;
-                    namespace::<Probed, { Kind::$kind as usize }>(start, &raw mut (*record).target_ns);
+                    (*out).kind = Kind::$kind as u32;
+                    namespace::<Probed, { Kind::$kind as usize }>(start, &raw mut (*out).ns);
                 }
                 return;
             })+

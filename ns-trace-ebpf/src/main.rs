@@ -8,6 +8,7 @@
 //! kernels; tests compare that with what kernels say (ns-trace/src/probe/fixtures/prototypes.rs).
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod arch;
 mod birth;
@@ -23,6 +24,7 @@ mod fork;
 mod inspect;
 mod maps;
 mod memory;
+mod repeat;
 mod snapshot;
 mod task;
 

@@ -13,6 +13,7 @@ use ns_trace_common::{
 use crate::{
     call::current,
     emit,
+    maps::MET,
     memory::{Memory as _, Probed, offset},
     task,
 };
@@ -127,18 +128,33 @@ unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> i64 {
     0
 }
 
-/// Writes one task, unless it has already let its namespaces go.
+/// Writes one task, unless it has already let its namespaces go, or an earlier run of the same walk
+/// has written it.
 #[inline(always)]
 unsafe fn member(task: *const u8) {
-    // SAFETY: pointers may have any bits.
+    // SAFETY: pointers may have any bits, and the word is in bounds.
     unsafe {
         if Probed::pointer(task, offset!(task_nsproxy)).is_null() {
             return;
+        }
+        let tid: u32 = Probed::read(task, offset!(task_pid));
+        let Some(met) = MET.get_ptr_mut(tid / u64::BITS) else {
+            return;
+        };
+        let bit = 1 << (tid % u64::BITS);
+        if *met & bit != 0 {
+            return;
+        }
+        // The end mark must find room too.
+        let wanted = size_of::<Member>() + size_of::<End>() + 2 * 8;
+        if emit::free() < wanted as u64 {
+            return emit::lost(Due::MEMBER, 1);
         }
         let Some(mut entry) = emit::reserve::<Member>(RecordKind::Member) else {
             return emit::lost(Due::MEMBER, 1);
         };
         task::fill::<Probed>(task, &raw mut (*entry.as_mut_ptr()).task);
         entry.submit(0);
+        *met |= bit;
     }
 }

@@ -62,6 +62,41 @@ pub unsafe fn fill_child(child: *const u8, creator: *const u8, out: *mut Task) {
     }
 }
 
+/// A number that two sets of ten namespaces share only if they are the same, never 0: addresses, which
+/// nobody outside the kernel chooses or knows, are part of it.
+#[inline(never)]
+pub fn digest(task: *const u8) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut digest = 0_u64;
+    let mut mix = |word: u64| digest = (digest ^ word).wrapping_mul(ODD).rotate_left(29);
+    macro_rules! slot {
+        ($kind:ident, $address:expr) => {{
+            let mut ns = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+            // SAFETY: any address may be probed.
+            unsafe {
+                namespace::<Probed, { Kind::$kind as usize }>($address, &raw mut ns);
+            }
+            mix(ns.address);
+            mix(ns.id ^ u64::from(ns.inode) << 32);
+        }};
+    }
+    // SAFETY: pointers may have any bits.
+    unsafe {
+        let cred = Probed::pointer(task, offset!(task_real_cred));
+        slot!(User, Probed::pointer(cred, offset!(cred_user_ns)));
+        slot!(Pid, own_pid::<Probed>(task).0);
+        let nsproxy = Probed::pointer(task, offset!(task_nsproxy));
+        macro_rules! proxied {
+            ($($slot:ident $kind:ident)+) => {
+                $(slot!($kind, Probed::pointer(nsproxy, offset!(nsproxy[Slot::$slot as usize])));)+
+            };
+        }
+        proxied!(Mnt Mnt Ipc Ipc Uts Uts Net Net Cgroup Cgroup Time Time);
+        proxied!(TimeForChildren Time PidForChildren Pid);
+    }
+    digest | 1
+}
+
 /// The address of the pid namespace that the number of `task` is in, and that number.
 ///
 /// # Safety

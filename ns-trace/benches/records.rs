@@ -160,7 +160,7 @@ impl Pieces {
     ) {
         self.now += STEP;
         let len = u32::try_from(size_of::<T>() + text.len()).unwrap_or(u32::MAX);
-        put(&mut record, Header { kind: kind as u32, len, boot_ns: self.now });
+        put(&mut record, Header { kind: kind as u16, cpu: 0, len, boot_ns: self.now, seq: 0 });
         self.open.push(&[bytemuck::bytes_of(&record), text].concat());
         if self.open.len() >= PIECE {
             self.full.push(std::mem::take(&mut self.open));

@@ -10,6 +10,7 @@ pub mod coverage;
 #[cfg(test)]
 mod fixtures;
 mod load;
+mod losses;
 pub mod offsets;
 mod plan;
 pub mod reader;
@@ -18,7 +19,8 @@ mod trial;
 
 pub use self::{
     load::{Error, Loaded, Options, Probes, self_check},
+    losses::Losses,
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
-    record::{Record, RecordBuffer, Records, due},
+    record::{Record, RecordBuffer, Records, due, untold},
     trial::trial,
 };

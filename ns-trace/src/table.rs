@@ -7,6 +7,7 @@ mod apply;
 mod birth;
 mod member;
 mod relation;
+mod repeat;
 mod rows;
 mod tell;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use rustc_hash::FxHashMap;
 use self::{
     birth::Making,
     member::{Member, Set},
+    repeat::Heard,
     rows::Rows,
     walk::Walk,
 };
@@ -30,7 +32,7 @@ pub use self::{
 };
 use crate::model::{
     Kind, NsRef, Placement, SLOTS, Slots,
-    event::{Body, Destroy, Exist, Source},
+    event::{Body, ByEvent, Destroy, Exist, Source},
 };
 
 /// What the records do not say of a task.
@@ -68,6 +70,10 @@ pub struct Table {
     /// The inode of the initial namespace of each kind; 0 until the walk has met kthreadd.
     initial: [u32; 8],
     ops: u64,
+    /// Calls that later ones may be like, by thread number.
+    heard: FxHashMap<u32, Heard>,
+    /// Calls since [`take_unheard`](Self::take_unheard) that are like one that was lost.
+    unheard: ByEvent,
     walk: Option<Walk>,
     /// Namespaces that have lost their last task since [`take_orphans`](Self::take_orphans).
     orphans: Vec<RowId>,
@@ -86,6 +92,8 @@ impl Table {
             unfinished: FxHashMap::default(),
             initial: [0; 8],
             ops: 0,
+            heard: FxHashMap::default(),
+            unheard: ByEvent::default(),
             walk: None,
             orphans: Vec::new(),
             strangers: Vec::new(),

@@ -51,6 +51,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::fail::trials(context));
     trials.extend(trace::quiet::trials(context));
     trials.extend(trace::storm::trials(context));
+    trials.extend(trace::flood::trials(context));
     trials.extend(trace::tasks::trials(context));
     trials.extend(trace::cleanup::trials(context));
     trials.extend(trace::filter::trials(context));

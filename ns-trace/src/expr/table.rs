@@ -135,6 +135,10 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         }
         _ => None,
     };
+    "repeat" INT = |e| match &e.body {
+        Body::Enter(Enter { repeat, .. }) | Body::Fail(Fail { repeat, .. }) => int((*repeat)?),
+        _ => None,
+    };
     "errno" TEXT = |e| match &e.body {
         Body::Fail(event) => match event.errno.name() {
             Some(name) => text(name),
@@ -191,18 +195,18 @@ static PROCESS_FIELDS: &[Field] = table! { Process:
     "pid" INT = |p| int(p.pid);
     "tid" INT = |p| int(p.tid);
     "ppid" INT = |p| int(p.ppid);
-    "vpid" INT = |p| int(p.vpid);
+    "vpid" INT = |p| int(p.vpid?);
     "start_ns" INT = |p| int(p.start_ns);
     "comm" TEXT = |p| text(&*p.comm);
     "exe" TEXT = |p| text(p.exe.as_deref()?);
     "args" TEXTS = |p| texts(p.args.as_deref()?.iter().map(String::as_str));
     "args_truncated" BOOL sparse = |p| flag(p.args_truncated);
     "uid" INT = |p| int(p.uid);
-    "gid" INT = |p| int(p.gid);
-    "euid" INT = |p| int(p.euid);
-    "caps" TEXT = |p| text(format!("{:016x}", p.caps.0));
+    "gid" INT = |p| int(p.gid?);
+    "euid" INT = |p| int(p.euid?);
+    "caps" TEXT = |p| text(format!("{:016x}", p.caps?.0));
     "cgroup" TEXT = |p| text(p.cgroup.as_deref()?);
-    "cgroup_id" INT = |p| int(p.cgroup_id);
+    "cgroup_id" INT = |p| int(p.cgroup_id?);
     "ns" SLOTS = |p| Some(View::Slots(&p.ns));
 };
 

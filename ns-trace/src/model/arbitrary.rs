@@ -68,15 +68,15 @@ prop_compose! {
 
 prop_compose! {
     pub(crate) fn process()(
-        (pid, tid, ppid, vpid, start_ns) in any::<(u32, u32, u32, u32, u64)>(),
+        (pid, tid, ppid, vpid, start_ns) in any::<(u32, u32, u32, Option<u32>, u64)>(),
         (comm, exe, cgroup) in (shared_text(), option::of(shared_text()), option::of(shared_text())),
         args in option::of(vec(text(), 0..4).prop_map(Arc::from)),
-        (args_truncated, uid, gid, euid, caps, cgroup_id) in any::<(bool, u32, u32, u32, u64, u64)>(),
+        (args_truncated, uid, gid, euid, caps, cgroup_id) in any::<(bool, u32, Option<u32>, Option<u32>, Option<u64>, Option<u64>)>(),
         ns in proptest::array::uniform10(option::of(ns_ref())),
     ) -> Process {
         Process {
             pid, tid, ppid, vpid, start_ns, comm, exe, args, args_truncated, uid, gid, euid,
-            caps: Caps(caps), cgroup, cgroup_id, ns: Slots(Arc::new(ns)), lossy: false, container: None, pod: None,
+            caps: caps.map(Caps), cgroup, cgroup_id, ns: Slots(Arc::new(ns)), lossy: false, container: None, pod: None,
         }
     }
 }
@@ -106,9 +106,9 @@ prop_compose! {
 prop_compose! {
     fn enter()(
         cause in cause(), flags in flags(), op: u64, changes in vec(change(), 1..4),
-        relation in relation(), process in shared_process(),
+        relation in relation(), repeat: Option<u64>, process in shared_process(),
     ) -> Enter {
-        Enter { cause, flags, op, changes, relation, process }
+        Enter { cause, flags, op, changes, relation, repeat, process }
     }
 }
 
@@ -123,9 +123,9 @@ fn target() -> impl Strategy<Value = Target> {
 prop_compose! {
     fn fail()(
         cause in cause(), flags in flags(), op: u64, errno in 0..140, target in option::of(target()),
-        relation in relation(), process in shared_process(),
+        relation in relation(), repeat: Option<u64>, process in shared_process(),
     ) -> Fail {
-        Fail { cause, flags, op, errno: Errno::from_raw(errno), target, relation, process }
+        Fail { cause, flags, op, errno: Errno::from_raw(errno), target, relation, repeat, process }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Container, Pod, Slots};
 /// A task and all that is known of it at the moment of an event.
 ///
 /// Numbers are those of the initial namespaces. With `--fields compact` only `pid`, `tid`, `ppid`,
-/// `start_ns`, `comm` and `uid` are written.
+/// `start_ns`, `comm` and `uid` are written; the rest of such a recording is unknown.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Process {
     /// Thread group number in the initial pid namespace.
@@ -19,9 +19,9 @@ pub struct Process {
     pub tid: u32,
     /// The parent's thread group number.
     pub ppid: u32,
-    /// Thread number in the task's own pid namespace.
+    /// Thread number in the task's own pid namespace. Null if unknown.
     #[serde(default)]
-    pub vpid: u32,
+    pub vpid: Option<u32>,
     /// When it was made: nanoseconds of the boot clock. With `tid` it names a task for good.
     pub start_ns: u64,
     /// The task's name, at most 15 bytes.
@@ -38,21 +38,21 @@ pub struct Process {
     pub args_truncated: bool,
     /// Real user number.
     pub uid: u32,
-    /// Real group number.
+    /// Real group number. Null if unknown.
     #[serde(default)]
-    pub gid: u32,
-    /// Effective user number.
+    pub gid: Option<u32>,
+    /// Effective user number. Null if unknown.
     #[serde(default)]
-    pub euid: u32,
-    /// Effective capabilities, 16 hexadecimal digits as in `/proc/<pid>/status`.
+    pub euid: Option<u32>,
+    /// Effective capabilities, 16 hexadecimal digits as in `/proc/<pid>/status`. Null if unknown.
     #[serde(default)]
-    pub caps: Caps,
+    pub caps: Option<Caps>,
     /// Path of its cgroup in the unified hierarchy. Null if unknown.
     #[serde(default)]
     pub cgroup: Option<Arc<str>>,
-    /// Id of its cgroup in the unified hierarchy.
+    /// Id of its cgroup in the unified hierarchy. Null if unknown.
     #[serde(default)]
-    pub cgroup_id: u64,
+    pub cgroup_id: Option<u64>,
     /// Its namespaces.
     #[serde(default)]
     pub ns: Slots,

@@ -13,16 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ns_trace_common::{Slot, Task};
+use ns_trace_common::{Slot, Task, repeat::PAUSE_NS};
 
 pub use self::command::Command;
 use self::{command::Child, world::World};
 use super::{Outcome, Stream, stream::End, watch::Watch};
 use crate::{
     enrich::Cgroups,
-    model::event::{Body, Host, Reason, Source, Stage, Sync},
+    model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
     probe::{
-        self, Loaded, Options, Probes, Record, RecordBuffer,
+        self, Loaded, Losses, Options, Probes, Record, RecordBuffer,
         backlog::{Backlog, Message},
         reader::{Listen, Reader},
         self_check,
@@ -37,6 +37,8 @@ use crate::{
 
 /// How often the counters of losses are read while records come.
 const LOSSES: Duration = Duration::from_millis(100);
+/// How often the probes are asked for calls that they counted instead of telling.
+const REPEATS: Duration = Duration::from_nanos(PAUSE_NS);
 /// How long a snapshot may take; its end mark is lost if the ring is full.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Why a live stream broke off.
@@ -96,7 +98,9 @@ pub fn run_live(
     let Loaded { mut probes, ring } = Probes::load(&options.probes)?;
     let backlog = Arc::new(Backlog::new(options.backlog_bytes));
     let listen = Listen { signals: Some(signals), output: options.output.take() };
-    let reader = Reader::start(ring, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
+    let ledgers = Arc::clone(probes.ledgers());
+    let reader =
+        Reader::start(ring, ledgers, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
     if is_in_initial_pid_namespace() {
         // Else the snapshot tells; it may be lost where the ring is small.
         stream.scope.set_root(process::id());
@@ -114,10 +118,13 @@ pub fn run_live(
         watch: Watch::default(),
         stream,
         findings: Vec::new(),
+        losses: Losses::default(),
         losses_due: Instant::now(),
+        repeats_due: Instant::now() + REPEATS,
         heal_due: None,
         unhealed: None,
         walk_ends: Instant::now() + PATIENCE,
+        lost_members: 0,
         checked: false,
         started: false,
         child: None,
@@ -135,13 +142,19 @@ struct Live {
     watch: Watch,
     stream: Stream,
     findings: Vec<Finding>,
+    /// The losses that were told.
+    losses: Losses,
     losses_due: Instant,
+    /// When to ask for what was counted instead of told.
+    repeats_due: Instant,
     /// When to take the snapshot that heals a loss.
     heal_due: Option<Instant>,
     /// When the first loss since the last snapshot was noticed.
     unhealed: Option<Instant>,
     /// When to give the snapshot under way up.
     walk_ends: Instant,
+    /// How many rows of snapshots were lost up to the last run.
+    lost_members: u64,
     /// Whether the snapshot has met this very process, and read of it what /proc says.
     checked: bool,
     /// Whether the first `sync` is out.
@@ -160,6 +173,7 @@ impl Live {
         let end = loop {
             let deadline = [timeout, self.next_due()].into_iter().flatten().min();
             let message = self.backlog.pop(deadline);
+            let is_idle = message.is_none();
             let step = match message {
                 Some(Message::Signal(number)) => match self.child.as_ref() {
                     // The command decides; asked twice, it is left alone.
@@ -175,7 +189,7 @@ impl Live {
             };
             let step = step.and_then(|end| match end {
                 Some(end) => Ok(Some(end)),
-                None => self.tend(),
+                None => self.tend(is_idle),
             });
             match step {
                 Ok(None) if timeout.is_some_and(|timeout| timeout <= Instant::now()) => {
@@ -203,6 +217,9 @@ impl Live {
         }
         // Who asks again does not want what is left.
         signal::restore();
+        if end.is_ok() {
+            self.probes.repeats()?;
+        }
         drop(reader.stop());
         let rest = match &end {
             // Enough is enough.
@@ -237,7 +254,7 @@ impl Live {
         self.tell()?;
         self.losses_due = Instant::now();
         self.heal_due = None;
-        self.tend()
+        self.tend(true)
     }
 
     /// Takes one message.
@@ -246,6 +263,11 @@ impl Live {
             Message::Records(records) => self.records(records),
             Message::Lost(by_event) => {
                 self.lose(Stage::Backlog, None, by_event)?;
+                Ok(None)
+            }
+            Message::Missing { cpu, records: count } => {
+                let (stage, by_event) = (Stage::Ring, ByEvent::default());
+                self.say_lost(Loss { count, stage, by_event, cpu: Some(cpu.into()) })?;
                 Ok(None)
             }
             Message::CommandEnded => {
@@ -271,8 +293,16 @@ impl Live {
                 self.checked = true;
                 self.stream.scope.set_root(member.task.pid);
             }
+            if let Record::Lost(lost) = record {
+                let cpu = lost.header.cpu;
+                let by_event = self.losses.learn(cpu, &lost.lost);
+                self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
+            }
             let end = self.table.apply(&record, &mut self.world, &mut self.findings);
-            if end.is_some() {
+            if let Some(end) = end
+                && !self.goes_on()?
+            {
+                self.table.end_walk(end.header.boot_ns, end.cut != 0);
                 self.walked()?;
             }
             self.tell()?;
@@ -281,6 +311,10 @@ impl Live {
             }
         }
         self.backlog.recycle(records);
+        let unheard = self.table.take_unheard();
+        if unheard.sum() != 0 {
+            self.lose(Stage::Backlog, None, unheard)?;
+        }
         Ok(None)
     }
 
@@ -297,7 +331,7 @@ impl Live {
 
     /// A snapshot is complete.
     fn walked(&mut self) -> Result<(), Error> {
-        if !self.checked && self.probes.lost_members()? == 0 {
+        if !self.checked {
             let what = "the snapshot of all tasks has not met this process".to_owned();
             return Err(probe::Error::SelfCheck(what).into());
         }
@@ -347,7 +381,7 @@ impl Live {
     }
 
     /// Does what is due between records.
-    fn tend(&mut self) -> Step {
+    fn tend(&mut self, is_idle: bool) -> Step {
         if !self.started {
             let late = Instant::now() >= self.walk_ends;
             return if late { self.walk().map(|()| None) } else { Ok(None) };
@@ -355,7 +389,7 @@ impl Live {
         self.relate()?;
         self.bury()?;
         let now = Instant::now();
-        self.care(now)?;
+        self.care(now, is_idle)?;
         self.stream.flush().map_err(Error::Write)?;
         Ok(self.tree_is_over(now).then_some(End::Source))
     }
@@ -367,7 +401,7 @@ impl Live {
         }
         let child = self.child.as_ref().and_then(|child| child.deadline);
         let walk = self.table.is_walking().then_some(self.walk_ends);
-        [self.watch.next(), self.heal_due, walk, child, Some(self.losses_due + 9 * LOSSES)]
+        [self.watch.next(), self.heal_due, walk, child, Some(self.repeats_due)]
             .into_iter()
             .flatten()
             .min()

@@ -16,6 +16,13 @@ pub enum Message {
     Records(RecordBuffer),
     /// Records that found no room here.
     Lost(ByEvent),
+    /// Records of a CPU did not come, although none was said to be lost.
+    Missing {
+        /// The CPU.
+        cpu: u16,
+        /// How many.
+        records: u64,
+    },
     /// A signal arrived.
     Signal(i32),
     /// Nobody reads the output any more.
@@ -140,7 +147,7 @@ mod tests {
 
     fn exits(count: usize) -> RecordBuffer {
         let len = u32::try_from(size_of::<Exit>()).unwrap();
-        let header = Header { kind: RecordKind::Exit as u32, len, boot_ns: 0 };
+        let header = Header { kind: RecordKind::Exit as u16, len, ..Header::default() };
         let mut records = RecordBuffer::default();
         for _ in 0..count {
             records.push(bytemuck::bytes_of(&Exit { header, ..Exit::zeroed() }));

@@ -4,27 +4,31 @@ use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
+    sync::Arc,
     thread,
 };
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
-    maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{HashMap, Map, MapData, MapError, RingBuf},
     programs::{FEntry, FExit, Program, ProgramError, ProgramFd, RawTracePoint},
+    util::nr_cpus,
 };
+use bytemuck::Pod;
 use ns_trace_common::{
     ABSENT, Births, Due, Slot, Task,
     inspect::{BATCH, Inspect},
+    lost::Ledger,
+    repeat::Thread,
+    snapshot::TIDS,
 };
 
 use super::{
+    losses,
     offsets::{self, KERNEL_BTF, Layout},
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
 };
-use crate::{
-    model::event::ByEvent,
-    sys::{bpf, cgroup, mapping::Mapping, process, tracefs::Tracefs},
-};
+use crate::sys::{bpf, cgroup, mapping::Mapping, process, tracefs::Tracefs};
 
 /// The compiled probes; ns-trace/build.rs puts them there.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns-trace.bpf.o"));
@@ -82,6 +86,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// How many CPUs there are is unknown.
+    #[error("cannot tell how many CPUs there are: {0}")]
+    Cpus(#[source] io::Error),
     /// The memory of a map could not be mapped.
     #[error("cannot map memory: {0}")]
     Mapping(#[source] io::Error),
@@ -102,10 +109,11 @@ pub struct Options {
 pub struct Probes {
     ebpf: Ebpf,
     plan: Plan,
-    lost: PerCpuArray<MapData, u64>,
-    /// Per CPU and counter what was lost when last asked.
-    known_lost: Vec<[u64; Due::COUNTERS as usize]>,
+    ledgers: Arc<Mapping<Ledger>>,
     questions: Mapping<Inspect>,
+    met: Mapping<u64>,
+    /// Only its keys are of interest.
+    repeats: HashMap<MapData, u32, [u64; size_of::<Thread>() / 8]>,
     /// Links that aya does not know of.
     links: Vec<OwnedFd>,
 }
@@ -147,11 +155,14 @@ impl Probes {
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
+        let cpus = nr_cpus().map_err(|(_, source)| Error::Cpus(source))?;
+        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
         let completes = plan.backend.births() == Births::Completed;
         loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
             .map_max_entries("EVENTS", options.ring_bytes)
+            .map_max_entries("LEDGERS", cpus)
             .map_max_entries("BORN", if completes { CALLS } else { 1 });
         for (name, value) in constants {
             loader.override_global(name, value, true);
@@ -168,13 +179,11 @@ impl Probes {
                 .map_err(|source| Error::Program { program: hook.program, source })?;
         }
         let ring = take_map(&mut ebpf, "EVENTS", RingBuf::try_from)?;
-        let lost = take_map(&mut ebpf, "LOST", PerCpuArray::try_from)?;
-        let Some(Map::Array(questions)) = ebpf.take_map("INSPECT") else {
-            return Err(Error::Part("INSPECT"));
-        };
-        let questions = Mapping::new(questions.fd(), BATCH as usize).map_err(Error::Mapping)?;
-        let probes =
-            Self { ebpf, plan, lost, known_lost: Vec::new(), questions, links: Vec::new() };
+        let ledgers = Arc::new(take_mapping(&mut ebpf, "LEDGERS", cpus)?);
+        let questions = take_mapping(&mut ebpf, "INSPECT", BATCH)?;
+        let repeats = take_map(&mut ebpf, "REPEATS", HashMap::try_from)?;
+        let met = take_mapping(&mut ebpf, "MET", TIDS / u64::BITS)?;
+        let probes = Self { ebpf, plan, ledgers, questions, met, repeats, links: Vec::new() };
         Ok(Loaded { probes, ring })
     }
 
@@ -241,6 +250,17 @@ impl Probes {
     ///
     /// If the kernel refuses to run the program.
     pub fn snapshot(&mut self) -> Result<(), Error> {
+        self.met.elements().fill(0);
+        self.rest_of_snapshot()
+    }
+
+    /// Walks the tasks that the walk has not met yet: those for which there was no room in the ring,
+    /// as [`lost_members`](Self::lost_members) tells.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub fn rest_of_snapshot(&mut self) -> Result<(), Error> {
         run(&mut self.ebpf, "snapshot", 0)
     }
 
@@ -260,56 +280,31 @@ impl Probes {
         Ok(())
     }
 
-    /// How many rows of snapshots were lost so far.
+    /// Has what was counted instead of told be told in the ring.
     ///
     /// # Errors
     ///
-    /// If the counters cannot be read.
-    pub fn lost_members(&self) -> Result<u64, Error> {
-        let values = self.lost.get(&Due::MEMBER, 0);
-        let values = values.map_err(|source| Error::Map { name: "LOST", source })?;
-        Ok(values.iter().sum())
+    /// If the kernel refuses to run the program.
+    pub fn repeats(&mut self) -> Result<(), Error> {
+        let tids: Result<Vec<u32>, _> = self.repeats.keys().collect();
+        for tid in tids.map_err(|source| Error::Map { name: "REPEATS", source })? {
+            run(&mut self.ebpf, "repeats", tid.into())?;
+        }
+        Ok(())
     }
 
-    /// What was lost since the last call, by CPU.
-    ///
-    /// # Errors
-    ///
-    /// If the counters cannot be read.
-    pub fn losses(&mut self) -> Result<Vec<(u32, ByEvent)>, Error> {
-        let map_error = |source| Error::Map { name: "LOST", source };
-        let mut now = Vec::<[u64; Due::COUNTERS as usize]>::new();
-        for sort in 0..Due::COUNTERS {
-            let values = self.lost.get(&sort, 0).map_err(map_error)?;
-            now.resize(values.len().max(now.len()), [0; Due::COUNTERS as usize]);
-            for (cpu, value) in now.iter_mut().zip(values.iter()) {
-                if let Some(count) = cpu.get_mut(sort as usize) {
-                    *count = *value;
-                }
-            }
-        }
-        self.known_lost.resize(now.len(), [0; Due::COUNTERS as usize]);
-        let mut losses = Vec::new();
-        for (cpu, (now, before)) in (0..).zip(now.iter().zip(&mut self.known_lost)) {
-            let since = |sort: u32| {
-                let at = |counts: &[u64]| counts.get(sort as usize).copied().unwrap_or(0);
-                at(now) - at(before)
-            };
-            let lost = ByEvent {
-                create: since(Due::CREATE),
-                enter: since(Due::ENTER),
-                fail: since(Due::FAIL),
-                destroy: since(Due::DESTROY),
-                fork: since(Due::FORK),
-                exec: since(Due::EXEC),
-                exit: since(Due::EXIT),
-            };
-            *before = *now;
-            if lost.sum() != 0 {
-                losses.push((cpu, lost));
-            }
-        }
-        Ok(losses)
+    /// How many rows of snapshots were lost so far.
+    #[must_use]
+    pub fn lost_members(&self) -> u64 {
+        losses::counters(&self.ledgers)
+            .map(|counts| counts.get(Due::MEMBER as usize).copied().unwrap_or(0))
+            .sum()
+    }
+
+    /// What each CPU counts as lost.
+    #[must_use]
+    pub const fn ledgers(&self) -> &Arc<Mapping<Ledger>> {
+        &self.ledgers
     }
 }
 
@@ -378,6 +373,18 @@ fn take_map<T>(
 ) -> Result<T, Error> {
     let map = ebpf.take_map(name).ok_or(Error::Part(name))?;
     open(map).map_err(|source| Error::Map { name, source })
+}
+
+/// The memory of a mappable array of `len` elements.
+fn take_mapping<T: Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    len: u32,
+) -> Result<Mapping<T>, Error> {
+    let Some(Map::Array(array)) = ebpf.take_map(name) else {
+        return Err(Error::Part(name));
+    };
+    Mapping::new(array.fd(), len as usize).map_err(Error::Mapping)
 }
 
 fn run(ebpf: &mut Ebpf, name: &'static str, argument: u64) -> Result<(), Error> {

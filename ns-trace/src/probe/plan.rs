@@ -116,12 +116,13 @@ const fn hook(program: &'static str, kind: HookKind) -> Hook {
 }
 
 /// What every backend needs: tasks, and the programs that are run on demand.
-const ALWAYS: [Hook; 5] = [
+const ALWAYS: [Hook; 6] = [
     hook("task_newtask", HookKind::RawTracepoint("task_newtask")),
     hook("sched_process_exec", HookKind::RawTracepoint("sched_process_exec")),
     hook("sched_process_exit", HookKind::RawTracepoint("sched_process_exit")),
     hook("snapshot", HookKind::OnDemand),
     hook("inspect", HookKind::OnDemand),
+    hook("repeats", HookKind::OnDemand),
 ];
 
 /// Exit tracepoints only: those of entries would cost every system call of the machine more.

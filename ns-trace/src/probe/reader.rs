@@ -13,13 +13,18 @@ use std::{
 };
 
 use aya::maps::{MapData, RingBuf};
+use ns_trace_common::lost::Ledger;
 use rustix::{
     event::{Timespec, epoll},
     io::{Errno, read},
 };
 
-use super::backlog::{Backlog, Message};
-use crate::sys::signal;
+use super::{
+    backlog::{Backlog, Message},
+    losses::Gaps,
+    record::header,
+};
+use crate::sys::{mapping::Mapping, signal};
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
@@ -51,13 +56,14 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts to carry records from `ring` to `backlog`.
+    /// Starts to carry records from `ring` to `backlog`, and to check them against the `ledgers`.
     ///
     /// # Errors
     ///
     /// If the descriptors or the thread cannot be made.
     pub fn start(
         ring: RingBuf<MapData>,
+        ledgers: Arc<Mapping<Ledger>>,
         backlog: Arc<Backlog>,
         listen: Listen,
     ) -> io::Result<Self> {
@@ -80,7 +86,9 @@ impl Reader {
         // The end of the pipe that we hold closes when the reader is to stop.
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(u64::MAX), readable)?;
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || {
-            Carrier { ring, epoll, backlog, listen, signals_seen: 0, _wake: wake }.run()
+            let gaps = Gaps::default();
+            Carrier { ring, epoll, backlog, listen, ledgers, gaps, signals_seen: 0, _wake: wake }
+                .run()
         })?;
         Ok(Self { thread, stop })
     }
@@ -98,6 +106,8 @@ struct Carrier {
     epoll: OwnedFd,
     backlog: Arc<Backlog>,
     listen: Listen,
+    ledgers: Arc<Mapping<Ledger>>,
+    gaps: Gaps,
     signals_seen: u32,
     _wake: OwnedFd,
 }
@@ -168,6 +178,9 @@ impl Carrier {
         let mut records = self.backlog.buffer(PIECE);
         let mut carried = Carried::Nothing;
         while let Some(record) = self.ring.next() {
+            if let Some(header) = header(&record) {
+                self.gaps.came(header);
+            }
             records.push(&record);
             carried = Carried::Some;
             if records.len() >= PIECE - LARGEST {
@@ -179,6 +192,11 @@ impl Carrier {
             self.backlog.recycle(records);
         } else {
             self.backlog.push_records(records);
+        }
+        if carried != Carried::Full {
+            for (cpu, records) in self.gaps.check(&self.ledgers) {
+                self.backlog.push(Message::Missing { cpu, records });
+            }
         }
         carried
     }

@@ -10,6 +10,8 @@ use ns_trace_common::{
     exit::Exit,
     fail::Fail,
     fork::{Clone as Cloned, Fork},
+    lost::Lost,
+    repeat::{Held, Repeat},
     snapshot::{End, Member},
 };
 
@@ -35,6 +37,8 @@ pub enum Record<'a> {
     Exit(&'a Exit),
     Member(&'a Member),
     End(&'a End),
+    Lost(&'a Lost),
+    Repeat(&'a Repeat),
 }
 
 impl<'a> Record<'a> {
@@ -58,8 +62,16 @@ impl<'a> Record<'a> {
             RecordKind::Exit => Self::Exit(view(bytes)?.0),
             RecordKind::Member => Self::Member(view(bytes)?.0),
             RecordKind::End => Self::End(view(bytes)?.0),
+            RecordKind::Lost => Self::Lost(view(bytes)?.0),
+            RecordKind::Repeat => Self::Repeat(view(bytes)?.0),
         })
     }
+}
+
+/// The header of the record at the start of `bytes`, which must be aligned to 8.
+#[must_use]
+pub(super) fn header(bytes: &[u8]) -> Option<&Header> {
+    view(bytes).map(|(header, _)| header)
 }
 
 /// The struct at the start of `bytes`, and what follows it.
@@ -89,9 +101,25 @@ pub fn due(record: &Record<'_>) -> ByEvent {
         Record::Fork(_) => missing.fork = 1,
         Record::Exec { .. } => missing.exec = 1,
         Record::Exit(_) => missing.exit = 1,
-        Record::Member(_) | Record::End(_) => {}
+        Record::Repeat(repeat) => {
+            for held in &repeat.held {
+                missing += untold(held, held.held.saturating_sub(held.told));
+            }
+        }
+        // What a `Lost` says, the next one says again.
+        Record::Member(_) | Record::End(_) | Record::Lost(_) => {}
     }
     missing
+}
+
+/// The events that stand for `calls` calls of a kind.
+#[must_use]
+pub fn untold(kind: &Held, calls: u64) -> ByEvent {
+    // The lower half is the error number.
+    match kind.call & u64::from(u32::MAX) {
+        0 => ByEvent { enter: calls, ..ByEvent::default() },
+        _ => ByEvent { fail: calls, ..ByEvent::default() },
+    }
 }
 
 /// Records one after the other, each aligned to 8 bytes.
@@ -179,7 +207,7 @@ mod tests {
 
     fn destroy(inode: u32) -> Destroy {
         let len = u32::try_from(size_of::<Destroy>()).unwrap();
-        let header = Header { kind: RecordKind::Destroy as u32, len, boot_ns: 7 };
+        let header = Header { kind: RecordKind::Destroy as u16, len, ..Header::default() };
         Destroy { header, inode, ..Destroy::zeroed() }
     }
 
@@ -201,7 +229,7 @@ mod tests {
 
     #[test]
     fn odd_lengths_are_padded() {
-        let header = Header { kind: RecordKind::Exec as u32, len: 0, boot_ns: 0 };
+        let header = Header { kind: RecordKind::Exec as u16, ..Header::default() };
         let mut exec = Exec { header, exe_len: 4, args_len: 7, ..Exec::zeroed() };
         exec.header.len = u32::try_from(size_of::<Exec>() + 11).unwrap();
         let mut buffer = RecordBuffer::default();
@@ -221,10 +249,10 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..2048),
-            kind in 0_u32..12,
+            kind in 0_u16..14,
             len in 0_u32..2048,
         ) {
-            let mut data = [kind.to_ne_bytes(), len.to_ne_bytes()].concat();
+            let mut data = [&kind.to_ne_bytes()[..], &[0; 2], &len.to_ne_bytes()].concat();
             data.extend(bytes);
             let mut buffer = RecordBuffer::default();
             buffer.push(&data);

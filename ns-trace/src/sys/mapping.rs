@@ -1,6 +1,6 @@
 //! A BPF array map as memory.
 
-use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull};
+use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull, sync::atomic::AtomicU64};
 
 use bytemuck::Pod;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -12,6 +12,11 @@ pub struct Mapping<T: Pod> {
     len: usize,
     elements: PhantomData<T>,
 }
+
+// SAFETY: the memory belongs to the mapping, wherever that goes.
+unsafe impl<T: Pod + Send> Send for Mapping<T> {}
+// SAFETY: through a shared reference there is no access but by atomics.
+unsafe impl<T: Pod + Sync> Sync for Mapping<T> {}
 
 impl<T: Pod> Mapping<T> {
     /// Maps an array of `len` elements, each a multiple of 8 bytes long.
@@ -34,6 +39,18 @@ impl<T: Pod> Mapping<T> {
         // SAFETY: mapped for as long as self lives, of this many elements of plain data; only
         // programs that the caller runs between two calls write to it.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Pod> Mapping<T> {
+    /// The elements word by word, while programs may be changing them.
+    #[must_use]
+    pub const fn words(&self) -> &[AtomicU64] {
+        // SAFETY: mapped for as long as self lives, page-aligned, of this many bytes, for which any
+        // bits will do; atomics may change behind a shared reference.
+        unsafe {
+            std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len * (size_of::<T>() / 8))
+        }
     }
 }
 

@@ -27,7 +27,8 @@ use crate::{
 };
 
 impl Table {
-    /// Takes in one record; returns the end mark of a snapshot when it comes by.
+    /// Takes in one record; returns the end mark of a snapshot's run when it comes by. If the snapshot
+    /// is complete then, [`end_walk`](Self::end_walk) it.
     pub fn apply(
         &mut self,
         record: &Record<'_>,
@@ -54,10 +55,9 @@ impl Table {
             Record::Member(member) => {
                 self.walked(&member.task, member.header.boot_ns, surroundings, out);
             }
-            Record::End(end) => {
-                self.end_walk(end.header.boot_ns, end.cut != 0);
-                return Some(**end);
-            }
+            Record::End(end) => return Some(**end),
+            Record::Lost(_) => {}
+            Record::Repeat(repeat) => self.repeated(repeat, out),
         }
         None
     }
@@ -71,6 +71,7 @@ impl Table {
     ) {
         let (task, boot_ns, flags) = (&record.task, record.header.boot_ns, record.flags);
         let cause = Cause::from_wire(record.cause);
+        self.catch_up(task.tid, task.start_ns, record.before, boot_ns, out);
         let before = self.member(task).map(|member| Rc::clone(&member.set));
         self.give_up_earlier(task.tid, task, out);
         let (op, mut births) = self.finish(task.tid);
@@ -95,7 +96,10 @@ impl Table {
             self.tell_births(&call, &process, &creator, out);
         }
         let changes = changes(before.as_deref(), &after, cause, flags);
+        let told = out.len();
         self.tell_entry(&call, task, (before.as_deref(), &after), changes, process, out);
+        let told = out.get(told).map(|finding| finding.body.clone());
+        self.hear(task, record.serial, told, Some(Rc::clone(&after)));
         self.move_over(before.as_deref(), &after, boot_ns);
         self.watch_births(&births);
     }
@@ -194,6 +198,7 @@ impl Table {
         if record.old_tid != task.tid
             && let Some(mut member) = self.tasks.remove(&record.old_tid)
         {
+            self.heard.remove(&record.old_tid);
             // It takes over the leader's start too.
             member.task.start_ns = task.start_ns;
             if let Some(former) = self.tasks.insert(task.tid, member) {
@@ -212,6 +217,9 @@ impl Table {
         // Nothing else is the exec's doing: other changes were made by a call that went unseen, and
         // by which is anybody's guess.
         changes.retain(|change| change.slot == Slot::Time);
+        // And that takes effect, nothing else: where the task is was not told if it moves often.
+        let pending = before.as_deref().and_then(|set| set.slots.get(Slot::TimeForChildren));
+        changes.retain(|change| change.to.as_ref() == pending);
         if self.tells_tasks {
             let exec = Exec { changes: changes.clone(), process: Arc::clone(&process) };
             out.push(found(boot_ns, Body::Exec(exec)));
@@ -236,6 +244,7 @@ impl Table {
         }
         // Killed within the call: nothing else will tell of these.
         self.give_up(record.tid, out);
+        self.heard.remove(&record.tid);
         let Some(member) = self.tasks.remove(&record.tid) else { return };
         self.leave(&member.set, boot_ns);
         if self.tells_tasks {
@@ -270,9 +279,12 @@ impl Table {
             errno: Errno::from_raw(i32::try_from(record.errno).unwrap_or(i32::MAX)),
             target,
             relation,
+            repeat: None,
             process,
         };
-        out.push(found(boot_ns, Body::Fail(fail)));
+        let told = Body::Fail(fail);
+        self.hear(task, record.serial, Some(told.clone()), None);
+        out.push(found(boot_ns, told));
     }
 
     /// The member that `task` is, if it is known and no former bearer of the number.
@@ -316,7 +328,12 @@ impl Table {
     /// Whether `task` is in the namespaces of `set`: none of them has made room since for another
     /// that looks the same.
     fn is_of(&self, set: &Set, task: &Task) -> bool {
-        set.key == task.slots && set.rows.iter().flatten().all(|row| self.rows.get(*row).is_some())
+        set.key == task.slots && self.is_alive(set)
+    }
+
+    /// Whether none of the namespaces of `set` is gone.
+    pub(super) fn is_alive(&self, set: &Set) -> bool {
+        set.rows.iter().flatten().all(|row| self.rows.get(*row).is_some())
     }
 
     /// Brings a task up to date that did not change its namespaces.
@@ -348,7 +365,7 @@ impl Table {
     }
 
     /// Counts a task out of where it was and into where it is.
-    fn move_over(&mut self, before: Option<&Set>, after: &Set, boot_ns: u64) {
+    pub(super) fn move_over(&mut self, before: Option<&Set>, after: &Set, boot_ns: u64) {
         if before.is_some_and(|before| std::ptr::eq(before, after)) {
             return;
         }

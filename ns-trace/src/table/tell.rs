@@ -72,6 +72,7 @@ impl Table {
             op: call.op,
             relation: self.relation(&entrant, entered(&changes, after), call.births),
             changes,
+            repeat: None,
             process,
         };
         out.push(found(call.boot_ns, Body::Enter(enter)));

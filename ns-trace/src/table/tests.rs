@@ -9,7 +9,7 @@ use ns_trace_common::{
     exit::Exit,
     fork::{Clone as Cloned, Fork},
     inspect::Inspect,
-    snapshot::{End, Member},
+    snapshot::Member,
 };
 
 use super::{Finding, Program, Surroundings, Table};
@@ -74,7 +74,7 @@ impl World {
 
     fn header(&mut self, kind: RecordKind) -> Header {
         self.now += 1;
-        Header { kind: kind as u32, len: 0, boot_ns: self.now }
+        Header { kind: kind as u16, boot_ns: self.now, ..Header::default() }
     }
 
     fn apply(&mut self, record: &Record<'_>) -> Vec<String> {
@@ -89,8 +89,9 @@ impl World {
     }
 
     fn end(&mut self) -> Vec<String> {
-        let header = self.header(RecordKind::End);
-        self.apply(&Record::End(&End { header, members: 0, cut: 0 }))
+        self.now += 1;
+        self.table.end_walk(self.now, false);
+        Vec::new()
     }
 
     fn call(&mut self, cause: Cause, flags: u64, task: &Task) -> Vec<String> {
@@ -98,10 +99,10 @@ impl World {
         self.apply(&Record::Enter(&Enter {
             header,
             cause: cause as u32,
-            fd: 0,
             flags,
             births: self.births(cause, flags),
             task: *task,
+            ..Enter::zeroed()
         }))
     }
 

@@ -78,7 +78,7 @@ impl Table {
     }
 
     /// The snapshot is complete: tasks that it did not meet ended unseen, unless it was `cut`.
-    pub(super) fn end_walk(&mut self, boot_ns: u64, cut: bool) {
+    pub fn end_walk(&mut self, boot_ns: u64, cut: bool) {
         let Some(walk) = self.walk.take() else { return };
         if cut {
             return;

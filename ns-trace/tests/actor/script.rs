@@ -158,10 +158,9 @@ fn perform(line: &str) -> io::Result<Next> {
             let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
             Ok(Next::Answer(json!({ "code": output.status.code(), "stderr": stderr })))
         }
-        ["repeat", times, flags] => {
-            let flags = hexadecimal(flags)?;
+        [what @ ("repeat" | "fail" | "pingpong"), times, ref how @ ..] => {
             for _ in 0..times.parse::<u64>().map_err(io::Error::other)? {
-                syscall::unshare(flags)?;
+                once(what, how)?;
             }
             done()
         }
@@ -173,6 +172,23 @@ fn perform(line: &str) -> io::Result<Next> {
             Ok(Next::Silent)
         }
         _ => Err(io::Error::other(format!("no such command: {line}"))),
+    }
+}
+
+/// One of many calls.
+fn once(what: &str, how: &[&str]) -> io::Result<()> {
+    match (what, how) {
+        ("repeat", [flags]) => syscall::unshare(hexadecimal(flags)?),
+        ("fail", [flags]) => match syscall::unshare(hexadecimal(flags)?) {
+            Ok(()) => Err(io::Error::other("that is allowed here")),
+            Err(_) => Ok(()),
+        },
+        // To and fro between two namespaces, ending in the second.
+        ("pingpong", [one, other]) => {
+            syscall::setns(number(one)?, 0)?;
+            syscall::setns(number(other)?, 0)
+        }
+        _ => Err(io::Error::other(format!("no such command: {what} {how:?}"))),
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         let title = format!("trace::storm::ring_of_{size}_counts_what_it_lost");
         trials.extend(context.alone_per_backend(&title, move |room| losses(room, size)));
     }
+    trials.extend(context.alone_per_backend("trace::storm::walk_beyond_the_ring", long_walk));
     trials
 }
 
@@ -231,4 +232,30 @@ fn losses(room: &Room, size: &str) -> Result<()> {
         ensure!(exact, "{seen} times `{name}` and {lost} lost of {calls}");
     }
     Ok(())
+}
+
+/// There are more tasks than the ring has room for: each is met nevertheless, at the start and after
+/// a loss, and not taken for gone.
+fn long_walk(room: &Room) -> Result<()> {
+    let mut actor = Actor::start()?;
+    actor.act("unshare 4000000")?;
+    let pid = actor.pid();
+    let link = fs::read_link(format!("/proc/{pid}/ns/uts"))?;
+    let tracer = room.start(&["--buffer", "4K", "--fields", "compact", "--snapshot"])?;
+    let is_own = |event: &Value, name: &str| {
+        let shown = format!("uts:[{}]", event["ns"]["inode"]);
+        event["event"] == name && link.as_os_str() == shown.as_str()
+    };
+    tracer.wait("the actor's namespace", |event| is_own(event, "exist"))?;
+    storm(2000)?;
+    let is_healed = |event: &Value| event["event"] == "sync" && event["reason"] == "lost";
+    tracer.wait("a `sync` after the loss", is_healed)?;
+    let place = tracer.len();
+    actor.act("unshare 8000000")?;
+    let is_ours = |event: &Value| event["event"] == "enter" && event["process"]["pid"] == pid;
+    let enter = tracer.wait_since(place, "the next call", is_ours)?;
+    ensure!(enter["changes"][0]["from"]["type"] == "ipc", "{enter}");
+    let events = tracer.since(0);
+    ensure!(!events.iter().any(|event| is_own(event, "destroy")), "taken for gone");
+    actor.end()
 }

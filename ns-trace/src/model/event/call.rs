@@ -21,6 +21,11 @@ pub struct Enter {
     pub changes: Vec<Change>,
     /// What the entered namespaces are to the task.
     pub relation: Option<Relation>,
+    /// How many such calls this event stands for, of which none was told: the same task, from and to the same
+    /// namespaces,
+    /// less than a second after one that was. Absent is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u64>,
     /// The task that changed (for clone the child).
     pub process: Arc<Process>,
 }
@@ -80,6 +85,11 @@ pub struct Fail {
     pub target: Option<Target>,
     /// What the target is to the task.
     pub relation: Option<Relation>,
+    /// How many such calls this event stands for, of which none was told: the same task, call, flags,
+    /// target and error,
+    /// less than a second after one that was. Absent is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u64>,
     /// The caller.
     pub process: Arc<Process>,
 }

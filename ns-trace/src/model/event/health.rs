@@ -114,12 +114,12 @@ pub struct Host {
 
 impl std::ops::AddAssign for ByEvent {
     fn add_assign(&mut self, other: Self) {
-        self.create += other.create;
-        self.enter += other.enter;
-        self.fail += other.fail;
-        self.destroy += other.destroy;
-        self.fork += other.fork;
-        self.exec += other.exec;
-        self.exit += other.exit;
+        self.create = self.create.saturating_add(other.create);
+        self.enter = self.enter.saturating_add(other.enter);
+        self.fail = self.fail.saturating_add(other.fail);
+        self.destroy = self.destroy.saturating_add(other.destroy);
+        self.fork = self.fork.saturating_add(other.fork);
+        self.exec = self.exec.saturating_add(other.exec);
+        self.exit = self.exit.saturating_add(other.exit);
     }
 }

@@ -38,21 +38,31 @@ fn create(event: &Create, out: &mut Vec<u8>) {
 }
 
 fn enter(event: &Enter, out: &mut Vec<u8>) {
-    let Enter { cause, flags, op, changes: changed, relation: related, process: _ } = event;
+    let Enter { cause, flags, op, changes: changed, relation: related, repeat, process: _ } = event;
     out.extend_from_slice(br#"enter","#);
     call(*cause, *flags, *op, out);
     changes(changed, out);
     relation(*related, out);
+    repeated(*repeat, out);
 }
 
 fn fail(event: &Fail, out: &mut Vec<u8>) {
-    let Fail { cause, flags, op, errno: error, target: attempted, relation: related, process: _ } =
-        event;
+    let Fail {
+        cause,
+        flags,
+        op,
+        errno: error,
+        target: attempted,
+        relation: related,
+        repeat,
+        process: _,
+    } = event;
     out.extend_from_slice(br#"fail","#);
     call(*cause, *flags, *op, out);
     errno(*error, out);
     target(attempted.as_ref(), out);
     relation(*related, out);
+    repeated(*repeat, out);
 }
 
 fn destroy(event: &Destroy, out: &mut Vec<u8>) {
@@ -142,6 +152,13 @@ fn changes(changes: &[Change], out: &mut Vec<u8>) {
         out.push(b'}');
     }
     out.push(b']');
+}
+
+fn repeated(repeat: Option<u64>, out: &mut Vec<u8>) {
+    if let Some(repeat) = repeat {
+        out.extend_from_slice(br#","repeat":"#);
+        number(repeat, out);
+    }
 }
 
 fn errno(errno: Errno, out: &mut Vec<u8>) {

@@ -6,7 +6,7 @@ use super::{
     super::{Caps, Container, Creator, Pod, Process, TaskRef},
     Fields,
     namespace::SlotsText,
-    scalar::{hexadecimal, number, optional_string, string},
+    scalar::{hexadecimal, number, optional_number, optional_string, string},
 };
 
 /// How many tasks are remembered. A call has up to nine events in a row with one task, and as many
@@ -111,7 +111,7 @@ fn same_head(one: &Process, other: &Process) -> bool {
 fn full_head(process: &Process, out: &mut Vec<u8>) {
     numbers(process, out);
     out.extend_from_slice(br#","vpid":"#);
-    number(process.vpid, out);
+    optional_number(process.vpid, out);
     name(process, out);
     out.extend_from_slice(br#","exe":"#);
     optional_string(process.exe.as_ref(), out);
@@ -127,16 +127,22 @@ fn full_head(process: &Process, out: &mut Vec<u8>) {
     });
     number(process.uid, out);
     out.extend_from_slice(br#","gid":"#);
-    number(process.gid, out);
+    optional_number(process.gid, out);
     out.extend_from_slice(br#","euid":"#);
-    number(process.euid, out);
-    out.extend_from_slice(br#","caps":""#);
-    let Caps(caps) = process.caps;
-    hexadecimal(caps, out);
-    out.extend_from_slice(br#"","cgroup":"#);
+    optional_number(process.euid, out);
+    out.extend_from_slice(br#","caps":"#);
+    match process.caps {
+        Some(Caps(caps)) => {
+            out.push(b'"');
+            hexadecimal(caps, out);
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(br#","cgroup":"#);
     optional_string(process.cgroup.as_ref(), out);
     out.extend_from_slice(br#","cgroup_id":"#);
-    number(process.cgroup_id, out);
+    optional_number(process.cgroup_id, out);
     out.extend_from_slice(br#","ns":"#);
 }
 

@@ -8,7 +8,7 @@ pub(super) fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
 }
 
 /// Appends a number or `null`.
-pub(super) fn optional_number(value: Option<u64>, out: &mut Vec<u8>) {
+pub(super) fn optional_number(value: Option<impl itoa::Integer>, out: &mut Vec<u8>) {
     match value {
         Some(value) => number(value, out),
         None => out.extend_from_slice(b"null"),

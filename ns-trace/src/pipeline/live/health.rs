@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Error, LOSSES, Live, PATIENCE};
+use super::{Error, LOSSES, Live, PATIENCE, REPEATS};
 use crate::{
     model::event::{Body, ByEvent, Loss, Lost, Source, Stage},
     sys::clock,
@@ -16,13 +16,18 @@ pub(super) const QUIET: Duration = Duration::from_millis(200);
 const UNQUIET: Duration = Duration::from_secs(1);
 
 impl Live {
-    /// Reads the probes' counters and heals what they show, when that is due.
-    pub(super) fn care(&mut self, now: Instant) -> Result<(), Error> {
-        if now >= self.losses_due {
+    /// Reads the probes' counters if no records are waiting, which tell of losses in their place,
+    /// and heals what was lost, when that is due.
+    pub(super) fn care(&mut self, now: Instant, is_idle: bool) -> Result<(), Error> {
+        if is_idle && now >= self.losses_due {
             self.losses_due = now + LOSSES;
-            for (cpu, by_event) in self.probes.losses()? {
-                self.lose(Stage::Ring, Some(cpu), by_event)?;
+            for (cpu, by_event) in self.losses.look(self.probes.ledgers()) {
+                self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
             }
+        }
+        if now >= self.repeats_due {
+            self.repeats_due = now + REPEATS;
+            self.probes.repeats()?;
         }
         if self.table.is_walking() && now >= self.walk_ends {
             self.heal_due = Some(now);
@@ -42,6 +47,18 @@ impl Live {
         Ok(self.probes.snapshot()?)
     }
 
+    /// Whether the snapshot needs another run, since rows of this one found no room in the ring: there
+    /// is some again, now that its end mark was read. Starts it.
+    pub(super) fn goes_on(&mut self) -> Result<bool, Error> {
+        let lost = self.probes.lost_members();
+        if lost == std::mem::replace(&mut self.lost_members, lost) {
+            return Ok(false);
+        }
+        self.walk_ends = Instant::now() + PATIENCE;
+        self.probes.rest_of_snapshot()?;
+        Ok(true)
+    }
+
     /// Says what is missing, and has the table healed.
     pub(super) fn lose(
         &mut self,
@@ -50,13 +67,19 @@ impl Live {
         by_event: ByEvent,
     ) -> Result<(), Error> {
         let by_event = self.stream.missed(by_event);
+        let count = by_event.sum();
+        self.say_lost(Loss { count, stage, by_event, cpu })
+    }
+
+    /// Says that `count` events are missing, and has the table healed.
+    pub(super) fn say_lost(&mut self, lost: Loss) -> Result<(), Error> {
         let now = Instant::now();
         let latest = *self.unhealed.get_or_insert(now) + UNQUIET;
         self.heal_due = Some((now + QUIET).min(latest));
-        if by_event.sum() == 0 {
+        if lost.count == 0 {
             return Ok(());
         }
-        let body = Body::Lost(Lost { lost: Loss { count: by_event.sum(), stage, by_event, cpu } });
+        let body = Body::Lost(Lost { lost });
         let boot_ns = clock::boot_ns();
         self.findings.push(Finding { boot_ns, source: Source::Probe, body, row: None });
         self.tell()

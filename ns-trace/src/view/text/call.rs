@@ -12,7 +12,16 @@ pub(super) fn enter(event: &Enter, line: &mut Line<'_>) -> fmt::Result {
     changes(&event.changes, line)?;
     line.relation(event.relation)?;
     line.write_str("  by ")?;
-    line.call(event.cause, event.flags)
+    line.call(event.cause, event.flags)?;
+    repeated(event.repeat, line)
+}
+
+/// How many calls the line stands for, if it is not one.
+fn repeated(repeat: Option<u64>, line: &mut Line<'_>) -> fmt::Result {
+    match repeat {
+        Some(repeat) => line.paint(Style::NOTABLE, format_args!("  {repeat} times")),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn changes(changes: &[Change], line: &mut Line<'_>) -> fmt::Result {
@@ -58,5 +67,5 @@ pub(super) fn fail(event: &Fail, line: &mut Line<'_>) -> fmt::Result {
     if event.flags.rest() != 0 {
         write!(line, "  other flags {:#x}", event.flags.rest())?;
     }
-    Ok(())
+    repeated(event.repeat, line)
 }

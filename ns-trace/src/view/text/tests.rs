@@ -91,6 +91,7 @@ fn enter(relation: Option<Relation>, changes: &[Change]) -> Body {
         op: 1,
         changes: changes.to_vec(),
         relation,
+        repeat: None,
         process: process(4242, 4243, "nsenter"),
     })
 }
@@ -114,6 +115,7 @@ fn fail(
         errno: Errno::from_raw(errno),
         target,
         relation,
+        repeat: None,
         process: process(4242, 4242, "nsenter"),
     })
 }
