@@ -1,4 +1,4 @@
-//! A namespace came to be: written by the birth hooks of the `fentry` backend.
+//! A namespace came to be: written by birth hooks, where functions can be hooked.
 
 use crate::{Header, Ns, Task};
 

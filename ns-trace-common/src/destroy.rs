@@ -1,4 +1,4 @@
-//! The kernel gave an inode number back: written by the death hook of the `fentry` backend.
+//! The kernel gave an inode number back: written by the death hook, where functions can be hooked.
 
 use crate::Header;
 

@@ -15,6 +15,8 @@ pub struct Enter {
     pub fd: i32,
     /// The flags of unshare(2), the nstype of setns(2).
     pub flags: u64,
+    /// The kinds (`CLONE_NEW*` bits) whose births have no record of their own: this one tells of them.
+    pub births: u64,
     /// The call's [`Kind::serial`](crate::repeat::Kind::serial), by which later calls like it are
     /// counted; 0 if none will be.
     pub serial: u64,

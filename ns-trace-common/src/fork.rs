@@ -26,6 +26,8 @@ pub struct Fork {
 pub struct Clone {
     /// The same as for a plain fork, but kind [`RecordKind::Clone`](crate::RecordKind::Clone).
     pub fork: Fork,
+    /// The kinds (`CLONE_NEW*` bits) whose births have no record of their own: this one tells of them.
+    pub births: u64,
     /// The creator.
     pub creator: Task,
 }

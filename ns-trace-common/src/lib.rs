@@ -13,6 +13,7 @@ pub mod enter;
 pub mod exec;
 pub mod exit;
 pub mod fail;
+mod flags;
 pub mod fork;
 pub mod inspect;
 mod kind;
@@ -25,6 +26,7 @@ pub mod snapshot;
 mod task;
 
 pub use abilities::Helpers;
+pub use flags::{Births, made_by_clone, made_by_unshare};
 pub use kind::{Kind, NAMESPACE_FLAGS};
 pub use offsets::{ABSENT, NamespaceOffsets, Offsets};
 pub use record::{Due, Header, RecordKind};
@@ -50,8 +52,12 @@ pub enum Cause {
     Setns = 3,
     /// execve(2) and execveat(2): a pending time namespace takes effect.
     Exec = 4,
-    /// The kernel on its own account, outside any of the calls above.
+    /// The kernel on its own account, outside any of these calls.
     Kernel = 5,
+    /// `open_tree(2)` and `open_tree_attr(2)` with `OPEN_TREE_NAMESPACE` (7.0).
+    OpenTree = 6,
+    /// fsmount(2) with `FSMOUNT_NAMESPACE` (7.1).
+    Fsmount = 7,
 }
 
 impl Cause {
@@ -64,8 +70,16 @@ impl Cause {
             2 => Self::Unshare,
             3 => Self::Setns,
             4 => Self::Exec,
+            6 => Self::OpenTree,
+            7 => Self::Fsmount,
             _ => Self::Kernel,
         }
+    }
+
+    /// Whether births by it belong to a call whose end is seen: its result says what they were for.
+    #[must_use]
+    pub const fn ends(self) -> bool {
+        matches!(self, Self::Clone | Self::Clone3 | Self::Unshare)
     }
 
     /// The name used in events.
@@ -78,6 +92,8 @@ impl Cause {
             Self::Setns => "setns",
             Self::Exec => "exec",
             Self::Kernel => "kernel",
+            Self::OpenTree => "open_tree",
+            Self::Fsmount => "fsmount",
         }
     }
 }

@@ -1,5 +1,3 @@
-use crate::NAMESPACE_FLAGS;
-
 /// Which struct a record holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u16)]
@@ -103,11 +101,10 @@ impl Due {
     /// How many counters there are.
     pub const COUNTERS: u32 = 8;
 
-    /// What a successful call with `flags` stands for: one `create` per namespace flag where the
-    /// backend derives creations from the call (`derives`), and the `enter`.
+    /// What the record of a successful call stands for: one `create` per bit of `births`, which have
+    /// no record of their own, and the `enter`.
     #[must_use]
-    pub const fn of_call(flags: u64, derives: bool) -> Self {
-        let create = if derives { (flags & NAMESPACE_FLAGS).count_ones() } else { 0 };
-        Self { create, enter: 1 }
+    pub const fn of_call(births: u64) -> Self {
+        Self { create: births.count_ones(), enter: 1 }
     }
 }

@@ -12,8 +12,12 @@ pub mod registers {
     pub const ARGUMENT_1: u32 = 104;
     /// The system call's number, `orig_rax`.
     pub const NUMBER: u32 = 120;
+    /// Third argument, `rdx`, of 32-bit callers too.
+    pub const ARGUMENT_2: u32 = 96;
     /// First argument of a 32-bit caller, `ebx`.
     pub const COMPAT_0: u32 = 40;
+    /// Second argument of a 32-bit caller, `ecx`.
+    pub const COMPAT_1: u32 = 88;
     /// The size of a kernel stack (`THREAD_SIZE`), at whose end they are saved.
     pub const STACK_LEN: u32 = 16 << 10;
 }
@@ -27,8 +31,12 @@ pub mod registers {
     pub const ARGUMENT_1: u32 = 8;
     /// The system call's number, `syscallno`.
     pub const NUMBER: u32 = 280;
+    /// Third argument, `x2`, of 32-bit callers too.
+    pub const ARGUMENT_2: u32 = 16;
     /// First argument of a 32-bit caller, `r0`.
     pub const COMPAT_0: u32 = ARGUMENT_0;
+    /// Second argument of a 32-bit caller, `r1`.
+    pub const COMPAT_1: u32 = ARGUMENT_1;
     /// The size of a kernel stack (`THREAD_SIZE`), at whose end they are saved; with pages of 64 KiB
     /// it would be as large as a page.
     pub const STACK_LEN: u32 = 16 << 10;
@@ -64,6 +72,13 @@ pub mod compat {
     #[cfg(bpf_target_arch = "aarch64")]
     pub const UNSHARE: i32 = 337;
     pub const CLONE3: i32 = 435;
+}
+
+/// System call numbers that are the same everywhere (since 5.1 all new calls share their number).
+pub mod any {
+    pub const OPEN_TREE: i32 = 428;
+    pub const FSMOUNT: i32 = 432;
+    pub const OPEN_TREE_ATTR: i32 = 467;
 }
 
 /// `TS_COMPAT` in `thread_info.status`: the running call came through a 32-bit entry.

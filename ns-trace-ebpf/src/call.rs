@@ -7,12 +7,17 @@ use aya_ebpf::helpers::{
 use ns_trace_common::Cause;
 
 use crate::{
-    arch::{compat, native, registers},
+    arch::{any, compat, native, registers},
     memory::{Direct, Memory as _, Own, Probed, has, offset},
 };
 
 /// `PF_KTHREAD` of include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// What of a register is an argument of a 32-bit caller.
+pub const COMPAT_MASK: u64 = 0xffff_ffff;
+/// What of clone's first argument are flags: the lowest byte is the signal for the parent (`CSIGNAL`).
+pub const CLONE_MASK: u64 = 0xffff_ff00;
 
 /// The current task, readable with [`Own`].
 #[inline(always)]
@@ -68,6 +73,12 @@ pub fn cause() -> Cause {
         return Cause::Kernel;
     }
     let number = register(registers::NUMBER) as i32;
+    if number == any::OPEN_TREE || number == any::OPEN_TREE_ATTR {
+        return Cause::OpenTree;
+    }
+    if number == any::FSMOUNT {
+        return Cause::Fsmount;
+    }
     if is_compat() {
         match number {
             compat::CLONE | compat::FORK | compat::VFORK => Cause::Clone,
@@ -86,34 +97,29 @@ pub fn cause() -> Cause {
     }
 }
 
-/// The flags of the current call, which makes a namespace with this one; just that if the call tells
-/// no more.
+/// The flags of the current call, for the causes of births; `None` for the kernel's own.
 #[inline(always)]
-pub fn flags(flag: u64) -> u64 {
-    let first = if is_compat() {
-        register(registers::COMPAT_0) & 0xffff_ffff
+pub fn flags(cause: Cause) -> Option<u64> {
+    let (first, second) = if is_compat() {
+        (register(registers::COMPAT_0) & COMPAT_MASK, register(registers::COMPAT_1))
     } else {
-        register(registers::ARGUMENT_0)
+        (register(registers::ARGUMENT_0), register(registers::ARGUMENT_1))
     };
-    let given = match cause() {
-        // fork(2) and vfork(2) make none.
-        Cause::Clone => clone_flags(first),
-        Cause::Clone3 => clone3_flags(first),
+    Some(match cause {
         Cause::Unshare => first,
-        _ => 0,
-    };
-    given | flag
+        Cause::Clone => first & CLONE_MASK,
+        Cause::Clone3 => clone3_flags(first),
+        // Unsigned ints.
+        Cause::OpenTree => register(registers::ARGUMENT_2) & COMPAT_MASK,
+        Cause::Fsmount => second & COMPAT_MASK,
+        _ => return None,
+    })
 }
 
-/// Those in the first argument of clone(2), whose lowest byte is the signal for the parent (`CSIGNAL`).
+/// The flags in the arguments of clone3(2).
 #[inline(always)]
-pub fn clone_flags(argument: u64) -> u64 {
-    argument & 0xffff_ff00
-}
-
-/// Those that the first argument of clone3(2) points at: `struct clone_args` starts with them.
-#[inline(always)]
-pub fn clone3_flags(argument: u64) -> u64 {
+pub fn clone3_flags(arguments: u64) -> u64 {
+    // `struct clone_args` starts with the flags.
     // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_user(argument as *const u64) }.unwrap_or(0)
+    unsafe { bpf_probe_read_user(arguments as *const u64) }.unwrap_or(0)
 }

@@ -1,16 +1,17 @@
 //! Namespaces that come to be, where functions can be hooked.
 
 use aya_ebpf::{
-    macros::{fentry, fexit},
-    programs::{FEntryContext, FExitContext},
+    macros::{fentry, fexit, kprobe, kretprobe},
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
-use ns_trace_common::{Due, Kind, Ns, RecordKind, create::Create};
+use ns_trace_common::{Due, Kind, Ns, RecordKind, Slot, create::Create};
 
 use crate::{
+    birth,
     call::{cause, current, flags},
     emit,
     enter::returned,
-    memory::{Direct, Memory as _, Probed, offset, present},
+    memory::{Memory as _, Probed, offset, present},
     task::{self, namespace},
 };
 
@@ -23,6 +24,10 @@ const NOBODY: Ns = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
 macro_rules! born {
     ($kind:ident, $address:expr, $flags:expr) => {{
         let address: *const u8 = $address;
+        let cause = cause();
+        if cause.ends() {
+            birth::seen(Kind::$kind.flag());
+        }
         let Some(mut entry) = emit::reserve::<Create>(RecordKind::Create) else {
             return emit::lost(Due::CREATE, 1);
         };
@@ -32,9 +37,9 @@ macro_rules! born {
         let level = offset!(namespaces[Kind::$kind as usize].level);
         // SAFETY: `record` is the reserved room; pointers may have any bits.
         unsafe {
-            (*record).cause = cause() as u32;
+            (*record).cause = cause as u32;
             (*record).kind = Kind::$kind as u32;
-            (*record).flags = $flags;
+            (*record).flags = flags(cause).unwrap_or($flags);
             (*record).level = if present(level) { Probed::read(address, level) } else { 0 };
             (*record).reserved = 0;
             namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*record).ns);
@@ -51,10 +56,11 @@ macro_rules! born {
     }};
 }
 
-/// A hook on the constructor of one kind: it also runs without the kind's flag, and then returns the
-/// namespace that it was given.
+/// Two hooks on the return of the constructor of one kind. It also runs without the kind's flag, and
+/// then returns the namespace that it was given: what the current task has in the slot. A kretprobe
+/// knows the result only.
 macro_rules! constructor {
-    ($(#[$doc:meta])+ $name:ident, $kind:ident, $arguments:literal) => {
+    ($(#[$doc:meta])+ $name:ident, $returned:ident, $kind:ident, $arguments:literal) => {
         $(#[$doc])+
         #[fexit]
         pub fn $name(context: FExitContext) {
@@ -64,36 +70,50 @@ macro_rules! constructor {
                 born!($kind, address as *const u8, flags);
             }
         }
+
+        $(#[$doc])+
+        #[kretprobe]
+        pub fn $returned(context: RetProbeContext) {
+            let address: u64 = context.ret();
+            let slot = offset!(nsproxy[Slot::unshared(Kind::$kind) as usize]);
+            // SAFETY: pointers may have any bits.
+            let given = unsafe {
+                Probed::pointer(Probed::pointer(current(), offset!(task_nsproxy)), slot)
+            };
+            if address != given as u64 && address < MAX_ERRNO.wrapping_neg() {
+                born!($kind, address as *const u8, Kind::$kind.flag());
+            }
+        }
     };
 }
 
 constructor! {
     /// match-proto: v5.10..v6.17: struct mnt_namespace *copy_mnt_ns(unsigned long flags, struct mnt_namespace *ns, struct user_namespace *user_ns, struct fs_struct *new_fs)
-    copy_mnt_ns, Mnt, 4
+    copy_mnt_ns, copy_mnt_ns_returned, Mnt, 4
 }
 constructor! {
     /// match-proto: v5.10..v6.17: struct pid_namespace *copy_pid_ns(unsigned long flags, struct user_namespace *user_ns, struct pid_namespace *old)
-    copy_pid_ns, Pid, 3
+    copy_pid_ns, copy_pid_ns_returned, Pid, 3
 }
 constructor! {
     /// match-proto: v5.10..v6.17: struct ipc_namespace *copy_ipcs(unsigned long flags, struct user_namespace *user_ns, struct ipc_namespace *ns)
-    copy_ipcs, Ipc, 3
+    copy_ipcs, copy_ipcs_returned, Ipc, 3
 }
 constructor! {
     /// match-proto: v5.10..v6.17: struct uts_namespace *copy_utsname(unsigned long flags, struct user_namespace *user_ns, struct uts_namespace *old)
-    copy_utsname, Uts, 3
+    copy_utsname, copy_utsname_returned, Uts, 3
 }
 constructor! {
     /// match-proto: v5.10..v6.17: struct net *copy_net_ns(unsigned long flags, struct user_namespace *user_ns, struct net *old)
-    copy_net_ns, Net, 3
+    copy_net_ns, copy_net_ns_returned, Net, 3
 }
 constructor! {
     /// match-proto: v5.10..v6.17: struct cgroup_namespace *copy_cgroup_ns(unsigned long flags, struct user_namespace *user_ns, struct cgroup_namespace *old)
-    copy_cgroup_ns, Cgroup, 3
+    copy_cgroup_ns, copy_cgroup_ns_returned, Cgroup, 3
 }
 constructor! {
     /// match-proto: v5.10..v6.17: struct time_namespace *copy_time_ns(unsigned long flags, struct user_namespace *user_ns, struct time_namespace *old)
-    copy_time_ns, Time, 3
+    copy_time_ns, copy_time_ns_returned, Time, 3
 }
 
 /// User namespaces, which are made before the others of a call.
@@ -105,7 +125,18 @@ pub fn create_user_ns(context: FExitContext) {
         let cred: *const u8 = context.arg(0);
         // SAFETY: pointers may have any bits.
         let address = unsafe { Probed::pointer(cred, offset!(cred_user_ns)) };
-        born!(User, address, flags(Kind::User.flag()));
+        born!(User, address, Kind::User.flag());
+    }
+}
+
+/// User namespaces, once the new one is whole but for the sysctls that this function adds: if it has
+/// no memory for them, what was born here is freed at once.
+///
+/// match-proto: v5.10..v6.17: bool setup_userns_sysctls(struct user_namespace *ns)
+#[kprobe]
+pub fn setup_userns_sysctls(context: ProbeContext) {
+    if let Some(address) = context.arg::<u64>(0) {
+        born!(User, address as *const u8, Kind::User.flag());
     }
 }
 
@@ -116,19 +147,32 @@ pub fn create_user_ns(context: FExitContext) {
 /// match-proto: v6.19+: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree_root *ns_tree)
 #[fentry(function = "__ns_tree_add_raw")]
 pub fn ns_tree_add(context: FEntryContext) {
-    let common: *const u8 = context.arg(0);
+    findable(context.arg(0));
+}
+
+/// The same, as a kprobe.
+///
+/// match-proto: v6.18: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree *ns_tree)
+/// match-proto: v6.19+: void __ns_tree_add_raw(struct ns_common *ns, struct ns_tree_root *ns_tree)
+#[kprobe]
+pub fn ns_tree_add_entered(context: ProbeContext) {
+    if let Some(common) = context.arg(0) {
+        findable(common);
+    }
+}
+
+#[inline(always)]
+fn findable(common: u64) {
     if !present(offset!(ns_type)) {
         return;
     }
     // SAFETY: an integer may have any bits.
-    let flag: u32 = unsafe { Direct::read(common, offset!(ns_type)) };
-    let flags = flags(u64::from(flag));
-    let common = common as u64;
+    let flag: u32 = unsafe { Probed::read(common as *const u8, offset!(ns_type)) };
     macro_rules! of_kind {
         ($($kind:ident)+) => {
             $(if u64::from(flag) == Kind::$kind.flag() {
                 let start = common - u64::from(offset!(namespaces[Kind::$kind as usize].common));
-                born!($kind, start as *const u8, flags);
+                born!($kind, start as *const u8, u64::from(flag));
                 return;
             })+
         };

@@ -1,6 +1,9 @@
 //! Namespaces that end, where functions can be hooked.
 
-use aya_ebpf::{macros::fentry, programs::FEntryContext};
+use aya_ebpf::{
+    macros::{fentry, kprobe},
+    programs::{FEntryContext, ProbeContext},
+};
 use ns_trace_common::{Due, RecordKind, destroy::Destroy};
 
 use crate::emit;
@@ -13,7 +16,21 @@ use crate::emit;
 /// match-proto: v5.10+: void proc_free_inum(unsigned int inum)
 #[fentry(function = "proc_free_inum")]
 pub fn proc_free_inum(context: FEntryContext) {
-    let inode: u32 = context.arg(0);
+    freed(context.arg(0));
+}
+
+/// The same, as a kprobe.
+///
+/// match-proto: v5.10+: void proc_free_inum(unsigned int inum)
+#[kprobe]
+pub fn proc_free_inum_entered(context: ProbeContext) {
+    if let Some(inode) = context.arg(0) {
+        freed(inode);
+    }
+}
+
+#[inline(always)]
+fn freed(inode: u32) {
     let Some(mut entry) = emit::reserve::<Destroy>(RecordKind::Destroy) else {
         return emit::lost(Due::DESTROY, 1);
     };

@@ -12,7 +12,7 @@ use ns_trace_common::{
     lost::{Ledger, Lost, SORTS},
 };
 
-use crate::maps::{EVENTS, LEDGERS, derives};
+use crate::maps::{EVENTS, LEDGERS};
 
 /// Reserves room for a record and writes its header.
 ///
@@ -120,10 +120,10 @@ pub fn lost(sort: u32, events: u32) {
     }
 }
 
-/// Counts the events of a successful call with `flags` as lost.
+/// Counts the events of a successful call as lost, whose record tells of `births` as well.
 #[inline(always)]
-pub fn lost_call(flags: u64) {
-    let due = Due::of_call(flags, derives());
+pub fn lost_call(births: u64) {
+    let due = Due::of_call(births);
     lost(Due::CREATE, due.create);
     lost(Due::ENTER, due.enter);
 }

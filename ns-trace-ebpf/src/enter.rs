@@ -2,14 +2,15 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    macros::{fexit, tracepoint},
-    programs::{FExitContext, TracePointContext},
+    macros::{fexit, kretprobe, tracepoint},
+    programs::{FExitContext, RetProbeContext, TracePointContext},
 };
-use ns_trace_common::{Cause, NAMESPACE_FLAGS, RecordKind, enter::Enter};
+use ns_trace_common::{Cause, RecordKind, enter::Enter, made_by_unshare};
 
 use crate::{
     arch::registers,
-    call::register,
+    birth,
+    call::{COMPAT_MASK, register},
     emit, fail,
     memory::{Direct, Memory as _},
     repeat, task,
@@ -67,6 +68,39 @@ pub fn native_setns(context: FExitContext) {
     }
 }
 
+/// setns(2) of 32-bit callers.
+///
+/// match-proto: v5.10+ x86_64: long __ia32_sys_setns(const struct pt_regs *regs)
+#[fexit(function = "__ia32_sys_setns")]
+pub fn compat_setns(context: FExitContext) {
+    let saved: *const u8 = context.arg(0);
+    let result: i64 = context.arg(1);
+    // SAFETY: the argument is the saved registers, and the verifier knows its type.
+    unsafe {
+        setns(
+            Direct::read(saved, registers::COMPAT_0),
+            Direct::read(saved, registers::COMPAT_1),
+            result,
+        );
+    }
+}
+
+/// unshare(2) of 32-bit callers, whom the system call tracepoints leave out.
+///
+/// match-proto: v5.10+ x86_64: long __ia32_sys_unshare(const struct pt_regs *regs)
+#[kretprobe]
+pub fn compat_unshare_returned(context: RetProbeContext) {
+    unshared(register(registers::COMPAT_0) & COMPAT_MASK, context.ret());
+}
+
+/// setns(2) of 32-bit callers, whom the system call tracepoints leave out.
+///
+/// match-proto: v5.10+ x86_64: long __ia32_sys_setns(const struct pt_regs *regs)
+#[kretprobe]
+pub fn compat_setns_returned(context: RetProbeContext) {
+    setns(register(registers::COMPAT_0), register(registers::COMPAT_1), context.ret());
+}
+
 /// The result of a function that returns an int, which follows its `arguments` in the context.
 #[inline(always)]
 pub fn returned(context: &FExitContext, arguments: usize) -> i32 {
@@ -78,8 +112,9 @@ pub fn returned(context: &FExitContext, arguments: usize) -> i32 {
 fn unshared(flags: u64, result: i64) {
     if result < 0 {
         fail::call(Cause::Unshare, flags, result);
-    } else if flags & NAMESPACE_FLAGS != 0 {
-        entered(Cause::Unshare, flags, 0, 0, repeat::moved());
+    } else if made_by_unshare(flags) != 0 {
+        let births = birth::unseen(made_by_unshare(flags));
+        entered(Cause::Unshare, flags, 0, births, 0, repeat::moved());
     }
 }
 
@@ -91,7 +126,8 @@ fn setns(fd: u64, kinds: u64, result: i64) {
         fail::setns(fd, kinds, result);
     } else {
         let verdict = repeat::enter((Cause::Setns as u64) << 32, kinds);
-        if !verdict.held && !entered(Cause::Setns, kinds, fd, verdict.serial, verdict.before) {
+        // The nstype creates nothing.
+        if !verdict.held && !entered(Cause::Setns, kinds, fd, 0, verdict.serial, verdict.before) {
             repeat::untold(verdict);
         }
     }
@@ -99,10 +135,9 @@ fn setns(fd: u64, kinds: u64, result: i64) {
 
 /// Writes the record; returns whether there was room.
 #[inline(always)]
-fn entered(cause: Cause, flags: u64, fd: i32, serial: u64, before: u64) -> bool {
+fn entered(cause: Cause, flags: u64, fd: i32, births: u64, serial: u64, before: u64) -> bool {
     let Some(mut entry) = emit::reserve::<Enter>(RecordKind::Enter) else {
-        // The nstype of setns creates nothing.
-        emit::lost_call(if matches!(cause, Cause::Unshare) { flags } else { 0 });
+        emit::lost_call(births);
         return false;
     };
     let record = entry.as_mut_ptr();
@@ -111,6 +146,7 @@ fn entered(cause: Cause, flags: u64, fd: i32, serial: u64, before: u64) -> bool 
         (*record).cause = cause as u32;
         (*record).fd = fd;
         (*record).flags = flags;
+        (*record).births = births;
         (*record).serial = serial;
         (*record).before = before;
         task::own(&raw mut (*record).task);

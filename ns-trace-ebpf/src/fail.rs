@@ -1,17 +1,19 @@
 //! Calls that failed.
 
 use aya_ebpf::{
-    macros::{fexit, tracepoint},
-    programs::{FExitContext, TracePointContext},
+    macros::{fexit, kretprobe, tracepoint},
+    programs::{FExitContext, RetProbeContext, TracePointContext},
 };
 use ns_trace_common::{
-    Cause, Due, Kind, NAMESPACE_FLAGS, Ns, RecordKind,
+    Cause, Due, Kind, Ns, RecordKind,
     fail::{Fail, NAMESPACE_TARGET, NO_TARGET, PROCESS_TARGET},
+    made_by_clone,
 };
 
 use crate::{
     arch::registers,
-    call::{cause, clone_flags, clone3_flags, current, register},
+    birth,
+    call::{CLONE_MASK, COMPAT_MASK, cause, clone3_flags, current, register},
     emit,
     enter::{result, returned},
     memory::{Direct, Memory as _, Probed, offset, present},
@@ -40,10 +42,15 @@ const PIDFD_NAME: [u8; 8] = *b"[pidfd]\0";
 /// match-proto: v5.10+ aarch64: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, unsigned long tls, int *child_tidptr)
 #[tracepoint(category = "syscalls", name = "sys_exit_clone")]
 pub fn sys_exit_clone(context: TracePointContext) {
-    let result = result(&context);
-    if result < 0 {
-        cloned(Cause::Clone, clone_flags(register(registers::ARGUMENT_0)), result);
-    }
+    clone(register(registers::ARGUMENT_0), result(&context));
+}
+
+/// clone(2) of 32-bit callers, whom the system call tracepoints leave out.
+///
+/// match-proto: v5.10+ x86_64: long __ia32_compat_sys_ia32_clone(const struct pt_regs *regs)
+#[kretprobe]
+pub fn compat_clone_returned(context: RetProbeContext) {
+    clone(register(registers::COMPAT_0) & COMPAT_MASK, context.ret());
 }
 
 /// clone3(2) returns.
@@ -51,9 +58,28 @@ pub fn sys_exit_clone(context: TracePointContext) {
 /// match-proto: v5.10+: long sys_clone3(struct clone_args *uargs, size_t size)
 #[tracepoint(category = "syscalls", name = "sys_exit_clone3")]
 pub fn sys_exit_clone3(context: TracePointContext) {
-    let result = result(&context);
+    clone3(register(registers::ARGUMENT_0), result(&context));
+}
+
+/// clone3(2) of 32-bit callers, whom the system call tracepoints leave out.
+///
+/// match-proto: v5.10+ x86_64: long __ia32_sys_clone3(const struct pt_regs *regs)
+#[kretprobe]
+pub fn compat_clone3_returned(context: RetProbeContext) {
+    clone3(register(registers::COMPAT_0) & COMPAT_MASK, context.ret());
+}
+
+#[inline(always)]
+fn clone(flags: u64, result: i64) {
     if result < 0 {
-        cloned(Cause::Clone3, clone3_flags(register(registers::ARGUMENT_0)), result);
+        cloned(Cause::Clone, flags & CLONE_MASK, result);
+    }
+}
+
+#[inline(always)]
+fn clone3(arguments: u64, result: i64) {
+    if result < 0 {
+        cloned(Cause::Clone3, clone3_flags(arguments), result);
     }
 }
 
@@ -74,7 +100,7 @@ pub fn kernel_clone(context: FExitContext) {
 /// A failed clone: of interest only if it asked for namespaces.
 #[inline(always)]
 fn cloned(cause: Cause, flags: u64, result: i64) {
-    if flags & NAMESPACE_FLAGS != 0 {
+    if made_by_clone(flags) != 0 {
         call(cause, flags, result);
     }
 }
@@ -93,6 +119,7 @@ pub fn setns(fd: i32, kinds: u64, result: i64) {
 
 #[inline(always)]
 fn failed(cause: Cause, flags: u64, result: i64, fd: i32) {
+    birth::forget();
     let errno = -result;
     if errno >= RESTART {
         return;

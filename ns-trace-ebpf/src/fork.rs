@@ -2,11 +2,13 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use ns_trace_common::{
-    Due, NAMESPACE_FLAGS, RecordKind,
+    Due, RecordKind,
     fork::{Clone, Fork},
+    made_by_clone,
 };
 
 use crate::{
+    birth,
     call::{cause, current},
     emit,
     memory::{Memory as _, Own, Probed, offset},
@@ -36,7 +38,7 @@ fn moves(child: *const u8, creator: *const u8, flags: u64) -> bool {
     unsafe {
         // A changed nsproxy covers a pending time namespace. The pid namespace is not in it: after
         // unshare(CLONE_NEWPID) a plain fork moves the child although the nsproxy is shared.
-        flags & NAMESPACE_FLAGS != 0
+        made_by_clone(flags) != 0
             || Probed::pointer(creator, offset!(task_nsproxy))
                 != Probed::pointer(child, offset!(task_nsproxy))
             || task::own_pid::<Probed>(creator).0 != task::own_pid::<Probed>(child).0
@@ -61,9 +63,10 @@ fn fork(child: *const u8, creator: *const u8, flags: u64) {
 
 #[inline(always)]
 fn clone(child: *const u8, creator: *const u8, flags: u64) {
+    let births = birth::unseen(made_by_clone(flags));
     let Some(mut entry) = emit::reserve::<Clone>(RecordKind::Clone) else {
         emit::lost(Due::FORK, 1);
-        return emit::lost_call(flags);
+        return emit::lost_call(births);
     };
     let record = entry.as_mut_ptr();
     // SAFETY: `record` is the reserved room.
@@ -72,6 +75,7 @@ fn clone(child: *const u8, creator: *const u8, flags: u64) {
         (*fork).creator_tid = Own::read(creator, offset!(task_pid));
         (*fork).cause = cause() as u32;
         (*fork).flags = flags;
+        (*record).births = births;
         task::fill::<Probed>(child, &raw mut (*fork).task);
         task::fill::<Probed>(creator, &raw mut (*record).creator);
     }

@@ -11,6 +11,7 @@
 #![feature(asm_experimental_arch)]
 
 mod arch;
+mod birth;
 mod call;
 mod create;
 mod destroy;

@@ -30,11 +30,6 @@ pub static INSPECT: Array<inspect::Inspect> = Array::with_max_entries(inspect::B
 #[map]
 pub static MET: Array<u64> = Array::with_max_entries(snapshot::TIDS / u64::BITS, MMAPABLE);
 
-/// Whether the creations of a successful call follow from its flags (`tracepoint` backend) or have
-/// records of their own (birth hooks): decides what a lost record of a call stands for.
-#[unsafe(no_mangle)]
-pub static DERIVES: u32 = 1;
-
 /// Where in a `css_set` the state of the controller is whose hierarchy of version 1 is looked at
 /// besides the unified one; [`ABSENT`](ns_trace_common::ABSENT) where there is none.
 #[unsafe(no_mangle)]
@@ -44,10 +39,4 @@ pub static LEGACY: u32 = 1;
 #[inline(always)]
 pub fn legacy() -> u32 {
     constant(&LEGACY)
-}
-
-/// Reads [`DERIVES`].
-#[inline(always)]
-pub fn derives() -> bool {
-    constant(&DERIVES) != 0
 }

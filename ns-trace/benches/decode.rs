@@ -14,7 +14,7 @@ use ns_trace::{
     pipeline::{End, Scope, Selection, Stream},
     probe::RecordBuffer,
     sink::{Render, Sink},
-    table::{Births, Program, Surroundings, Table},
+    table::{Program, Surroundings, Table},
 };
 use rustix::time::{ClockId, clock_gettime};
 
@@ -101,7 +101,7 @@ impl Load {
         let sink = Sink::new(render, Box::new(File::options().write(true).open("/dev/null")?));
         let mut stream = Stream::new(selection, Scope::everybody(), sink, None);
         stream.set_realtime_offset(1_790_000_000_000_000_000);
-        let mut table = Table::new(Births::Derived, stream.needs_tasks());
+        let mut table = Table::new(stream.needs_tasks());
         let mut world = World { cgroup: "/user.slice/user-1000.slice".into() };
         table.begin_walk(0);
         take(&records::snapshot(), &mut table, &mut world, &mut stream)?;

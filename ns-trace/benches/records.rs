@@ -35,6 +35,7 @@ pub(crate) fn storm(calls: u64) -> Vec<RecordBuffer> {
             let enter = Enter {
                 cause: Cause::Unshare as u32,
                 flags: NEWUTS,
+                births: NEWUTS,
                 task: *task,
                 ..Enter::zeroed()
             };
@@ -71,7 +72,7 @@ pub(crate) fn life(lives: u64) -> Vec<RecordBuffer> {
             ..Fork::zeroed()
         };
         if is_container {
-            let cloned = Cloned { fork, creator: shell };
+            let cloned = Cloned { fork, births: flags, creator: shell };
             pieces.add(kind, cloned, b"", |cloned, header| cloned.fork.header = header);
         } else {
             pieces.add(kind, fork, b"", |fork, header| fork.header = header);
@@ -93,6 +94,7 @@ pub(crate) fn life(lives: u64) -> Vec<RecordBuffer> {
                 let enter = Enter {
                     cause: Cause::Unshare as u32,
                     flags: NEWUTS,
+                    births: NEWUTS,
                     task: child,
                     ..Enter::zeroed()
                 };

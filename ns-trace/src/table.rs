@@ -45,15 +45,6 @@ pub trait Surroundings {
     fn program(&mut self, pid: u32) -> Option<Program>;
 }
 
-/// How births become known.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Births {
-    /// From the flags of successful calls.
-    Derived,
-    /// From records of their own, which come before that of the call.
-    Recorded,
-}
-
 /// Something to tell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
@@ -70,7 +61,6 @@ pub struct Finding {
 /// The world.
 #[derive(Debug)]
 pub struct Table {
-    births: Births,
     /// Whether `fork`, `exec` and `exit` are told.
     tells_tasks: bool,
     rows: Rows,
@@ -97,9 +87,8 @@ pub struct Table {
 impl Table {
     /// An empty world.
     #[must_use]
-    pub fn new(births: Births, tells_tasks: bool) -> Self {
+    pub fn new(tells_tasks: bool) -> Self {
         Self {
-            births,
             tells_tasks,
             rows: Rows::default(),
             tasks: FxHashMap::default(),

@@ -77,6 +77,7 @@ fn bash_completes() -> Result<()> {
         (&["ns-trace", "do"][..], "doctor"),
         (&["ns-trace", "trace", "--sn"], "--snapshot"),
         (&["ns-trace", "trace", "--probe", "fen"], "fentry"),
+        (&["ns-trace", "trace", "--probe", "kp"], "kprobe"),
         (&["ns-trace", "trace", "--type", "cg"], "cgroup"),
     ] {
         let offered = offered(words)?;

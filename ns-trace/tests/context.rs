@@ -11,7 +11,7 @@ use libtest_mimic::{Arguments, Trial};
 use crate::{leftovers, tracer::Tracer};
 
 /// Every backend, as `--probe` names it.
-const BACKENDS: [&str; 2] = ["fentry", "tracepoint"];
+const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
 /// What all trials share.
 pub(crate) struct Context {

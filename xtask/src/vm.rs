@@ -27,7 +27,7 @@ use self::{
 use crate::{setup, usage};
 
 /// What a machine probes with; each kernel boots once per backend.
-const BACKENDS: [&str; 2] = ["fentry", "tracepoint"];
+const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
 /// What to run.
 #[derive(Debug, Eq, PartialEq)]

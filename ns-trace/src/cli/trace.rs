@@ -173,7 +173,7 @@ fn fields() -> impl clap::builder::TypedValueParser<Value = Fields> {
 }
 
 fn backends() -> impl clap::builder::TypedValueParser<Value = Choice> {
-    named(["auto", "fentry", "tracepoint"], |name| {
+    named(["auto", "fentry", "kprobe", "tracepoint"], |name| {
         Some(Choice(Backend::ALL.into_iter().find(|backend| backend.name() == name)))
     })
 }

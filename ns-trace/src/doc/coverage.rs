@@ -21,7 +21,7 @@ fn the_tables_of_the_readme_are_fresh() {
 fn coverage() -> String {
     let mut notes: Vec<&str> = Vec::new();
     let mut text = String::from(
-        "| event | cause | situation | `fentry` | `tracepoint` |\n|---|---|---|---|---|\n",
+        "| event | cause | situation | `fentry` | `kprobe` | `tracepoint` |\n|---|---|---|---|---|---|\n",
     );
     for row in everywhere() {
         let mut cell = |cell: &Cell| {
@@ -36,10 +36,12 @@ fn coverage() -> String {
                 if cell.sight == Sight::Never { format!("**{name}**") } else { name.into() };
             format!("{shown} ({})", number + 1)
         };
-        let (fentry, tracepoint) = (cell(&row.fentry), cell(&row.tracepoint));
+        let (fentry, kprobe, tracepoint) =
+            (cell(&row.fentry), cell(&row.kprobe), cell(&row.tracepoint));
         let (cause, situation) = (row.cause.unwrap_or(""), row.situation.unwrap_or(""));
         let event = row.event;
-        writeln!(text, "| {event} | {cause} | {situation} | {fentry} | {tracepoint} |").unwrap();
+        writeln!(text, "| {event} | {cause} | {situation} | {fentry} | {kprobe} | {tracepoint} |")
+            .unwrap();
     }
     text.push('\n');
     for (number, note) in (1..).zip(notes) {

@@ -39,7 +39,7 @@ fn slot() -> impl Strategy<Value = Slot> {
 }
 
 fn cause() -> impl Strategy<Value = Cause> {
-    (0_u32..6).prop_map(Cause::from_wire)
+    (0_u32..8).prop_map(Cause::from_wire)
 }
 
 fn flags() -> impl Strategy<Value = Flags> {

@@ -22,7 +22,7 @@ use crate::{
     enrich::Cgroups,
     model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
     probe::{
-        self, Backend, Loaded, Losses, Options, Probes, Record, RecordBuffer,
+        self, Loaded, Losses, Options, Probes, Record, RecordBuffer,
         backlog::{Backlog, Message},
         reader::{Listen, Reader},
         self_check,
@@ -32,7 +32,7 @@ use crate::{
         process::{initial_namespace, own_namespace},
         signal,
     },
-    table::{Births, Finding, Table},
+    table::{Finding, Table},
 };
 
 /// How often the counters of losses are read while records come.
@@ -96,12 +96,7 @@ pub fn run_live(
     // Before anything that must not be left half-done.
     let signals = signal::ending().map_err(Error::Watch)?;
     let Loaded { mut probes, ring } = Probes::load(&options.probes)?;
-    let births = match probes.backend() {
-        Backend::Fentry => Births::Recorded,
-        Backend::Tracepoint => Births::Derived,
-    };
-    let derives = births == Births::Derived;
-    let backlog = Arc::new(Backlog::new(options.backlog_bytes, derives));
+    let backlog = Arc::new(Backlog::new(options.backlog_bytes));
     let listen = Listen { signals: Some(signals), output: options.output.take() };
     let ledgers = Arc::clone(probes.ledgers());
     let reader =
@@ -110,7 +105,7 @@ pub fn run_live(
         // Else the snapshot tells; it may be lost where the ring is small.
         stream.scope.set_root(process::id());
     }
-    let mut table = Table::new(births, stream.needs_tasks());
+    let mut table = Table::new(stream.needs_tasks());
     table.begin_walk(clock::boot_ns());
     probes.attach()?;
     probes.snapshot()?;

@@ -50,11 +50,11 @@ impl PartialOrd for Key {
 }
 
 impl Watch {
-    /// A namespace lost its last task: look at it at once.
-    pub(super) fn add(&mut self, id: RowId, now: Instant) {
+    /// A namespace lost its last task: look at it from `first` on.
+    pub(super) fn add(&mut self, id: RowId, first: Instant) {
         self.entries += 1;
-        self.since.insert(id, (now, self.entries));
-        self.queue.push(Reverse((now, self.entries, Key(id))));
+        self.since.insert(id, (first, self.entries));
+        self.queue.push(Reverse((first, self.entries, Key(id))));
     }
 
     /// When the next look is due.
@@ -102,11 +102,11 @@ mod tests {
     use super::*;
     use crate::{
         model::Kind,
-        table::{Births, Row, Table},
+        table::{Row, Table},
     };
 
     fn a_row() -> RowId {
-        let mut table = Table::new(Births::Derived, false);
+        let mut table = Table::new(false);
         table.insert_for_tests(Row::new(Kind::Uts, Ns { inode: 1, ..Ns::default() }, false))
     }
 

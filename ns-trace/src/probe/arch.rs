@@ -11,3 +11,9 @@ pub(super) const NATIVE_SETNS: &str = "__arm64_sys_setns";
 
 /// setns(2) of 32-bit callers, where they have an entry of their own.
 pub(super) const COMPAT_SETNS: &str = "__ia32_sys_setns";
+/// unshare(2) of 32-bit callers.
+pub(super) const COMPAT_UNSHARE: &str = "__ia32_sys_unshare";
+/// clone(2) of 32-bit callers, whose arguments have another order.
+pub(super) const COMPAT_CLONE: &str = "__ia32_compat_sys_ia32_clone";
+/// clone3(2) of 32-bit callers.
+pub(super) const COMPAT_CLONE3: &str = "__ia32_sys_clone3";

@@ -39,7 +39,6 @@ pub struct Backlog {
     state: Mutex<State>,
     filled: Condvar,
     limit: usize,
-    derives: bool,
 }
 
 #[derive(Debug, Default)]
@@ -55,11 +54,10 @@ struct State {
 const SPARE: usize = 8;
 
 impl Backlog {
-    /// A queue for at most `limit` bytes of records; `derives` as in
-    /// [`Due::of_call`](ns_trace_common::Due::of_call).
+    /// A queue for at most `limit` bytes of records.
     #[must_use]
-    pub fn new(limit: usize, derives: bool) -> Self {
-        Self { state: Mutex::default(), filled: Condvar::new(), limit, derives }
+    pub fn new(limit: usize) -> Self {
+        Self { state: Mutex::default(), filled: Condvar::new(), limit }
     }
 
     /// Adds records, or counts them if there is no room.
@@ -67,7 +65,7 @@ impl Backlog {
         let mut state = self.lock();
         if state.bytes + records.len() > self.limit {
             for record in records.records() {
-                state.lost += due(&record, self.derives);
+                state.lost += due(&record);
             }
             drop(state);
             return self.recycle(records);
@@ -159,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_said_in_its_place() {
-        let backlog = Backlog::new(exits(3).len(), true);
+        let backlog = Backlog::new(exits(3).len());
         backlog.push_records(exits(3));
         backlog.push_records(exits(2));
         assert!(matches!(backlog.pop(None), Some(Message::Records(_))));
@@ -174,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_loss_is_said_even_if_nothing_follows() {
-        let backlog = Backlog::new(0, true);
+        let backlog = Backlog::new(0);
         backlog.push_records(exits(2));
         assert!(matches!(backlog.pop(None), Some(Message::Lost(_))));
     }

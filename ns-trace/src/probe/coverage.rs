@@ -52,6 +52,8 @@ pub struct Row {
     pub situation: Option<&'static str>,
     /// The `fentry` backend.
     pub fentry: Cell,
+    /// The `kprobe` backend.
+    pub kprobe: Cell,
     /// The `tracepoint` backend.
     pub tracepoint: Cell,
     /// Whether it can only happen where mount namespaces can be opened (Linux 7.0).
@@ -60,6 +62,9 @@ pub struct Row {
     /// Whether it can only happen where 32-bit programs run beside 64-bit ones.
     #[serde(skip)]
     needs_compat: bool,
+    /// Whether it can only happen where births are seen on the return of functions (before 6.18).
+    #[serde(skip)]
+    needs_returns: bool,
 }
 
 impl Row {
@@ -68,6 +73,7 @@ impl Row {
     pub const fn cell(&self, backend: Backend) -> Cell {
         match backend {
             Backend::Fentry => self.fentry,
+            Backend::Kprobe => self.kprobe,
             Backend::Tracepoint => self.tracepoint,
         }
     }
@@ -88,9 +94,20 @@ const fn row(
     cause: Option<&'static str>,
     situation: Option<&'static str>,
     fentry: Cell,
+    kprobe: Cell,
     tracepoint: Cell,
 ) -> Row {
-    Row { event, cause, situation, fentry, tracepoint, needs_opening: false, needs_compat: false }
+    Row {
+        event,
+        cause,
+        situation,
+        fentry,
+        kprobe,
+        tracepoint,
+        needs_opening: false,
+        needs_compat: false,
+        needs_returns: false,
+    }
 }
 
 impl Row {
@@ -101,13 +118,20 @@ impl Row {
     const fn where_compat(self) -> Self {
         Self { needs_compat: true, ..self }
     }
+
+    const fn before_trees(self) -> Self {
+        Self { needs_returns: true, ..self }
+    }
 }
 
 /// Births are derived from the flags and the result of a call.
 const UNDONE: Cell = never("made and freed within a call that fails: no task is ever in it");
 /// The kernel's syscall tracepoints leave 32-bit callers out (`arch_trace_is_compat_syscall`).
 const COMPAT: Cell = never("the kernel's system call tracepoints leave 32-bit callers out");
-const COMPAT_SETNS: Cell = never("only the 64-bit entry of setns is hooked");
+const SHORT: Cell = never(
+    "the kernel keeps a fixed number of instances of a return probe (before 5.18 one per processor, \
+     then 10 or more) and passes over the calls beyond it",
+);
 const TASKLESS: Cell = never("no task is in it, and no call that is traced made it");
 const HIDDEN: Cell = never("nothing that the start-up snapshot walks leads to it");
 const EARLY: Cell = never("the call ends before the kernel function that is hooked");
@@ -122,36 +146,39 @@ const OLDER: Option<&str> = Some("older than the tracer, and held without a task
 
 #[rustfmt::skip]
 const ROWS: [Row; 21] = [
-    row("create", Some("clone, clone3"), None, EXACT, EXACT),
-    row("create", Some("unshare"), None, EXACT, EXACT),
-    row("create", Some("unshare"), COMPAT_CALLER, EXACT, COMPAT).where_compat(),
-    row("create", Some("clone, clone3, unshare"), FAILING, EXACT, UNDONE),
-    row("create", Some("kernel"), Some("open_tree or fsmount with a namespace flag (Linux 7.0)"), EXACT, TASKLESS).where_opening(),
-    row("enter", Some("clone, clone3, exec"), None, EXACT, EXACT),
-    row("enter", Some("unshare, setns"), None, EXACT, EXACT),
-    row("enter", Some("unshare"), COMPAT_CALLER, EXACT, COMPAT).where_compat(),
-    row("enter", Some("setns"), COMPAT_CALLER, COMPAT_SETNS, COMPAT).where_compat(),
-    row("fail", Some("clone, clone3, unshare, setns"), None, EXACT, EXACT),
-    row("fail", Some("clone, clone3, unshare"), COMPAT_CALLER, EXACT, COMPAT).where_compat(),
-    row("fail", Some("setns"), COMPAT_CALLER, COMPAT_SETNS, COMPAT).where_compat(),
-    row("fail", Some("clone, clone3, unshare, setns"), Some("refused by a seccomp filter"), EARLY, EXACT),
-    row("fail", Some("clone3"), Some("malformed arguments, refused at first sight"), EARLY, EXACT),
-    row("destroy", None, None, EXACT, LOOKS),
-    row("destroy", None, Some("made by a call that fails later on"), EXACT, UNDONE),
-    row("destroy", None, Some("made by open_tree or fsmount, and never entered (Linux 7.0)"), EXACT, TASKLESS).where_opening(),
-    row("destroy", None, OLDER, HIDDEN, HIDDEN),
-    row("exist", None, None, EXACT, EXACT),
-    row("exist", None, Some("held without a task in it"), HIDDEN, HIDDEN),
-    row("fork, exec, exit", None, None, EXACT, EXACT),
+    row("create", Some("clone, clone3"), None, EXACT, EXACT, EXACT),
+    row("create", Some("unshare"), None, EXACT, EXACT, EXACT),
+    row("create", Some("unshare"), COMPAT_CALLER, EXACT, EXACT, COMPAT).where_compat(),
+    row("create", Some("clone, clone3, unshare"), FAILING, EXACT, EXACT, UNDONE),
+    row("create", Some("clone, clone3, unshare"), Some("freed within the call, while very many such calls are under way (before Linux 6.18)"), EXACT, SHORT, UNDONE).before_trees(),
+    row("create", Some("open_tree, fsmount"), Some("with a namespace flag (Linux 7.0)"), EXACT, EXACT, TASKLESS).where_opening(),
+    row("enter", Some("clone, clone3, exec"), None, EXACT, EXACT, EXACT),
+    row("enter", Some("unshare, setns"), None, EXACT, EXACT, EXACT),
+    row("enter", Some("unshare, setns"), COMPAT_CALLER, EXACT, EXACT, COMPAT).where_compat(),
+    row("fail", Some("clone, clone3, unshare, setns"), None, EXACT, EXACT, EXACT),
+    row("fail", Some("clone, clone3, unshare, setns"), COMPAT_CALLER, EXACT, EXACT, COMPAT).where_compat(),
+    row("fail", Some("clone, clone3, unshare, setns"), Some("refused by a seccomp filter"), EARLY, EXACT, EXACT),
+    row("fail", Some("clone3"), Some("malformed arguments, refused at first sight"), EARLY, EXACT, EXACT),
+    row("create, enter, fail", Some("clone, clone3, unshare, setns"), Some("32-bit callers, while very many of their calls are under way"), EXACT, SHORT, COMPAT).where_compat(),
+    row("destroy", None, None, EXACT, EXACT, LOOKS),
+    row("destroy", None, Some("made by a call that fails later on"), EXACT, EXACT, UNDONE),
+    row("destroy", None, Some("made by open_tree or fsmount, and never entered (Linux 7.0)"), EXACT, EXACT, TASKLESS).where_opening(),
+    row("destroy", None, OLDER, HIDDEN, HIDDEN, HIDDEN),
+    row("exist", None, None, EXACT, EXACT, EXACT),
+    row("exist", None, Some("held without a task in it"), HIDDEN, HIDDEN, HIDDEN),
+    row("fork, exec, exit", None, None, EXACT, EXACT, EXACT),
 ];
 
 /// A function that only kernels have that open mount namespaces (`OPEN_TREE_NAMESPACE`).
 const OPENING: &str = "create_new_namespace";
 
+/// A function of the kernels whose namespaces stand in trees (6.18+).
+const TREES: &str = "__ns_tree_add_raw";
+
 /// What the table depends on, to be asked for when reading a [`Layout`].
 #[must_use]
-pub const fn functions() -> [&'static str; 2] {
-    [OPENING, arch::COMPAT_SETNS]
+pub const fn functions() -> [&'static str; 3] {
+    [OPENING, arch::COMPAT_SETNS, TREES]
 }
 
 /// Every row there is, whatever the kernel.
@@ -165,7 +192,9 @@ pub const fn everywhere() -> &'static [Row] {
 pub fn coverage(layout: &Layout) -> Vec<Row> {
     let has = |function| layout.functions.contains(&function);
     let possible = |row: &&Row| {
-        (!row.needs_opening || has(OPENING)) && (!row.needs_compat || has(arch::COMPAT_SETNS))
+        (!row.needs_opening || has(OPENING))
+            && (!row.needs_compat || has(arch::COMPAT_SETNS))
+            && !(row.needs_returns && has(TREES))
     };
     ROWS.iter().filter(possible).copied().collect()
 }

@@ -11,12 +11,12 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
     maps::{HashMap, Map, MapData, MapError, RingBuf},
-    programs::{FEntry, FExit, Iter, Program, ProgramError, RawTracePoint, TracePoint},
+    programs::{FEntry, FExit, Iter, Program, ProgramError, ProgramFd, RawTracePoint},
     util::nr_cpus,
 };
 use bytemuck::Pod;
 use ns_trace_common::{
-    ABSENT, Due, Slot, Task,
+    ABSENT, Births, Due, Slot, Task,
     inspect::{BATCH, Inspect},
     lost::Ledger,
     repeat::Thread,
@@ -37,6 +37,9 @@ use crate::{
 
 /// The compiled probes; ns-trace/build.rs puts them there.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns-trace.bpf.o"));
+
+/// How many calls that make namespaces may be under way at once.
+const CALLS: u32 = 8192;
 
 /// Why the probes are not there.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +86,7 @@ pub enum Error {
     /// Something else that attaching needs.
     #[error("cannot attach `{hook}`: {source}")]
     Attach {
-        /// The tracepoint.
+        /// The tracepoint or function.
         hook: &'static str,
         /// Why.
         source: io::Error,
@@ -148,29 +151,33 @@ impl Probes {
         let abilities = Abilities::ask();
         let backend = choose(options.backend, &layout, &abilities)?;
         let plan = Plan::new(backend, &layout, &abilities);
+        let births = plan.backend.births() as u32;
         let legacy = legacy_state(&layout);
-        loader
-            .override_global("HELPERS", bytemuck::bytes_of(&abilities.helpers), true)
-            .override_global("LEGACY", bytemuck::bytes_of(&legacy), true);
-        Self::load_plan(plan, &layout, loader, options)
+        let constants = [("BIRTHS", births.to_ne_bytes()), ("LEGACY", legacy.to_ne_bytes())];
+        loader.override_global("HELPERS", bytemuck::bytes_of(&abilities.helpers), true);
+        Self::load_plan(plan, &layout, &constants, loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
+        constants: &'a [(&'static str, [u8; 4])],
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
         let cpus = nr_cpus().map_err(|(_, source)| Error::Cpus(source))?;
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-        let derives = if plan.backend == Backend::Tracepoint { &1_u32 } else { &0 };
-        let mut ebpf = loader
+        let completes = plan.backend.births() == Births::Completed;
+        loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
-            .override_global("DERIVES", bytemuck::bytes_of(derives), true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .map_max_entries("LEDGERS", cpus)
-            .load(OBJECT)?;
+            .map_max_entries("BORN", if completes { CALLS } else { 1 });
+        for (name, value) in constants {
+            loader.override_global(name, value, true);
+        }
+        let mut ebpf = loader.load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
         let needs_btf = plan.hooks.iter().any(|hook| hook.kind.is_tracing());
         let btf = needs_btf.then(Btf::from_sys_fs).transpose().map_err(EbpfError::from)?;
@@ -218,7 +225,19 @@ impl Probes {
                 }
                 (HookKind::Syscall(name), Program::TracePoint(program)) => {
                     let tracefs = tracefs.as_ref().ok_or(Error::Part("tracefs"))?;
-                    let link = link_syscall(tracefs, name, program)
+                    let event = tracefs.id("syscalls", name).and_then(bpf::open_tracepoint);
+                    let link = event
+                        .and_then(|event| link(event, program.fd()))
+                        .map_err(|source| Error::Attach { hook: name, source })?;
+                    self.links.push(link);
+                }
+                (
+                    kind @ (HookKind::Kprobe(name) | HookKind::Kretprobe(name)),
+                    Program::KProbe(program),
+                ) => {
+                    let is_return = matches!(kind, HookKind::Kretprobe(_));
+                    let link = bpf::open_kprobe(name, is_return)
+                        .and_then(|event| link(event, program.fd()))
                         .map_err(|source| Error::Attach { hook: name, source })?;
                     self.links.push(link);
                 }
@@ -366,6 +385,7 @@ fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result
     match (hook.kind, program, btf) {
         (_, Program::RawTracePoint(program), _) => program.load(),
         (_, Program::TracePoint(program), _) => program.load(),
+        (_, Program::KProbe(program), _) => program.load(),
         (HookKind::Entry(function), Program::FEntry(program), Some(btf)) => {
             FEntry::load(program, function, btf)
         }
@@ -377,9 +397,8 @@ fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result
     }
 }
 
-fn link_syscall(tracefs: &Tracefs, name: &str, program: &TracePoint) -> io::Result<OwnedFd> {
-    let event = bpf::open_tracepoint(tracefs.id("syscalls", name)?)?;
-    let program = program.fd().map_err(io::Error::other)?;
+fn link(event: OwnedFd, program: Result<&ProgramFd, ProgramError>) -> io::Result<OwnedFd> {
+    let program = program.map_err(io::Error::other)?;
     bpf::attach_perf_event(program.as_fd(), event)
 }
 

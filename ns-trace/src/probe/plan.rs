@@ -1,6 +1,8 @@
 //! Which hooks a backend uses on this kernel.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, io, path::Path, time::Duration};
+
+use ns_trace_common::Births;
 
 use super::{
     abilities::Abilities,
@@ -10,6 +12,7 @@ use super::{
 use crate::sys::{
     bpf,
     process::{initial_namespace, own_namespace},
+    tracefs::Tracefs,
 };
 
 /// A way of getting into the kernel.
@@ -17,20 +20,45 @@ use crate::sys::{
 pub enum Backend {
     /// Programs on functions: exact, and free for every other system call.
     Fentry,
+    /// Breakpoints on functions, and the tracepoints of the calls: as exact, a little dearer.
+    Kprobe,
     /// Tracepoints only: for kernels that refuse programs on functions.
     Tracepoint,
 }
 
 impl Backend {
     /// Every backend, best first.
-    pub const ALL: [Self; 2] = [Self::Fentry, Self::Tracepoint];
+    pub const ALL: [Self; 3] = [Self::Fentry, Self::Kprobe, Self::Tracepoint];
 
     /// The name, as `--probe` takes it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
             Self::Tracepoint => "tracepoint",
+        }
+    }
+
+    /// How it learns of births.
+    #[must_use]
+    pub const fn births(self) -> Births {
+        match self {
+            Self::Fentry => Births::Hooked,
+            Self::Kprobe => Births::Completed,
+            Self::Tracepoint => Births::Derived,
+        }
+    }
+
+    /// How long after its last task a namespace must be looked at, lest its death go unseen.
+    #[must_use]
+    pub const fn looks_after(self) -> Option<Duration> {
+        match self {
+            Self::Fentry => None,
+            // The kernel passes over a kprobe's program while the processor is in another one, and a
+            // pid namespace may be freed by an interrupt.
+            Self::Kprobe => Some(Duration::from_secs(1)),
+            Self::Tracepoint => Some(Duration::ZERO),
         }
     }
 }
@@ -52,6 +80,10 @@ pub enum HookKind {
     Entry(&'static str),
     /// The return of a function.
     Return(&'static str),
+    /// The entry of a function, as a kprobe.
+    Kprobe(&'static str),
+    /// The return of a function, as a kretprobe: missed while the kernel is out of instances of it.
+    Kretprobe(&'static str),
     /// An iterator over the kernel's objects of this sort: userspace reads from it.
     Iterator(&'static str),
     /// Nothing: userspace runs it.
@@ -73,6 +105,25 @@ pub struct Hook {
     pub program: &'static str,
     /// What it hangs on.
     pub kind: HookKind,
+}
+
+impl Hook {
+    /// The function that it hangs on.
+    #[must_use]
+    pub const fn function(&self) -> Option<&'static str> {
+        match self.kind {
+            HookKind::Entry(name)
+            | HookKind::Return(name)
+            | HookKind::Kprobe(name)
+            | HookKind::Kretprobe(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether the kernel has that function.
+    fn is_on(&self, layout: &Layout) -> bool {
+        self.function().is_some_and(|name| layout.functions.contains(&name))
+    }
 }
 
 const fn hook(program: &'static str, kind: HookKind) -> Hook {
@@ -131,6 +182,35 @@ const CONSTRUCTORS: [Hook; 8] = [
     hook("create_user_ns", HookKind::Return("create_user_ns")),
 ];
 
+/// Where only x86 kernels have it that run 32-bit programs.
+const COMPAT_SETNS: Hook = hook("compat_setns", HookKind::Return(arch::COMPAT_SETNS));
+
+/// The deaths of the `kprobe` backend; its calls are those of [`SYSCALLS`], which never miss.
+const KPROBE_FREE: Hook = hook("proc_free_inum_entered", HookKind::Kprobe("proc_free_inum"));
+
+/// Births, from 6.18 on.
+const KPROBE_TREE: Hook = hook("ns_tree_add_entered", HookKind::Kprobe("__ns_tree_add_raw"));
+
+/// Births, before 6.18.
+const KPROBE_CONSTRUCTORS: [Hook; 8] = [
+    hook("copy_mnt_ns_returned", HookKind::Kretprobe("copy_mnt_ns")),
+    hook("copy_pid_ns_returned", HookKind::Kretprobe("copy_pid_ns")),
+    hook("copy_ipcs_returned", HookKind::Kretprobe("copy_ipcs")),
+    hook("copy_utsname_returned", HookKind::Kretprobe("copy_utsname")),
+    hook("copy_net_ns_returned", HookKind::Kretprobe("copy_net_ns")),
+    hook("copy_cgroup_ns_returned", HookKind::Kretprobe("copy_cgroup_ns")),
+    hook("copy_time_ns_returned", HookKind::Kretprobe("copy_time_ns")),
+    hook("setup_userns_sysctls", HookKind::Kprobe("setup_userns_sysctls")),
+];
+
+/// The calls of 32-bit programs, which the tracepoints leave out.
+const KPROBE_COMPAT: [Hook; 4] = [
+    hook("compat_unshare_returned", HookKind::Kretprobe(arch::COMPAT_UNSHARE)),
+    hook("compat_setns_returned", HookKind::Kretprobe(arch::COMPAT_SETNS)),
+    hook("compat_clone_returned", HookKind::Kretprobe(arch::COMPAT_CLONE)),
+    hook("compat_clone3_returned", HookKind::Kretprobe(arch::COMPAT_CLONE3)),
+];
+
 /// What to load.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
@@ -148,8 +228,19 @@ impl Plan {
         hooks.extend(if abilities.loops { LOOPING } else { STEPPING });
         match backend {
             Backend::Tracepoint => hooks.extend(SYSCALLS),
+            Backend::Kprobe => {
+                hooks.extend(SYSCALLS);
+                hooks.push(KPROBE_FREE);
+                if layout.functions.contains(&"__ns_tree_add_raw") {
+                    hooks.push(KPROBE_TREE);
+                } else {
+                    hooks.extend(KPROBE_CONSTRUCTORS);
+                }
+                hooks.extend(KPROBE_COMPAT.into_iter().filter(|hook| hook.is_on(layout)));
+            }
             Backend::Fentry => {
                 hooks.extend(FUNCTIONS);
+                hooks.extend(Some(COMPAT_SETNS).filter(|hook| hook.is_on(layout)));
                 if layout.functions.contains(&"__ns_tree_add_raw") {
                     hooks.push(TREE);
                 } else {
@@ -163,13 +254,13 @@ impl Plan {
     /// Every function that some plan hooks.
     #[must_use]
     pub fn functions() -> Vec<&'static str> {
-        let all = FUNCTIONS.iter().chain([&TREE]).chain(&CONSTRUCTORS);
-        all.filter_map(|hook| match hook.kind {
-            HookKind::Entry(name) | HookKind::Return(name) => Some(name),
-            _ => None,
-        })
-        .chain([ITERATOR])
-        .collect()
+        let fentry = FUNCTIONS.iter().chain([&COMPAT_SETNS, &TREE]).chain(&CONSTRUCTORS);
+        let kprobe = [KPROBE_FREE, KPROBE_TREE].iter().chain(&KPROBE_CONSTRUCTORS);
+        let all = fentry.chain(kprobe).chain(&KPROBE_COMPAT);
+        let mut names: Vec<_> = all.filter_map(Hook::function).chain([ITERATOR]).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -197,6 +288,9 @@ pub enum Obstacle {
     /// The kernel refuses programs on functions.
     #[error("the kernel refuses programs on functions (BPF_PROG_TYPE_TRACING: {0})")]
     Tracing(io::Error),
+    /// The kernel has no kprobes, or they are out of reach.
+    #[error("the kernel offers no kprobes: {0}")]
+    Kprobes(io::Error),
     /// The kernel has no system call tracepoints, or they are out of reach.
     #[error("the system call tracepoints are out of reach: {0}")]
     Tracepoints(io::Error),
@@ -210,25 +304,23 @@ pub fn obstacle(backend: Backend, layout: &Layout, abilities: &Abilities) -> Opt
     {
         return Some(obstacle);
     }
+    let functions = Plan::new(backend, layout, abilities).hooks;
+    let mut functions = functions.iter().filter_map(Hook::function);
+    if let Some(name) = functions.find(|name| !layout.functions.contains(name)) {
+        return Some(Obstacle::Function(name));
+    }
     match backend {
         Backend::Fentry => {
-            let plan = Plan::new(backend, layout, abilities);
-            for hook in &plan.hooks {
-                if let HookKind::Entry(name) | HookKind::Return(name) = hook.kind
-                    && !layout.functions.contains(&name)
-                {
-                    return Some(Obstacle::Function(name));
-                }
-            }
+            // Any function will do.
             try_tracing(layout.function_ids.first().copied(), bpf::TRACE_FENTRY)
                 .err()
                 .map(Obstacle::Tracing)
         }
-        Backend::Tracepoint => {
-            let found = crate::sys::tracefs::Tracefs::open()
-                .and_then(|tracefs| tracefs.id("syscalls", "sys_exit_unshare"));
-            found.err().map(Obstacle::Tracepoints)
+        Backend::Kprobe => {
+            let tried = bpf::open_kprobe("proc_free_inum", false);
+            tried.err().map(Obstacle::Kprobes).or_else(no_tracepoints)
         }
+        Backend::Tracepoint => no_tracepoints(),
     }
 }
 
@@ -250,4 +342,9 @@ fn try_tracing(function: Option<u32>, attach_type: u32) -> io::Result<()> {
     // The number is one in the kernel's own BTF, whichever file it was read from.
     let id = function.filter(|_| Path::new(KERNEL_BTF).exists());
     id.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |id| bpf::try_tracing(id, attach_type))
+}
+
+fn no_tracepoints() -> Option<Obstacle> {
+    let found = Tracefs::open().and_then(|tracefs| tracefs.id("syscalls", "sys_exit_unshare"));
+    found.err().map(Obstacle::Tracepoints)
 }

@@ -2,7 +2,7 @@
 
 use bytemuck::AnyBitPattern;
 use ns_trace_common::{
-    Due, Header, NAMESPACE_FLAGS, RecordKind,
+    Due, Header, RecordKind,
     create::Create,
     destroy::Destroy,
     enter::Enter,
@@ -15,7 +15,7 @@ use ns_trace_common::{
     snapshot::{End, Member},
 };
 
-use crate::model::{Cause, event::ByEvent};
+use crate::model::event::ByEvent;
 
 /// One record, in place.
 #[derive(Clone, Copy, Debug)]
@@ -80,22 +80,19 @@ fn view<T: AnyBitPattern>(bytes: &[u8]) -> Option<(&T, &[u8])> {
     Some((bytemuck::try_from_bytes(head).ok()?, rest))
 }
 
-/// The events that are missing when this record is lost; `derives` as in [`Due::of_call`].
+/// The events that are missing when this record is lost.
 #[must_use]
-pub fn due(record: &Record<'_>, derives: bool) -> ByEvent {
+pub fn due(record: &Record<'_>) -> ByEvent {
     let mut missing = ByEvent::default();
-    let mut call = |flags| {
-        let due = Due::of_call(flags, derives);
+    let mut call = |births| {
+        let due = Due::of_call(births);
         missing.create = u64::from(due.create);
         missing.enter = u64::from(due.enter);
     };
     match record {
-        Record::Enter(enter) => {
-            let unshared = Cause::from_wire(enter.cause) == Cause::Unshare;
-            call(if unshared { enter.flags } else { 0 });
-        }
+        Record::Enter(enter) => call(enter.births),
         Record::Clone(cloned) => {
-            call(cloned.fork.flags & NAMESPACE_FLAGS);
+            call(cloned.births);
             missing.fork = 1;
         }
         Record::Create(_) => missing.create = 1,
@@ -260,7 +257,7 @@ mod tests {
             let mut buffer = RecordBuffer::default();
             buffer.push(&data);
             for record in buffer.records() {
-                let _ = due(&record, true);
+                let _ = due(&record);
             }
         }
     }

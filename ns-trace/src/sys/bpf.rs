@@ -1,7 +1,8 @@
-//! Attaching to perf tracepoints by number: aya looks for a mounted tracefs, we need none.
+//! Attaching to perf events: aya looks for a mounted tracefs, we need none.
 
 use std::{
-    io,
+    ffi::CString,
+    fs, io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
 };
 
@@ -26,7 +27,9 @@ struct EventAttributes {
     kind: u32,
     size: u32,
     config: u64,
-    rest: [u64; 6],
+    rest: [u64; 5],
+    /// `kprobe_func`: the address of a name.
+    config1: u64,
 }
 
 /// The part of `union bpf_attr` that `BPF_LINK_CREATE` reads.
@@ -50,12 +53,42 @@ pub fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
         config: id,
         ..EventAttributes::default()
     };
+    open_event(&attributes)
+}
+
+/// The kernel's number for events on functions; only kernels with kprobes have the file.
+const KPROBE_TYPE: &str = "/sys/bus/event_source/devices/kprobe/type";
+/// `PERF_PROBE_CONFIG_IS_RETPROBE` of kernel/events/core.c, the `format/retprobe` of that device.
+const RETPROBE: u64 = 1;
+
+/// Opens a perf event on the entry or the return of a kernel function, for all tasks. The kprobe is
+/// the event's own: no name of it is ever in tracefs.
+///
+/// # Errors
+///
+/// ENOENT without kprobes or such a function, EACCES or EPERM without `CAP_PERFMON`.
+pub fn open_kprobe(function: &str, is_return: bool) -> io::Result<OwnedFd> {
+    let kind = fs::read_to_string(KPROBE_TYPE)?;
+    let name = CString::new(function)?;
+    let attributes = EventAttributes {
+        kind: kind.trim().parse().map_err(io::Error::other)?,
+        size: ATTRIBUTES_LEN,
+        config: if is_return { RETPROBE } else { 0 },
+        config1: name.as_ptr().addr() as u64,
+        ..EventAttributes::default()
+    };
+    open_event(&attributes)
+}
+
+/// Opens a perf event for all tasks.
+fn open_event(attributes: &EventAttributes) -> io::Result<OwnedFd> {
     let (all_tasks, cpu, no_group) = (-1, 0, -1);
-    // SAFETY: the attributes are `size` bytes long and outlive the call.
+    // SAFETY: the attributes are `size` bytes long and, as the name they may point at, outlive the
+    // call.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
-            &raw const attributes,
+            std::ptr::from_ref(attributes),
             all_tasks,
             cpu,
             no_group,

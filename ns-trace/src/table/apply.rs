@@ -9,11 +9,12 @@ use ns_trace_common::{
     exit::Exit as ExitRecord,
     fail::Fail as FailRecord,
     fork::{Clone as CloneRecord, Fork as ForkRecord},
+    made_by_clone, made_by_unshare,
     snapshot::End,
 };
 
 use super::{
-    Births, Finding, Program, Surroundings, Table,
+    Finding, Program, Surroundings, Table,
     member::{Member, Set},
     relation::Entrant,
     tell::{Call, changes, changes_between, found},
@@ -73,12 +74,10 @@ impl Table {
         let cause = Cause::from_wire(record.cause);
         self.catch_up(task.tid, task.start_ns, record.before, boot_ns, out);
         let before = self.member(task).map(|member| Rc::clone(&member.set));
-        let made = if cause == Cause::Setns { 0 } else { flags };
+        let made = if cause == Cause::Unshare { made_by_unshare(flags) } else { 0 };
         self.give_up_earlier(task.tid, made, task, out);
-        let (op, recorded) = self.finish(task.tid);
-        let births = if self.births == Births::Recorded {
-            recorded
-        } else if cause == Cause::Unshare {
+        let (op, mut births) = self.finish(task.tid);
+        if record.births != 0 {
             // The maker of a user namespace is in it by now; its parent is where it was before.
             let mut maker = *task;
             if let (Some(before), Some(user)) = (&before, maker.slots.get_mut(Slot::User as usize))
@@ -87,10 +86,9 @@ impl Table {
                 *user = *former;
             }
             let at = |kind| task.slot(Slot::unshared(kind));
-            self.derive(flags, at, &maker, task.slot(Slot::User), boot_ns, out)
-        } else {
-            Vec::new()
-        };
+            let owner = task.slot(Slot::User);
+            births.extend(self.derive(record.births, at, &maker, owner, boot_ns, out));
+        }
         let member = self.place(task, boot_ns, surroundings, out);
         let process = member.process(surroundings);
         let creator = (!births.is_empty()).then(|| member.creator(surroundings));
@@ -134,18 +132,17 @@ impl Table {
     ) {
         let fork = &record.fork;
         let (child, creator, boot_ns) = (&fork.task, &record.creator, fork.header.boot_ns);
-        self.give_up_earlier(fork.creator_tid, fork.flags, child, out);
-        let (op, recorded) = self.finish(fork.creator_tid);
-        let births = if self.births == Births::Recorded {
-            recorded
-        } else {
+        self.give_up_earlier(fork.creator_tid, made_by_clone(fork.flags), child, out);
+        let (op, mut births) = self.finish(fork.creator_tid);
+        if record.births != 0 {
             let at = |kind| match kind {
                 // The child is in its new pid namespace, and its children will be.
                 Kind::Pid => child.slot(Slot::Pid),
                 _ => child.slot(Slot::unshared(kind)),
             };
-            self.derive(fork.flags, at, creator, child.slot(Slot::User), boot_ns, out)
-        };
+            let owner = child.slot(Slot::User);
+            births.extend(self.derive(record.births, at, creator, owner, boot_ns, out));
+        }
         let cause = Cause::from_wire(fork.cause);
         let call = Call { boot_ns, cause, flags: fork.flags, op, births: &births };
         if !births.is_empty() {

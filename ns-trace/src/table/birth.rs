@@ -10,10 +10,6 @@ use crate::model::{Cause, Flags, Kind, Placement};
 const ORDER: [Kind; 8] =
     [Kind::User, Kind::Mnt, Kind::Uts, Kind::Ipc, Kind::Pid, Kind::Cgroup, Kind::Net, Kind::Time];
 
-/// `UNSHARE_EMPTY_MNTNS` and `CLONE_EMPTY_MNTNS` (Linux 7.1), which make a mount namespace without
-/// `CLONE_NEWNS`.
-const EMPTY_MOUNTS: u64 = 1 << 20 | 1 << 37;
-
 /// A namespace whose maker is still in the call.
 #[derive(Debug)]
 pub(super) struct Birth {
@@ -48,14 +44,14 @@ impl Table {
         }
         let cause = Cause::from_wire(record.cause);
         let birth = Birth { row, boot_ns, cause, flags: record.flags, task: Box::new(record.task) };
-        if cause == Cause::Kernel {
-            // No call will end.
+        if !cause.ends() {
             let maker = self.visitor(&record.task, boot_ns, &mut Nothing);
             let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
             let op = self.next_op();
             let births = [(birth.row, birth.boot_ns)];
             let call = Call { boot_ns, cause, flags: record.flags, op, births: &births };
-            return self.tell_births(&call, &process, &creator, out);
+            self.tell_births(&call, &process, &creator, out);
+            return self.watch_births(&births);
         }
         let tid = record.task.tid;
         // No call makes two of a kind: the end of an earlier one was lost.
@@ -83,11 +79,11 @@ impl Table {
         self.rows.add(row)
     }
 
-    /// The births of a successful call whose flags say what it made; `at` finds the new namespace
+    /// The births of a successful call that have no record of their own; `at` finds the new namespace
     /// of a kind.
     pub(super) fn derive<'t>(
         &mut self,
-        flags: u64,
+        kinds: u64,
         at: impl Fn(Kind) -> &'t Ns,
         maker: &Task,
         owner: &Ns,
@@ -96,8 +92,8 @@ impl Table {
     ) -> Vec<(RowId, u64)> {
         let owner = self.name(Kind::User, owner);
         let mut births = Vec::new();
-        let flags = Flags::from_bits(flags);
-        for kind in ORDER.into_iter().filter(|kind| flags.contains(*kind)) {
+        let kinds = Flags::from_bits(kinds);
+        for kind in ORDER.into_iter().filter(|kind| kinds.contains(*kind)) {
             let ns = at(kind);
             if ns.inode == 0 {
                 continue;
@@ -135,25 +131,23 @@ impl Table {
         (making.op, births.collect())
     }
 
-    /// Tells of births by `tid` that are not of the call with `flags` that has put `task` where it is,
+    /// Tells of births by `tid` that are not of the call that has put `task` where it is and made the kinds
+    /// `made` (`CLONE_NEW*` bits),
     /// but of an earlier one, whose end was lost: `task` is not in them, or the call makes no such
     /// namespace. The call itself has a number of its own then.
     pub(super) fn give_up_earlier(
         &mut self,
         tid: u32,
-        flags: u64,
+        made: u64,
         task: &Task,
         out: &mut Vec<Finding>,
     ) {
-        let is_made = |kind| {
-            let implied = kind == Kind::Mnt && flags & EMPTY_MOUNTS != 0;
-            implied || Flags::from_bits(flags).contains(kind)
-        };
         let is_earlier = |birth: &&Birth| {
             self.rows.get(birth.row).is_some_and(|row| {
                 // A clone puts its child there as well.
                 let ns = task.slot(Slot::unshared(row.kind));
-                (ns.address, ns.inode) != (row.ns.address, row.ns.inode) || !is_made(row.kind)
+                (ns.address, ns.inode) != (row.ns.address, row.ns.inode)
+                    || made & row.kind.flag() == 0
             })
         };
         let Some(making) = self.unfinished.get(&tid) else { return };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ns_trace_common::{
     Slot, Task,
     fail::{Fail as FailRecord, NAMESPACE_TARGET, PROCESS_TARGET},
+    made_by_unshare,
 };
 
 use super::{
@@ -134,7 +135,7 @@ pub(super) fn changes_between(before: &Set, after: &Set, made: Flags) -> Vec<Cha
 /// What a call changed; if the task's namespaces before are unknown, what its flags say.
 pub(super) fn changes(before: Option<&Set>, after: &Set, cause: Cause, flags: u64) -> Vec<Change> {
     if let Some(before) = before {
-        let made = if cause == Cause::Unshare { flags } else { 0 };
+        let made = if cause == Cause::Unshare { made_by_unshare(flags) } else { 0 };
         return changes_between(before, after, Flags::from_bits(made));
     }
     let slots = Flags::from_bits(flags).kinds().map(Slot::unshared);

@@ -2,7 +2,7 @@
 
 use bytemuck::Zeroable as _;
 use ns_trace_common::{
-    Header, Ns, RecordKind, SLOTS, Slot, Task,
+    Header, NAMESPACE_FLAGS, Ns, RecordKind, SLOTS, Slot, Task,
     create::Create,
     destroy::Destroy,
     enter::Enter,
@@ -13,7 +13,7 @@ use ns_trace_common::{
     snapshot::Member,
 };
 
-use super::{Births, Finding, Program, Surroundings, Table};
+use super::{Finding, Program, Surroundings, Table};
 use crate::{
     model::{Cause, Kind, Placement, event::Body},
     probe::Record,
@@ -58,12 +58,14 @@ fn with_uts(tid: u32, uts: Ns) -> Task {
 struct World {
     table: Table,
     now: u64,
+    /// Births that have records of their own.
+    hooked: u64,
 }
 
 impl World {
     /// A world in which kthreadd and task 10 exist.
-    fn new(births: Births) -> Self {
-        let mut world = Self { table: Table::new(births, true), now: 1000 };
+    fn new() -> Self {
+        let mut world = Self { table: Table::new(true), now: 1000, hooked: 0 };
         world.table.begin_walk(world.now);
         world.member(&task(2));
         world.member(&task(10));
@@ -99,9 +101,14 @@ impl World {
             header,
             cause: cause as u32,
             flags,
+            births: self.births(cause, flags),
             task: *task,
             ..Enter::zeroed()
         }))
+    }
+
+    fn births(&self, cause: Cause, flags: u64) -> u64 {
+        if cause == Cause::Setns { 0 } else { flags & NAMESPACE_FLAGS & !self.hooked }
     }
 
     fn unshare(&mut self, flags: u64, task: &Task) -> Vec<String> {
@@ -116,8 +123,9 @@ impl World {
 
     fn clone(&mut self, flags: u64, creator: &Task, task: &Task) -> Vec<String> {
         let header = self.header(RecordKind::Clone);
+        let births = self.births(Cause::Clone, flags);
         let fork = Fork { header, creator_tid: creator.tid, flags, task: *task, ..Fork::zeroed() };
-        self.apply(&Record::Clone(&Cloned { fork, creator: *creator }))
+        self.apply(&Record::Clone(&Cloned { fork, births, creator: *creator }))
     }
 
     fn exit(&mut self, task: &Task) -> Vec<String> {
@@ -128,10 +136,13 @@ impl World {
     }
 
     fn born(&mut self, kind: Kind, ns: Ns, task: &Task) -> Vec<String> {
+        self.born_by(Cause::Unshare, kind, ns, task)
+    }
+
+    fn born_by(&mut self, cause: Cause, kind: Kind, ns: Ns, task: &Task) -> Vec<String> {
         let header = self.header(RecordKind::Create);
-        let cause = Cause::Unshare as u32;
-        let create =
-            Create { header, cause, kind: kind as u32, ns, task: *task, ..Create::zeroed() };
+        let (cause, kind) = (cause as u32, kind as u32);
+        let create = Create { header, cause, kind, ns, task: *task, ..Create::zeroed() };
         self.apply(&Record::Create(&create))
     }
 
@@ -174,7 +185,7 @@ fn told(findings: &[Finding]) -> Vec<String> {
 
 #[test]
 fn births_of_a_call_share_its_number_and_come_before_the_entry() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     let mut after = with_uts(10, ns(20));
     after.slots[Slot::User as usize] = ns(21);
     let flags = Kind::Uts.flag() | Kind::User.flag();
@@ -191,14 +202,14 @@ fn births_of_a_call_share_its_number_and_come_before_the_entry() {
 
 #[test]
 fn a_call_that_changes_nothing_says_nothing() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     assert_eq!(world.call(Cause::Setns, 0, &task(10)), [""; 0]);
     assert_eq!(world.orphans(), [0; 0]);
 }
 
 #[test]
 fn a_reused_inode_buries_its_former_bearer_first() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     let flags = Kind::Uts.flag();
     world.unshare(flags, &with_uts(10, ns(20)));
     // The same address and inode again: nothing but the birth tells them apart.
@@ -213,7 +224,7 @@ fn a_reused_inode_buries_its_former_bearer_first() {
 
 #[test]
 fn the_order_of_leaving_and_reuse_may_be_reversed() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     world.fork(10, &task(11));
     let flags = Kind::Uts.flag();
     world.unshare(flags, &with_uts(10, ns(20)));
@@ -238,7 +249,7 @@ fn the_order_of_leaving_and_reuse_may_be_reversed() {
 
 #[test]
 fn members_hold_a_namespace_until_the_last_has_gone() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     let inside = with_uts(10, ns(20));
     world.unshare(Kind::Uts.flag(), &inside);
     let child = Task { pid: 11, tid: 11, start_ns: 11, ..inside };
@@ -251,7 +262,7 @@ fn members_hold_a_namespace_until_the_last_has_gone() {
 
 #[test]
 fn a_clone_tells_of_the_parent_as_maker_and_the_child_as_entrant() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     let mut child = task(11);
     child.slots[Slot::Pid as usize] = ns(30);
     child.slots[Slot::PidForChildren as usize] = ns(30);
@@ -268,7 +279,7 @@ fn a_clone_tells_of_the_parent_as_maker_and_the_child_as_entrant() {
 
 #[test]
 fn levels_grow_from_what_the_kernel_says() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     for id in world.table.take_strangers() {
         world.table.relate(id, &Inspect { alive: 1, ..Inspect::zeroed() });
     }
@@ -292,7 +303,7 @@ fn levels_grow_from_what_the_kernel_says() {
 
 #[test]
 fn recorded_births_wait_for_their_call() {
-    let mut world = World::new(Births::Recorded);
+    let mut world = World { hooked: NAMESPACE_FLAGS, ..World::new() };
     assert_eq!(world.born(Kind::Uts, ns(20), &task(10)), [""; 0]);
     assert_eq!(
         world.unshare(Kind::Uts.flag(), &with_uts(10, ns(20))),
@@ -304,7 +315,8 @@ fn recorded_births_wait_for_their_call() {
 
 #[test]
 fn births_of_a_call_whose_end_was_lost_are_not_lent_to_the_next() {
-    let mut world = World::new(Births::Recorded);
+    let mut world = World::new();
+    world.hooked = NAMESPACE_FLAGS;
     world.born(Kind::Uts, ns(20), &task(10));
     let mut after = with_uts(10, ns(20));
     world.born(Kind::Ipc, ns(21), &after);
@@ -323,7 +335,7 @@ fn births_of_a_call_whose_end_was_lost_are_not_lent_to_the_next() {
 
 #[test]
 fn what_was_held_back_is_told_once_and_moves_the_task() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     let (home, away) = (task(10), with_uts(10, ns(20)));
     let go = |world: &mut World, task: &Task, serial, before| {
         let header = world.header(RecordKind::Enter);
@@ -358,7 +370,7 @@ fn what_was_held_back_is_told_once_and_moves_the_task() {
 
 #[test]
 fn a_move_starts_from_where_the_one_before_has_led() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     let mut go = |task: &Task, serial, before| {
         let header = world.header(RecordKind::Enter);
         let cause = Cause::Setns as u32;
@@ -373,14 +385,36 @@ fn a_move_starts_from_where_the_one_before_has_led() {
 
 #[test]
 fn a_recorded_birth_is_told_before_its_death() {
-    let mut world = World::new(Births::Recorded);
+    let mut world = World { hooked: NAMESPACE_FLAGS, ..World::new() };
     world.born(Kind::Uts, ns(20), &task(10));
     assert_eq!(world.freed(20), ["create uts:20 op 1", "destroy uts:20"]);
 }
 
 #[test]
+fn a_birth_that_its_hook_missed_follows_from_the_call() {
+    let mut world = World { hooked: Kind::Uts.flag(), ..World::new() };
+    world.born(Kind::Uts, ns(20), &task(10));
+    let mut after = with_uts(10, ns(20));
+    after.slots[Slot::Net as usize] = ns(21);
+    assert_eq!(
+        world.unshare(Kind::Uts.flag() | Kind::Net.flag(), &after),
+        ["create uts:20 op 1", "create net:21 op 1", "enter 10 uts 5>20 net 6>21 op 1"]
+    );
+}
+
+#[test]
+fn no_call_ends_that_opens_a_mount_namespace() {
+    let mut world = World { hooked: NAMESPACE_FLAGS, ..World::new() };
+    assert_eq!(
+        world.born_by(Cause::OpenTree, Kind::Mnt, ns(20), &task(10)),
+        ["create mnt:20 op 1"]
+    );
+    assert_eq!(world.freed(20), ["destroy mnt:20"]);
+}
+
+#[test]
 fn a_snapshot_does_not_overrule_what_came_later() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     world.fork(10, &task(11));
     world.table.begin_walk(world.now + 1);
     world.unshare(Kind::Uts.flag(), &with_uts(10, ns(20)));
@@ -398,7 +432,7 @@ fn a_snapshot_does_not_overrule_what_came_later() {
 
 #[test]
 fn a_snapshot_finds_what_was_lost() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     world.unshare(Kind::Uts.flag(), &with_uts(10, ns(20)));
     world.now += 10;
     world.table.begin_walk(world.now);
@@ -414,7 +448,7 @@ fn a_snapshot_finds_what_was_lost() {
 
 #[test]
 fn a_snapshot_shows_who_moved_unseen() {
-    let mut world = World::new(Births::Derived);
+    let mut world = World::new();
     world.unshare(Kind::Uts.flag(), &with_uts(10, ns(20)));
     world.now += 10;
     world.table.begin_walk(world.now);
@@ -428,6 +462,6 @@ fn a_snapshot_shows_who_moved_unseen() {
 
 #[test]
 fn initial_namespaces_are_those_of_kthreadd() {
-    let world = World::new(Births::Derived);
+    let world = World::new();
     assert!(world.table.rows().all(|(_, row)| row.initial));
 }

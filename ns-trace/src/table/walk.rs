@@ -143,7 +143,7 @@ mod tests {
     use bytemuck::Zeroable as _;
     use ns_trace_common::Ns;
 
-    use super::{super::Births, *};
+    use super::*;
     use crate::{model::Placement, table::Program};
 
     struct Nothing;
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_first_task_is_in_the_initial_namespaces_too() {
-        let mut table = Table::new(Births::Derived, false);
+        let mut table = Table::new(false);
         let mut task = Task::zeroed();
         for (slot, inode) in Slot::ALL.into_iter().zip(100..) {
             let inode = match slot {

@@ -50,7 +50,7 @@ fn bad_values_are_named() -> Result<()> {
         (&["--type", ""], &["--type", KINDS]),
         (&["-t", "mount"], &["'mount'", KINDS]),
         (&["-e", "bogus"], &["'bogus'", "--event", EVENTS]),
-        (&["--probe", "kprobes"], &["'kprobes'", "--probe", "auto, fentry, tracepoint"]),
+        (&["--probe", "kprobes"], &["'kprobes'", "--probe", "auto, fentry, kprobe, tracepoint"]),
         (&["--color", "red"], &["'red'", "--color", "auto, always, never"]),
         (&["-o", "xml"], &["'xml'", "--format", "text, json"]),
         (&["--fields", "some"], &["'some'", "--fields", "full, compact"]),

@@ -90,7 +90,10 @@ fn examine(backend: Name, btf: Option<&Path>, layout: &Layout, abilities: &Abili
     match (obstacle(backend, layout, abilities), powerless) {
         (
             Some(
-                Obstacle::Tracing(error) | Obstacle::Iterator(error) | Obstacle::Tracepoints(error),
+                Obstacle::Tracing(error)
+                | Obstacle::Iterator(error)
+                | Obstacle::Kprobes(error)
+                | Obstacle::Tracepoints(error),
             ),
             Some(why),
         ) if is_refusal(&error) => Trial::unknown(why),
@@ -148,6 +151,8 @@ fn hooks(plan: Plan, layout: &Layout, tracefs: Option<&Tracefs>) -> Vec<Hook> {
                 HookKind::Syscall(name) => ("tracepoint", name, tracepoint(name)),
                 HookKind::Entry(name) => ("fentry", name, function(name)),
                 HookKind::Return(name) => ("fexit", name, function(name)),
+                HookKind::Kprobe(name) => ("kprobe", name, function(name)),
+                HookKind::Kretprobe(name) => ("kretprobe", name, function(name)),
                 HookKind::Iterator(_) | HookKind::OnDemand => return None,
             };
             Some(Hook { sort, name, present })

@@ -100,7 +100,7 @@ pub(super) struct Backend {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Hook {
-    /// `raw_tracepoint`, `tracepoint`, `fentry` or `fexit`.
+    /// `raw_tracepoint`, `tracepoint`, `fentry`, `fexit`, `kprobe` or `kretprobe`.
     pub(super) sort: &'static str,
     /// The function or tracepoint.
     pub(super) name: &'static str,

@@ -3,7 +3,10 @@
 use super::report::{Backend, Report, Status};
 use crate::{
     cli::Bytes,
-    probe::coverage::{Cell, Row, Sight},
+    probe::{
+        Backend as Name,
+        coverage::{Cell, Row, Sight},
+    },
     view::{
         Charset,
         quantity::Count,
@@ -176,11 +179,10 @@ fn place(sheet: &mut Sheet, report: &Report) {
 
 fn coverage(sheet: &mut Sheet, report: &Report) {
     let Some(rows) = &report.coverage else { return };
-    for backend in &report.backends {
-        sheet.section(&format!("What the {} backend sees on this kernel", backend.name));
+    for name in Name::ALL {
+        sheet.section(&format!("What the {name} backend sees on this kernel"));
         for row in rows {
-            let cell = if backend.name == "fentry" { row.fentry } else { row.tracepoint };
-            line(sheet, row, &cell);
+            line(sheet, row, &row.cell(name));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ns_trace_common::inspect::{ALIVE, Inspect, RELATIVES};
 
 use super::{Error, Live};
-use crate::{probe::Backend, sys::clock, table::RowId};
+use crate::{sys::clock, table::RowId};
 
 impl Live {
     /// Finds owner and parent of the namespaces whose birth was not seen; returns all of them.
@@ -43,12 +43,11 @@ impl Live {
     pub(super) fn bury(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         let orphans = self.table.take_orphans();
-        if self.probes.backend() == Backend::Fentry {
-            // Deaths have records of their own.
+        let Some(pause) = self.probes.backend().looks_after() else {
             return Ok(());
-        }
+        };
         for id in orphans {
-            self.watch.add(id, now);
+            self.watch.add(id, now + pause);
         }
         let mut due = self.watch.due(now);
         due.retain(|id| {

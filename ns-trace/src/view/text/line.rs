@@ -64,7 +64,7 @@ impl<'a> Line<'a> {
     /// A call with its flags: `unshare(NEWNET|NEWUSER)`.
     pub(super) fn call(&mut self, cause: Cause, flags: Flags) -> fmt::Result {
         self.write_str(cause.name())?;
-        if matches!(cause, Cause::Exec | Cause::Kernel) {
+        if matches!(cause, Cause::Exec | Cause::Kernel | Cause::OpenTree | Cause::Fsmount) {
             return Ok(());
         }
         self.write_char('(')?;
