@@ -12,6 +12,7 @@ pub mod coverage;
 pub(crate) mod fixtures;
 mod load;
 mod losses;
+mod misses;
 pub mod offsets;
 mod plan;
 pub mod reader;
