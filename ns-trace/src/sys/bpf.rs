@@ -183,37 +183,6 @@ pub fn has_helper(number: u32) -> io::Result<bool> {
     }
 }
 
-/// Asks the kernel whether raw tracepoint programs can be run without a tracepoint
-/// (`BPF_PROG_TEST_RUN`, Linux 5.10), by an empty one.
-///
-/// # Errors
-///
-/// EPERM without the capabilities.
-pub fn can_run_on_demand() -> io::Result<bool> {
-    /// `BPF_PROG_TEST_RUN` of enum `bpf_cmd`.
-    const PROG_TEST_RUN: libc::c_long = 10;
-    /// `ENOTSUPP` of include/linux/errno.h, which should never have reached user space.
-    const UNSUPPORTED: i32 = 524;
-    let attributes = LoadAttributes { kind: RAW_TRACEPOINT, ..LoadAttributes::default() };
-    let program = load(attributes, &[RETURN_ZERO, EXIT])?;
-    // The program's descriptor comes first; no context, no data.
-    let mut attributes = [0_u32; 20];
-    if let Some(first) = attributes.first_mut() {
-        *first = program.as_raw_fd().unsigned_abs();
-    }
-    // SAFETY: the attributes are as long as said and outlive the call.
-    let done = unsafe {
-        libc::syscall(libc::SYS_bpf, PROG_TEST_RUN, &raw mut attributes, size_of_val(&attributes))
-    };
-    if done == 0 {
-        return Ok(true);
-    }
-    match io::Error::last_os_error() {
-        error if error.raw_os_error() == Some(UNSUPPORTED) => Ok(false),
-        error => Err(error),
-    }
-}
-
 /// How often the kernel did not run a program because one was running on the CPU already
 /// (`bpf_prog_info.recursion_misses`, Linux 5.12; 0 before).
 ///
@@ -250,6 +219,37 @@ pub fn missed_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
     }
     let [.., misses] = info;
     Ok(misses)
+}
+
+/// Asks the kernel whether raw tracepoint programs can be run without a tracepoint
+/// (`BPF_PROG_TEST_RUN`, Linux 5.10), by an empty one.
+///
+/// # Errors
+///
+/// EPERM without the capabilities.
+pub fn can_run_on_demand() -> io::Result<bool> {
+    /// `BPF_PROG_TEST_RUN` of enum `bpf_cmd`.
+    const PROG_TEST_RUN: libc::c_long = 10;
+    /// `ENOTSUPP` of include/linux/errno.h, which should never have reached user space.
+    const UNSUPPORTED: i32 = 524;
+    let attributes = LoadAttributes { kind: RAW_TRACEPOINT, ..LoadAttributes::default() };
+    let program = load(attributes, &[RETURN_ZERO, EXIT])?;
+    // The program's descriptor comes first; no context, no data.
+    let mut attributes = [0_u32; 20];
+    if let Some(first) = attributes.first_mut() {
+        *first = program.as_raw_fd().unsigned_abs();
+    }
+    // SAFETY: the attributes are as long as said and outlive the call.
+    let done = unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_TEST_RUN, &raw mut attributes, size_of_val(&attributes))
+    };
+    if done == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(UNSUPPORTED) => Ok(false),
+        error => Err(error),
+    }
 }
 
 /// Loads a program of these instructions.
