@@ -15,6 +15,7 @@ pub mod fail;
 pub mod fork;
 pub mod inspect;
 mod kind;
+pub mod map;
 mod offsets;
 mod record;
 mod slot;

@@ -24,6 +24,8 @@ pub enum RecordKind {
     Member = 9,
     /// [`snapshot::End`](crate::snapshot::End)
     End = 10,
+    /// [`map::Map`](crate::map::Map)
+    Map = 11,
 }
 
 impl RecordKind {
@@ -41,6 +43,7 @@ impl RecordKind {
             8 => Self::Exit,
             9 => Self::Member,
             10 => Self::End,
+            11 => Self::Map,
             _ => return None,
         })
     }
@@ -87,8 +90,10 @@ impl Due {
     pub const EXIT: u32 = 6;
     /// Rows of a snapshot: not an event, but it makes the snapshot incomplete.
     pub const MEMBER: u32 = 7;
+    /// See [`CREATE`](Self::CREATE).
+    pub const MAP: u32 = 8;
     /// How many counters there are.
-    pub const COUNTERS: u32 = 8;
+    pub const COUNTERS: u32 = 9;
 
     /// What a successful call with `flags` stands for: one `create` per namespace flag where the
     /// backend derives creations from the call (`derives`), and the `enter`.

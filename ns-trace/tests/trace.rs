@@ -7,6 +7,7 @@ pub(crate) mod destroy;
 pub(crate) mod enter;
 pub(crate) mod fail;
 pub(crate) mod filter;
+pub(crate) mod map;
 pub(crate) mod output;
 pub(crate) mod privilege;
 pub(crate) mod quiet;

@@ -281,6 +281,7 @@ impl Probes {
                 enter: since(Due::ENTER),
                 fail: since(Due::FAIL),
                 destroy: since(Due::DESTROY),
+                map: since(Due::MAP),
                 fork: since(Due::FORK),
                 exec: since(Due::EXEC),
                 exit: since(Due::EXIT),

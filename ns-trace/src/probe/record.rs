@@ -10,6 +10,7 @@ use ns_trace_common::{
     exit::Exit,
     fail::Fail,
     fork::{Clone as Cloned, Fork},
+    map::Map,
     snapshot::{End, Member},
 };
 
@@ -33,6 +34,7 @@ pub enum Record<'a> {
         args: &'a [u8],
     },
     Exit(&'a Exit),
+    Map(&'a Map),
     Member(&'a Member),
     End(&'a End),
 }
@@ -56,6 +58,7 @@ impl<'a> Record<'a> {
                 Self::Exec { exec, exe, args: rest.get(..exec.args_len as usize)? }
             }
             RecordKind::Exit => Self::Exit(view(bytes)?.0),
+            RecordKind::Map => Self::Map(view(bytes)?.0),
             RecordKind::Member => Self::Member(view(bytes)?.0),
             RecordKind::End => Self::End(view(bytes)?.0),
         })
@@ -92,6 +95,7 @@ pub fn due(record: &Record<'_>, derives: bool) -> ByEvent {
         Record::Fork(_) => missing.fork = 1,
         Record::Exec { .. } => missing.exec = 1,
         Record::Exit(_) => missing.exit = 1,
+        Record::Map(_) => missing.map = 1,
         Record::Member(_) | Record::End(_) => {}
     }
     missing

@@ -56,6 +56,9 @@ pub struct ByEvent {
     /// Missing `destroy` events.
     #[serde(skip_serializing_if = "is_zero")]
     pub destroy: u64,
+    /// Missing `map` events.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub map: u64,
     /// Missing `fork` events.
     #[serde(skip_serializing_if = "is_zero")]
     pub fork: u64,
@@ -71,7 +74,8 @@ impl ByEvent {
     /// All of them together.
     #[must_use]
     pub const fn sum(&self) -> u64 {
-        self.create + self.enter + self.fail + self.destroy + self.fork + self.exec + self.exit
+        let calls = self.create + self.enter + self.fail + self.destroy + self.map;
+        calls + self.fork + self.exec + self.exit
     }
 }
 
@@ -118,6 +122,7 @@ impl std::ops::AddAssign for ByEvent {
         self.enter += other.enter;
         self.fail += other.fail;
         self.destroy += other.destroy;
+        self.map += other.map;
         self.fork += other.fork;
         self.exec += other.exec;
         self.exit += other.exit;
