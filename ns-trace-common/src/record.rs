@@ -28,6 +28,8 @@ pub enum RecordKind {
     Lost = 11,
     /// [`repeat::Repeat`](crate::repeat::Repeat)
     Repeat = 12,
+    /// [`map::Map`](crate::map::Map)
+    Map = 13,
 }
 
 impl RecordKind {
@@ -47,6 +49,7 @@ impl RecordKind {
             10 => Self::End,
             11 => Self::Lost,
             12 => Self::Repeat,
+            13 => Self::Map,
             _ => return None,
         })
     }
@@ -100,8 +103,10 @@ impl Due {
     pub const EXIT: u32 = 6;
     /// Rows of a snapshot: not an event, but it makes the snapshot incomplete.
     pub const MEMBER: u32 = 7;
+    /// See [`CREATE`](Self::CREATE).
+    pub const MAP: u32 = 8;
     /// How many counters there are.
-    pub const COUNTERS: u32 = 8;
+    pub const COUNTERS: u32 = 9;
 
     /// What a successful call with `flags` stands for: one `create` per namespace flag where the
     /// backend derives creations from the call (`derives`), and the `enter`.

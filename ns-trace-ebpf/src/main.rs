@@ -21,6 +21,7 @@ mod exit;
 mod fail;
 mod fork;
 mod inspect;
+mod map;
 mod maps;
 mod memory;
 mod repeat;

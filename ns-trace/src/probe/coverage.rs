@@ -109,6 +109,8 @@ const UNDONE: Cell = never("made and freed within a call that fails: no task is 
 const COMPAT: Cell = never("the kernel's system call tracepoints leave 32-bit callers out");
 const COMPAT_SETNS: Cell = never("only the 64-bit entry of setns is hooked");
 const TASKLESS: Cell = never("no task is in it, and no call that is traced made it");
+const NO_MAPS: Cell =
+    never("no tracepoint tells of it: writes are hooked where the kernel's functions are");
 const HIDDEN: Cell = never("nothing that the start-up snapshot walks leads to it");
 const EARLY: Cell = never("the call ends before the kernel function that is hooked");
 const LOOKS: Cell = late(
@@ -121,7 +123,7 @@ const FAILING: Option<&str> = Some("undone, as the call fails later on");
 const OLDER: Option<&str> = Some("older than the tracer, and held without a task in it since");
 
 #[rustfmt::skip]
-const ROWS: [Row; 21] = [
+const ROWS: [Row; 22] = [
     row("create", Some("clone, clone3"), None, EXACT, EXACT),
     row("create", Some("unshare"), None, EXACT, EXACT),
     row("create", Some("unshare"), COMPAT_CALLER, EXACT, COMPAT).where_compat(),
@@ -140,6 +142,7 @@ const ROWS: [Row; 21] = [
     row("destroy", None, Some("made by a call that fails later on"), EXACT, UNDONE),
     row("destroy", None, Some("made by open_tree or fsmount, and never entered (Linux 7.0)"), EXACT, TASKLESS).where_opening(),
     row("destroy", None, OLDER, HIDDEN, HIDDEN),
+    row("map", None, None, EXACT, NO_MAPS),
     row("exist", None, None, EXACT, EXACT),
     row("exist", None, Some("held without a task in it"), HIDDEN, HIDDEN),
     row("fork, exec, exit", None, None, EXACT, EXACT),

@@ -91,6 +91,14 @@ const FUNCTIONS: [Hook; 4] = [
     hook("kernel_clone", HookKind::Return("kernel_clone")),
 ];
 
+/// Writes of the number maps of user namespaces; absent where the kernel has none.
+const MAPS: [Hook; 4] = [
+    hook("proc_uid_map_write", HookKind::Return("proc_uid_map_write")),
+    hook("proc_gid_map_write", HookKind::Return("proc_gid_map_write")),
+    hook("proc_projid_map_write", HookKind::Return("proc_projid_map_write")),
+    hook("proc_setgroups_write", HookKind::Return("proc_setgroups_write")),
+];
+
 /// Births, from 6.18 on.
 const TREE: Hook = hook("ns_tree_add", HookKind::Entry("__ns_tree_add_raw"));
 
@@ -105,6 +113,14 @@ const CONSTRUCTORS: [Hook; 8] = [
     hook("copy_time_ns", HookKind::Return("copy_time_ns")),
     hook("create_user_ns", HookKind::Return("create_user_ns")),
 ];
+
+/// Whether a kernel has the function that a hook hangs on.
+fn is_there(hook: &Hook, layout: &Layout) -> bool {
+    match hook.kind {
+        HookKind::Entry(name) | HookKind::Return(name) => layout.functions.contains(&name),
+        _ => true,
+    }
+}
 
 /// What to load.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -124,6 +140,7 @@ impl Plan {
             Backend::Tracepoint => hooks.extend(SYSCALLS),
             Backend::Fentry => {
                 hooks.extend(FUNCTIONS);
+                hooks.extend(MAPS.iter().filter(|hook| is_there(hook, layout)));
                 if layout.functions.contains(&"__ns_tree_add_raw") {
                     hooks.push(TREE);
                 } else {
@@ -137,7 +154,7 @@ impl Plan {
     /// Every function that some plan hooks.
     #[must_use]
     pub fn functions() -> Vec<&'static str> {
-        let all = FUNCTIONS.iter().chain([&TREE]).chain(&CONSTRUCTORS);
+        let all = FUNCTIONS.iter().chain(&MAPS).chain([&TREE]).chain(&CONSTRUCTORS);
         all.filter_map(|hook| match hook.kind {
             HookKind::Entry(name) | HookKind::Return(name) => Some(name),
             _ => None,
