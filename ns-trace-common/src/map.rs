@@ -28,7 +28,7 @@ pub struct Map {
     pub text: [u8; TEXT_LEN],
 }
 
-/// A file in `/proc/<pid>` that says who is who in a user namespace (user_namespaces(7)).
+/// A file in `/proc/<pid>` that says who is who in a user namespace (`user_namespaces`(7)).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(
     feature = "user",
