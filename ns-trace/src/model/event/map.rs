@@ -72,7 +72,7 @@ impl MapWrite {
 }
 
 impl MapLine {
-    /// Reads `inside outside count`, as the kernel does (kernel/user_namespace.c, `map_write`).
+    /// Reads `inside outside count`, as the kernel does (`map_write` of `kernel/user_namespace.c`).
     fn parse(line: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
         let mut number = || words.next()?.parse().ok();
