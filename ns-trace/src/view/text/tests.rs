@@ -177,7 +177,7 @@ fn maps() {
     let many = b"0 9 1\n1 8 1\n2 7 1\n3 6 1\n4 5 1\n";
     assert_eq!(
         plain([
-            map(MapFile::UidMap, b"0 1000 1\n1 100000 65536\n", 25, None),
+            map(MapFile::UidMap, b"0 1000 1\n1 100000 65536\n", 24, None),
             map(MapFile::GidMap, many, many.len(), None),
             map(MapFile::Setgroups, b"deny", 4, None),
             map(MapFile::UidMap, b"0 0 1", 5, Some(1)),
