@@ -75,7 +75,8 @@ impl Table {
         let cause = Cause::from_wire(record.cause);
         self.catch_up(task.tid, task.start_ns, record.before, boot_ns, out);
         let before = self.member(task).map(|member| Rc::clone(&member.set));
-        self.give_up_earlier(task.tid, task, out);
+        let made = if cause == Cause::Setns { 0 } else { flags };
+        self.give_up_earlier(task.tid, made, task, out);
         let (op, recorded) = self.finish(task.tid);
         let births = if self.births == Births::Recorded {
             recorded
@@ -135,7 +136,7 @@ impl Table {
     ) {
         let fork = &record.fork;
         let (child, creator, boot_ns) = (&fork.task, &record.creator, fork.header.boot_ns);
-        self.give_up_earlier(fork.creator_tid, child, out);
+        self.give_up_earlier(fork.creator_tid, fork.flags, child, out);
         let (op, recorded) = self.finish(fork.creator_tid);
         let births = if self.births == Births::Recorded {
             recorded
