@@ -18,6 +18,7 @@ pub mod fork;
 pub mod inspect;
 mod kind;
 pub mod lost;
+pub mod map;
 mod offsets;
 mod record;
 pub mod repeat;

@@ -136,6 +136,8 @@ offsets! {
         file_dentry: u32,
         /// `file.private_data`
         file_private: u32,
+        /// `seq_file.private`
+        seq_private: u32,
         /// `inode.i_private`
         inode_private: u32,
         /// `inode.i_sb`

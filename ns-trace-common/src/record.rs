@@ -26,6 +26,8 @@ pub enum RecordKind {
     Lost = 11,
     /// [`repeat::Repeat`](crate::repeat::Repeat)
     Repeat = 12,
+    /// [`map::Map`](crate::map::Map)
+    Map = 13,
 }
 
 impl RecordKind {
@@ -45,6 +47,7 @@ impl RecordKind {
             10 => Self::End,
             11 => Self::Lost,
             12 => Self::Repeat,
+            13 => Self::Map,
             _ => return None,
         })
     }
@@ -98,8 +101,10 @@ impl Due {
     pub const EXIT: u32 = 6;
     /// Rows of a snapshot: not an event, but it makes the snapshot incomplete.
     pub const MEMBER: u32 = 7;
+    /// See [`CREATE`](Self::CREATE).
+    pub const MAP: u32 = 8;
     /// How many counters there are.
-    pub const COUNTERS: u32 = 8;
+    pub const COUNTERS: u32 = 9;
 
     /// What the record of a successful call stands for: one `create` per bit of `births`, which have
     /// no record of their own, and the `enter`.

@@ -158,6 +158,7 @@ mod tests {
                 "fail",
                 r#"errno in ["EPERM", "EINVAL"] && relation == "host" && target.type == "mnt""#,
             ),
+            ("map", "map.file == 'uid_map' && map.lines.exists(l, l.outside == 0 && l.count > 1)"),
             ("exit", "status.code == 3 && !has(status.signal) && status.core == null"),
             ("lost", "lost.by_event.exit == 7 && has(lost.by_event.create)"),
         ] {

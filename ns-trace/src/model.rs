@@ -23,4 +23,4 @@ pub use self::{
     text::printable,
     time::Time,
 };
-pub use ns_trace_common::{Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot};
+pub use ns_trace_common::{Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot, map::MapFile};

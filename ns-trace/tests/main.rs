@@ -55,6 +55,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::tasks::trials(context));
     trials.extend(trace::cleanup::trials(context));
     trials.extend(trace::filter::trials(context));
+    trials.extend(trace::map::trials(context));
     trials.extend(trace::output::trials(context));
     trials.extend(trace::privilege::trials(context));
     trials.extend(trace::replay::trials(context));

@@ -8,6 +8,7 @@ pub(crate) mod enter;
 pub(crate) mod fail;
 pub(crate) mod filter;
 pub(crate) mod flood;
+pub(crate) mod map;
 pub(crate) mod output;
 pub(crate) mod privilege;
 pub(crate) mod quiet;

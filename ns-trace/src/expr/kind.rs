@@ -33,6 +33,8 @@ pub(super) enum Object {
     Ns,
     Slots,
     Change,
+    MapWrite,
+    MapLine,
     Container,
     Pod,
     Creator,
@@ -109,6 +111,7 @@ impl Kind {
             (0, Base::Any) => "any",
             (0, Base::Object(Object::Ns)) => "namespace",
             (0, Base::Object(Object::Change)) => "change",
+            (0, Base::Object(Object::MapLine)) => "range",
             (0, Base::Object(_)) => "object",
             (1, Base::Bool) => "list(bool)",
             (1, Base::Int) => "list(int)",
@@ -117,6 +120,7 @@ impl Kind {
             (1, Base::Text) => "list(string)",
             (1, Base::Object(Object::Ns)) => "list(namespace)",
             (1, Base::Object(Object::Change)) => "list(change)",
+            (1, Base::Object(Object::MapLine)) => "list(range)",
             (1, _) => "list",
             _ => "list(list)",
         }
@@ -132,7 +136,7 @@ impl fmt::Display for Kind {
 impl Object {
     /// Whether it can be handled as one value; of the others only fields can be used.
     pub(super) const fn is_value(self) -> bool {
-        matches!(self, Self::Ns | Self::Change)
+        matches!(self, Self::Ns | Self::Change | Self::MapLine)
     }
 }
 

@@ -82,13 +82,17 @@ fn bodies() -> Vec<Value> {
                "process": unknown}),
         json!({"event": "destroy", "ns": info("pid"), "lifetime_ns": 5, "last_task_boot_ns": 6,
                "creator": {"pid": 1, "tid": 2, "start_ns": 3, "comm": "a", "exe": "/b", "uid": 4}}),
+        json!({"event": "map", "ns": info("user"), "errno": "EPERM", "process": process(),
+               "map": {"file": "uid_map", "value": "deny", "truncated": true, "lines": [
+                   {"inside": 0, "outside": 1000, "count": 1},
+                   {"inside": 1, "outside": 0, "count": 9}]}}),
         json!({"event": "exist", "ns": info("uts"), "members": 3}),
         json!({"event": "fork", "child": {"pid": 1, "tid": 2, "start_ns": 3}, "process": process()}),
         json!({"event": "exec", "changes": changes, "process": process()}),
         json!({"event": "exit", "status": {"code": 3}, "process": process()}),
         json!({"event": "exit", "status": {"signal": 9, "core": true}, "process": process()}),
-        json!({"event": "lost", "lost": {"count": 28, "stage": "ring", "cpu": 1, "by_event": {
-               "create": 1, "enter": 2, "fail": 3, "destroy": 4, "fork": 5, "exec": 6, "exit": 7}}}),
+        json!({"event": "lost", "lost": {"count": 36, "stage": "ring", "cpu": 1, "by_event": {
+               "create": 1, "enter": 2, "fail": 3, "destroy": 4, "map": 8, "fork": 5, "exec": 6, "exit": 7}}}),
         json!({"event": "sync", "reason": "start", "host": {
                "name": "h", "boot_id": "b", "kernel": "6.18", "backend": "fentry"}}),
     ]

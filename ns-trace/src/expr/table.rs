@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{
     NsRef, Slot,
-    event::{Body, Create, Enter, Exec, Fail, Reason, SchemaName, Stage, Status, Target},
+    event::{Body, Create, Enter, Exec, Fail, Map, Reason, SchemaName, Stage, Status, Target},
 };
 
 /// Writes a table: `"name" KIND = |object| value;`, with `sparse` where JSON leaves out zeros.
@@ -41,6 +41,8 @@ const TEXTS: Kind = list(Base::Text);
 const NS: Kind = Kind::object(Object::Ns);
 const NSS: Kind = list(Base::Object(Object::Ns));
 const CHANGES: Kind = list(Base::Object(Object::Change));
+const MAP_WRITE: Kind = Kind::object(Object::MapWrite);
+const MAP_LINES: Kind = list(Base::Object(Object::MapLine));
 const PROCESS: Kind = Kind::object(Object::Process);
 const NS_INFO: Kind = Kind::object(Object::NsInfo);
 const SLOTS: Kind = Kind::object(Object::Slots);
@@ -67,6 +69,8 @@ pub(super) fn fields(object: Object) -> &'static [Field] {
         Object::Ns => NS_FIELDS,
         Object::Slots => SLOTS_FIELDS,
         Object::Change => CHANGE_FIELDS,
+        Object::MapWrite => MAP_WRITE_FIELDS,
+        Object::MapLine => MAP_LINE_FIELDS,
         Object::Container => CONTAINER_FIELDS,
         Object::Pod => POD_FIELDS,
         Object::Creator => CREATOR_FIELDS,
@@ -117,6 +121,7 @@ static EVENT_FIELDS: &[Field] = table! { Event:
     "ns" NS_INFO = |e| match &e.body {
         Body::Create(event) => Some(View::NsInfo(&event.ns)),
         Body::Destroy(event) => Some(View::NsInfo(&event.ns)),
+        Body::Map(event) => Some(View::NsInfo(&event.ns)),
         Body::Exist(event) => Some(View::NsInfo(&event.ns)),
         _ => None,
     };
@@ -140,10 +145,16 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         _ => None,
     };
     "errno" TEXT = |e| match &e.body {
-        Body::Fail(event) => match event.errno.name() {
-            Some(name) => text(name),
-            None => text(event.errno.to_string()),
-        },
+        Body::Fail(Fail { errno, .. }) | Body::Map(Map { errno: Some(errno), .. }) => {
+            match errno.name() {
+                Some(name) => text(name),
+                None => text(errno.to_string()),
+            }
+        }
+        _ => None,
+    };
+    "map" MAP_WRITE = |e| match &e.body {
+        Body::Map(event) => Some(View::MapWrite(&event.map)),
         _ => None,
     };
     "target" TARGET = |e| match &e.body {
@@ -247,6 +258,19 @@ static CHANGE_FIELDS: &[Field] = table! { Change:
     "to" NS = |c| c.to.map(View::Ns);
 };
 
+static MAP_WRITE_FIELDS: &[Field] = table! { MapWrite:
+    "file" TEXT = |m| text(m.file.name());
+    "lines" MAP_LINES = |m| Some(View::List(m.lines.iter().copied().map(View::MapLine).collect()));
+    "value" TEXT = |m| text(m.value.as_deref()?);
+    "truncated" BOOL sparse = |m| flag(m.truncated);
+};
+
+static MAP_LINE_FIELDS: &[Field] = table! { MapLine:
+    "inside" INT = |l| int(l.inside);
+    "outside" INT = |l| int(l.outside);
+    "count" INT = |l| int(l.count);
+};
+
 static CONTAINER_FIELDS: &[Field] = table! { Container:
     "id" TEXT = |c| text(&*c.id);
     "runtime" TEXT = |c| text(c.runtime?.name());
@@ -320,6 +344,7 @@ static BY_EVENT_FIELDS: &[Field] = table! { ByEvent:
     "enter" INT sparse = |b| int(b.enter);
     "fail" INT sparse = |b| int(b.fail);
     "destroy" INT sparse = |b| int(b.destroy);
+    "map" INT sparse = |b| int(b.map);
     "fork" INT sparse = |b| int(b.fork);
     "exec" INT sparse = |b| int(b.exec);
     "exit" INT sparse = |b| int(b.exit);

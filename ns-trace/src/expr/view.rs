@@ -14,7 +14,7 @@ use cel::{
 use super::{field::Field, kind::Object};
 use crate::model::{
     Container, Creator, Event, NsInfo, NsRef, Pod, Process, Slots, TaskRef,
-    event::{ByEvent, Change, Host, Loss, Status, Target},
+    event::{ByEvent, Change, Host, Loss, MapLine, MapWrite, Status, Target},
 };
 
 /// A piece of an event.
@@ -30,6 +30,8 @@ pub(super) enum View<'e> {
     Ns(NsRef),
     Slots(&'e Slots),
     Change(Change),
+    MapWrite(&'e MapWrite),
+    MapLine(MapLine),
     Container(&'e Container),
     Pod(&'e Pod),
     Creator(&'e Creator),
@@ -61,6 +63,7 @@ impl<'e> View<'e> {
             }
             Self::Ns(ns) => CowVal::owned(Item::Ns(ns)),
             Self::Change(change) => CowVal::owned(Item::Change(change)),
+            Self::MapLine(line) => CowVal::owned(Item::MapLine(line)),
             _ => return None,
         })
     }
@@ -71,6 +74,7 @@ impl<'e> View<'e> {
 enum Item {
     Ns(NsRef),
     Change(Change),
+    MapLine(MapLine),
 }
 
 impl Item {
@@ -78,6 +82,7 @@ impl Item {
         let (object, view) = match self {
             Self::Ns(ns) => (Object::Ns, View::Ns(ns)),
             Self::Change(change) => (Object::Change, View::Change(change)),
+            Self::MapLine(line) => (Object::MapLine, View::MapLine(line)),
         };
         Field::find(object, name)?.get(&view)
     }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
-    Caps, Cause, Container, Creator, Errno, Event, Flags, Kind, NsInfo, NsRef, Pod, Process,
-    Runtime, Slot, Slots, TaskRef, Time,
+    Caps, Cause, Container, Creator, Errno, Event, Flags, Kind, MapFile, NsInfo, NsRef, Pod,
+    Process, Runtime, Slot, Slots, TaskRef, Time,
     event::{
         Body, ByEvent, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Host, Loss,
-        Lost, ProcessTarget, Reason, Relation, SchemaName, Source, Stage, Status, Sync, Target,
+        Lost, Map, MapLine, MapWrite, ProcessTarget, Reason, Relation, SchemaName, Source, Stage,
+        Status, Sync, Target,
     },
 };
 
@@ -138,6 +139,22 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn map_line()(inside: u32, outside: u32, count: u32) -> MapLine {
+        MapLine { inside, outside, count }
+    }
+}
+
+prop_compose! {
+    fn map()(
+        ns in ns_info(), file in select(&MapFile::ALL[..]), lines in vec(map_line(), 0..3),
+        value in option::of(shared_text()), truncated: bool,
+        errno in option::of((0..140).prop_map(Errno::from_raw)), process in shared_process(),
+    ) -> Map {
+        Map { ns, map: MapWrite { file, lines, value, truncated }, errno, process }
+    }
+}
+
 fn status() -> impl Strategy<Value = Status> {
     prop_oneof![
         any::<u8>().prop_map(|code| Status::Code { code }),
@@ -149,9 +166,9 @@ prop_compose! {
     fn lost()(
         count: u64, cpu: Option<u32>,
         stage in select(&[Stage::Kernel, Stage::Ring, Stage::Backlog, Stage::Sink][..]),
-        [create, enter, fail, destroy, fork, exec, exit] in proptest::array::uniform7(0_u64..3),
+        [create, enter, fail, destroy, map, fork, exec, exit] in proptest::array::uniform8(0_u64..3),
     ) -> Lost {
-        let by_event = ByEvent { create, enter, fail, destroy, fork, exec, exit };
+        let by_event = ByEvent { create, enter, fail, destroy, map, fork, exec, exit };
         Lost { lost: Loss { count, stage, by_event, cpu } }
     }
 }
@@ -207,6 +224,7 @@ fn body() -> BoxedStrategy<Body> {
         enter().prop_map(Body::Enter).boxed(),
         fail().prop_map(Body::Fail).boxed(),
         destroy().prop_map(Body::Destroy).boxed(),
+        map().prop_map(Body::Map).boxed(),
         exist().prop_map(Body::Exist).boxed(),
         fork().prop_map(Body::Fork).boxed(),
         exec().prop_map(Body::Exec).boxed(),

@@ -3,6 +3,7 @@
 mod call;
 mod health;
 mod life;
+mod map;
 mod task;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub use self::{
     call::{Change, Enter, Fail, ProcessTarget, Relation, Target},
     health::{ByEvent, Host, Loss, Lost, Reason, Stage, Sync},
     life::{Create, Destroy, Exist},
+    map::{Map, MapLine, MapWrite},
     task::{Exec, Exit, Fork, Status},
 };
 use super::{Container, Pod, Process, Time};
@@ -97,6 +99,8 @@ pub enum Body {
     Fail(Fail),
     /// The kernel freed a namespace.
     Destroy(Destroy),
+    /// A number map of a user namespace was written.
+    Map(Map),
     /// A snapshot row: a namespace that exists.
     Exist(Exist),
     /// A task was made (with `--tasks`).
@@ -120,6 +124,7 @@ pub enum EventKind {
     Enter,
     Fail,
     Destroy,
+    Map,
     Exist,
     Fork,
     Exec,
@@ -130,11 +135,12 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every sort.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Create,
         Self::Enter,
         Self::Fail,
         Self::Destroy,
+        Self::Map,
         Self::Exist,
         Self::Fork,
         Self::Exec,
@@ -151,6 +157,7 @@ impl EventKind {
             Self::Enter => "enter",
             Self::Fail => "fail",
             Self::Destroy => "destroy",
+            Self::Map => "map",
             Self::Exist => "exist",
             Self::Fork => "fork",
             Self::Exec => "exec",
@@ -170,6 +177,7 @@ impl Body {
             Self::Enter(_) => EventKind::Enter,
             Self::Fail(_) => EventKind::Fail,
             Self::Destroy(_) => EventKind::Destroy,
+            Self::Map(_) => EventKind::Map,
             Self::Exist(_) => EventKind::Exist,
             Self::Fork(_) => EventKind::Fork,
             Self::Exec(_) => EventKind::Exec,
@@ -186,6 +194,7 @@ impl Body {
             Self::Create(event) => Some(&event.process),
             Self::Enter(event) => Some(&event.process),
             Self::Fail(event) => Some(&event.process),
+            Self::Map(event) => Some(&event.process),
             Self::Fork(event) => Some(&event.process),
             Self::Exec(event) => Some(&event.process),
             Self::Exit(event) => Some(&event.process),

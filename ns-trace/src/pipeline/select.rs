@@ -55,6 +55,7 @@ impl Selection {
         match body {
             Body::Create(event) => wanted(event.ns.kind),
             Body::Destroy(event) => wanted(event.ns.kind),
+            Body::Map(event) => wanted(event.ns.kind),
             Body::Exist(event) => wanted(event.ns.kind),
             Body::Enter(event) => event.changes.iter().any(|change| wanted(change.slot.kind())),
             Body::Fail(event) => {

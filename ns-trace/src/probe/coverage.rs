@@ -133,6 +133,10 @@ const SHORT: Cell = never(
      then 10 or more) and passes over the calls beyond it",
 );
 const TASKLESS: Cell = never("no task is in it, and no call that is traced made it");
+const NO_MAPS: Cell =
+    never("no tracepoint tells of it: writes are hooked where the kernel's functions are");
+const NO_RETURNS: Cell =
+    never("a return probe knows no arguments, and at the entry nobody knows what will be refused");
 const HIDDEN: Cell = never("nothing that the start-up snapshot walks leads to it");
 const EARLY: Cell = never("the call ends before the kernel function that is hooked");
 const LOOKS: Cell = late(
@@ -145,7 +149,7 @@ const FAILING: Option<&str> = Some("undone, as the call fails later on");
 const OLDER: Option<&str> = Some("older than the tracer, and held without a task in it since");
 
 #[rustfmt::skip]
-const ROWS: [Row; 21] = [
+const ROWS: [Row; 22] = [
     row("create", Some("clone, clone3"), None, EXACT, EXACT, EXACT),
     row("create", Some("unshare"), None, EXACT, EXACT, EXACT),
     row("create", Some("unshare"), COMPAT_CALLER, EXACT, EXACT, COMPAT).where_compat(),
@@ -164,6 +168,7 @@ const ROWS: [Row; 21] = [
     row("destroy", None, Some("made by a call that fails later on"), EXACT, EXACT, UNDONE),
     row("destroy", None, Some("made by open_tree or fsmount, and never entered (Linux 7.0)"), EXACT, EXACT, TASKLESS).where_opening(),
     row("destroy", None, OLDER, HIDDEN, HIDDEN, HIDDEN),
+    row("map", None, None, EXACT, NO_RETURNS, NO_MAPS),
     row("exist", None, None, EXACT, EXACT, EXACT),
     row("exist", None, Some("held without a task in it"), HIDDEN, HIDDEN, HIDDEN),
     row("fork, exec, exit", None, None, EXACT, EXACT, EXACT),

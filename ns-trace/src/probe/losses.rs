@@ -35,6 +35,7 @@ impl Losses {
             enter: of(Due::ENTER),
             fail: of(Due::FAIL),
             destroy: of(Due::DESTROY),
+            map: of(Due::MAP),
             fork: of(Due::FORK),
             exec: of(Due::EXEC),
             exit: of(Due::EXIT),

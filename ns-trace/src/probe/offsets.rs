@@ -72,7 +72,7 @@ impl Layout {
 }
 
 /// Every struct that [`resolve`] asks for.
-pub const STRUCTS: [&str; 30] = [
+pub const STRUCTS: [&str; 31] = [
     "cgroup",
     "cgroup_namespace",
     "cgroup_subsys_id",
@@ -97,6 +97,7 @@ pub const STRUCTS: [&str; 30] = [
     "pid_namespace",
     "proc_ns_operations",
     "pt_regs",
+    "seq_file",
     "signal_struct",
     "super_block",
     "task_struct",
@@ -187,6 +188,7 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         file_inode: must("file", "f_inode")?,
         file_dentry: must("file", "f_path.dentry")?,
         file_private: must("file", "private_data")?,
+        seq_private: must("seq_file", "private")?,
         inode_private: must("inode", "i_private")?,
         inode_sb: must("inode", "i_sb")?,
         sb_magic: must("super_block", "s_magic")?,

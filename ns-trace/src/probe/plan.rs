@@ -167,6 +167,14 @@ const FUNCTIONS: [Hook; 4] = [
     hook("kernel_clone", HookKind::Return("kernel_clone")),
 ];
 
+/// Writes of the number maps of user namespaces; absent where the kernel has none.
+const MAPS: [Hook; 4] = [
+    hook("proc_uid_map_write", HookKind::Return("proc_uid_map_write")),
+    hook("proc_gid_map_write", HookKind::Return("proc_gid_map_write")),
+    hook("proc_projid_map_write", HookKind::Return("proc_projid_map_write")),
+    hook("proc_setgroups_write", HookKind::Return("proc_setgroups_write")),
+];
+
 /// Births, from 6.18 on.
 const TREE: Hook = hook("ns_tree_add", HookKind::Entry("__ns_tree_add_raw"));
 
@@ -240,7 +248,8 @@ impl Plan {
             }
             Backend::Fentry => {
                 hooks.extend(FUNCTIONS);
-                hooks.extend(Some(COMPAT_SETNS).filter(|hook| hook.is_on(layout)));
+                let mine = [COMPAT_SETNS].into_iter().chain(MAPS);
+                hooks.extend(mine.filter(|hook| hook.is_on(layout)));
                 if layout.functions.contains(&"__ns_tree_add_raw") {
                     hooks.push(TREE);
                 } else {
@@ -256,7 +265,7 @@ impl Plan {
     pub fn functions() -> Vec<&'static str> {
         let fentry = FUNCTIONS.iter().chain([&COMPAT_SETNS, &TREE]).chain(&CONSTRUCTORS);
         let kprobe = [KPROBE_FREE, KPROBE_TREE].iter().chain(&KPROBE_CONSTRUCTORS);
-        let all = fentry.chain(kprobe).chain(&KPROBE_COMPAT);
+        let all = fentry.chain(&MAPS).chain(kprobe).chain(&KPROBE_COMPAT);
         let mut names: Vec<_> = all.filter_map(Hook::function).chain([ITERATOR]).collect();
         names.sort_unstable();
         names.dedup();

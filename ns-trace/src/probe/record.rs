@@ -11,6 +11,7 @@ use ns_trace_common::{
     fail::Fail,
     fork::{Clone as Cloned, Fork},
     lost::Lost,
+    map::Map,
     repeat::{Held, Repeat},
     snapshot::{End, Member},
 };
@@ -35,6 +36,7 @@ pub enum Record<'a> {
         args: &'a [u8],
     },
     Exit(&'a Exit),
+    Map(&'a Map),
     Member(&'a Member),
     End(&'a End),
     Lost(&'a Lost),
@@ -60,6 +62,7 @@ impl<'a> Record<'a> {
                 Self::Exec { exec, exe, args: rest.get(..exec.args_len as usize)? }
             }
             RecordKind::Exit => Self::Exit(view(bytes)?.0),
+            RecordKind::Map => Self::Map(view(bytes)?.0),
             RecordKind::Member => Self::Member(view(bytes)?.0),
             RecordKind::End => Self::End(view(bytes)?.0),
             RecordKind::Lost => Self::Lost(view(bytes)?.0),
@@ -101,6 +104,7 @@ pub fn due(record: &Record<'_>) -> ByEvent {
         Record::Fork(_) => missing.fork = 1,
         Record::Exec { .. } => missing.exec = 1,
         Record::Exit(_) => missing.exit = 1,
+        Record::Map(_) => missing.map = 1,
         Record::Repeat(repeat) => {
             for held in &repeat.held {
                 missing += untold(held, held.held.saturating_sub(held.told));

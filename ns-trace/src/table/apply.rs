@@ -10,6 +10,7 @@ use ns_trace_common::{
     fail::Fail as FailRecord,
     fork::{Clone as CloneRecord, Fork as ForkRecord},
     made_by_clone, made_by_unshare,
+    map::Map as MapRecord,
     snapshot::End,
 };
 
@@ -21,8 +22,8 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, Errno, Flags, Kind,
-        event::{Body, Exec, Exit, Fail, Fork, Status},
+        Cause, Errno, Flags, Kind, MapFile,
+        event::{Body, Exec, Exit, Fail, Fork, Map, MapWrite, Status},
     },
     probe::Record,
 };
@@ -53,6 +54,7 @@ impl Table {
                 self.executed(exec, program, surroundings, out);
             }
             Record::Exit(exit) => self.exited(exit, surroundings, out),
+            Record::Map(map) => self.mapped(map, surroundings, out),
             Record::Member(member) => {
                 self.walked(&member.task, member.header.boot_ns, surroundings, out);
             }
@@ -287,6 +289,34 @@ impl Table {
         let told = Body::Fail(fail);
         self.hear(task, record.serial, Some(told.clone()), None);
         out.push(found(boot_ns, told));
+    }
+
+    fn mapped(
+        &mut self,
+        record: &MapRecord,
+        surroundings: &mut impl Surroundings,
+        out: &mut Vec<Finding>,
+    ) {
+        let boot_ns = record.header.boot_ns;
+        let process = self.refresh(&record.task, boot_ns, surroundings, out).process(surroundings);
+        let Some(file) = MapFile::ALL.get(record.file as usize).copied() else { return };
+        if record.ns.inode == 0 {
+            return;
+        }
+        let id = self.row_of(Kind::User, &record.ns, boot_ns, out);
+        let Some(row) = self.rows.get(id) else { return };
+        if row.members == 0 {
+            self.orphans.push(id);
+        }
+        let text = record.text.get(..record.len as usize).unwrap_or_default();
+        let errno = i32::try_from(record.errno).unwrap_or(i32::MAX);
+        let map = Map {
+            ns: row.info(),
+            map: MapWrite::new(file, text, record.total as usize),
+            errno: (errno != 0).then(|| Errno::from_raw(errno)),
+            process,
+        };
+        out.push(found(boot_ns, Body::Map(map)));
     }
 
     /// The member that `task` is, if it is known and no former bearer of the number.

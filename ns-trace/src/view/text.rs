@@ -105,6 +105,7 @@ impl TextWriter {
         match &event.body {
             Body::Create(body) => life::create(body, &mut line),
             Body::Destroy(body) => life::destroy(body, event.boot_ns, &mut line),
+            Body::Map(body) => life::map(body, &mut line),
             Body::Exist(body) => life::exist(body, &mut line),
             Body::Enter(body) => call::enter(body, &mut line),
             Body::Fail(body) => call::fail(body, &mut line),
@@ -164,6 +165,7 @@ const fn style(kind: EventKind) -> Style {
         EventKind::Enter => Style::CYAN,
         EventKind::Fail => Style::RED,
         EventKind::Destroy => Style::MAGENTA,
+        EventKind::Map => Style::NOTABLE,
         EventKind::Exist | EventKind::Sync => Style::DIM,
         EventKind::Fork | EventKind::Exec | EventKind::Exit => Style::PLAIN,
         EventKind::Lost => Style::ALARM,

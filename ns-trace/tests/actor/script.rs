@@ -126,6 +126,11 @@ fn perform(line: &str) -> io::Result<Next> {
             fs::write(path, text.join(" "))?;
             done()
         }
+        // Lines are parted by slashes, since a command is one.
+        ["lines", path, ref text @ ..] => {
+            fs::write(path, text.join(" ").replace(" / ", "\n"))?;
+            done()
+        }
         ["private"] => {
             let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
             mount_change("/", flags)?;

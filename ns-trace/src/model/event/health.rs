@@ -57,6 +57,9 @@ pub struct ByEvent {
     /// Missing `destroy` events.
     #[serde(skip_serializing_if = "is_zero")]
     pub destroy: u64,
+    /// Missing `map` events.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub map: u64,
     /// Missing `fork` events.
     #[serde(skip_serializing_if = "is_zero")]
     pub fork: u64,
@@ -72,7 +75,8 @@ impl ByEvent {
     /// All of them together.
     #[must_use]
     pub const fn sum(&self) -> u64 {
-        self.create + self.enter + self.fail + self.destroy + self.fork + self.exec + self.exit
+        let calls = self.create + self.enter + self.fail + self.destroy + self.map;
+        calls + self.fork + self.exec + self.exit
     }
 }
 
@@ -119,6 +123,7 @@ impl std::ops::AddAssign for ByEvent {
         self.enter = self.enter.saturating_add(other.enter);
         self.fail = self.fail.saturating_add(other.fail);
         self.destroy = self.destroy.saturating_add(other.destroy);
+        self.map = self.map.saturating_add(other.map);
         self.fork = self.fork.saturating_add(other.fork);
         self.exec = self.exec.saturating_add(other.exec);
         self.exit = self.exit.saturating_add(other.exit);

@@ -4,13 +4,13 @@ use super::{
     super::{
         Cause, Errno, Flags,
         event::{
-            Body, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, ProcessTarget,
-            Relation, Status, Target,
+            Body, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Map, MapLine,
+            MapWrite, ProcessTarget, Relation, Status, Target,
         },
     },
     namespace::{ns_info, ns_ref, optional_ns_ref},
     process::{creator, task_ref},
-    scalar::{hexadecimal_short, number, optional_number},
+    scalar::{hexadecimal_short, number, optional_number, string},
 };
 
 /// Appends the rest of `"event":"`.
@@ -20,6 +20,7 @@ pub(super) fn body(body: &Body, out: &mut Vec<u8>) {
         Body::Enter(event) => enter(event, out),
         Body::Fail(event) => fail(event, out),
         Body::Destroy(event) => destroy(event, out),
+        Body::Map(event) => map(event, out),
         Body::Exist(event) => exist(event, out),
         Body::Fork(event) => fork(event, out),
         Body::Exec(event) => exec(event, out),
@@ -78,6 +79,35 @@ fn destroy(event: &Destroy, out: &mut Vec<u8>) {
     optional_number(*lifetime_ns, out);
     out.extend_from_slice(br#","last_task_boot_ns":"#);
     optional_number(*last_task_boot_ns, out);
+}
+
+fn map(event: &Map, out: &mut Vec<u8>) {
+    let Map { ns, map, errno: error, process: _ } = event;
+    let MapWrite { file, lines, value, truncated } = map;
+    out.extend_from_slice(br#"map","ns":"#);
+    ns_info(ns, out);
+    out.extend_from_slice(br#","map":{"file":""#);
+    out.extend_from_slice(file.name().as_bytes());
+    out.extend_from_slice(br#"","lines":["#);
+    for (at, MapLine { inside, outside, count }) in lines.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { &br#"{"inside":"#[..] } else { br#",{"inside":"# });
+        number(*inside, out);
+        out.extend_from_slice(br#","outside":"#);
+        number(*outside, out);
+        out.extend_from_slice(br#","count":"#);
+        number(*count, out);
+        out.push(b'}');
+    }
+    out.push(b']');
+    if let Some(value) = value {
+        out.extend_from_slice(br#","value":"#);
+        string(value, out);
+    }
+    out.extend_from_slice(if *truncated { &br#","truncated":true}"#[..] } else { b"}" });
+    match error {
+        Some(error) => errno(*error, out),
+        None => out.extend_from_slice(br#","errno":null"#),
+    }
 }
 
 fn exist(event: &Exist, out: &mut Vec<u8>) {

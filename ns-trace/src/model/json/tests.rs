@@ -22,6 +22,7 @@ fn set_process(body: &mut Body, new: &Arc<Process>) {
         Body::Create(event) => &mut event.process,
         Body::Enter(event) => &mut event.process,
         Body::Fail(event) => &mut event.process,
+        Body::Map(event) => &mut event.process,
         Body::Fork(event) => &mut event.process,
         Body::Exec(event) => &mut event.process,
         Body::Exit(event) => &mut event.process,

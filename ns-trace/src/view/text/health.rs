@@ -32,13 +32,14 @@ pub(super) fn lost(event: &Lost, line: &mut Line<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn sorts(by_event: &ByEvent) -> [(EventKind, u64); 7] {
-    let ByEvent { create, enter, fail, destroy, fork, exec, exit } = *by_event;
+fn sorts(by_event: &ByEvent) -> [(EventKind, u64); 8] {
+    let ByEvent { create, enter, fail, destroy, map, fork, exec, exit } = *by_event;
     [
         (EventKind::Create, create),
         (EventKind::Enter, enter),
         (EventKind::Fail, fail),
         (EventKind::Destroy, destroy),
+        (EventKind::Map, map),
         (EventKind::Fork, fork),
         (EventKind::Exec, exec),
         (EventKind::Exit, exit),

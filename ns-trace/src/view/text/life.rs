@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     Cause, Kind, NsInfo,
-    event::{Create, Destroy, Exist},
+    event::{Create, Destroy, Exist, Map},
 };
 
 pub(super) fn create(event: &Create, line: &mut Line<'_>) -> fmt::Result {
@@ -28,6 +28,31 @@ pub(super) fn exist(event: &Exist, line: &mut Line<'_>) -> fmt::Result {
     line.namespace(&event.ns.to_ref(), Style::PLAIN)?;
     write!(line, "  {}", Count(u64::from(event.members), "task"))?;
     relatives(&event.ns, ", ", line)
+}
+
+pub(super) fn map(event: &Map, line: &mut Line<'_>) -> fmt::Result {
+    /// How many ranges are worth showing.
+    const RANGES: usize = 4;
+    line.namespace(&event.ns.to_ref(), Style::PLAIN)?;
+    let map = &event.map;
+    write!(line, "  {}", map.file.name())?;
+    if let Some(value) = &map.value {
+        let value = line.escape(value);
+        write!(line, " {value}")?;
+    }
+    for (at, range) in map.lines.iter().take(RANGES).enumerate() {
+        let separator = if at == 0 { " " } else { ", " };
+        write!(line, "{separator}{} {} {}", range.inside, range.outside, range.count)?;
+    }
+    if map.truncated || map.lines.len() > RANGES {
+        let mark = line.ellipsis();
+        write!(line, " {mark}")?;
+    }
+    if let Some(errno) = event.errno {
+        line.write_char(' ')?;
+        line.paint(Style::RED, format_args!("{errno}"))?;
+    }
+    Ok(())
 }
 
 /// Owner and parent; of a user namespace they are the same.

@@ -4,10 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Cause, Creator, Errno, Flags, Kind, NsInfo, NsRef, Slot, TaskRef, Time, arbitrary,
+    Cause, Container, Creator, Errno, Flags, Kind, MapFile, NsInfo, NsRef, Pod, Runtime, Slot,
+    TaskRef, Time, arbitrary,
     event::{
         ByEvent, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Host, Loss, Lost,
-        ProcessTarget, Reason, Relation, SchemaName, Source, Stage, Status, Sync, Target,
+        Map, MapWrite, ProcessTarget, Reason, Relation, SchemaName, Source, Stage, Status, Sync,
+        Target,
     },
 };
 
@@ -160,6 +162,56 @@ fn births() {
     10:00:00.123  create      4242 unshare          user:4026532281  by clone(NEWUSER)  parent user:4026531836
     10:00:00.123  create      4242 unshare          mnt:4026532281  by the kernel  owner user:4026531837
     ");
+}
+
+#[test]
+fn maps() {
+    let map = |file, text: &[u8], total, errno: Option<i32>| {
+        Body::Map(Map {
+            ns: info(Kind::User, 4_026_532_281),
+            map: MapWrite::new(file, text, total),
+            errno: errno.map(Errno::from_raw),
+            process: process(4242, 4242, "newuidmap"),
+        })
+    };
+    let many = b"0 9 1\n1 8 1\n2 7 1\n3 6 1\n4 5 1\n";
+    assert_eq!(
+        plain([
+            map(MapFile::UidMap, b"0 1000 1\n1 100000 65536\n", 24, None),
+            map(MapFile::GidMap, many, many.len(), None),
+            map(MapFile::Setgroups, b"deny", 4, None),
+            map(MapFile::UidMap, b"0 0 1", 5, Some(1)),
+        ])
+        .lines()
+        .map(|line| line.split_once("user:").unwrap().1)
+        .collect::<Vec<_>>(),
+        [
+            "4026532281  uid_map 0 1000 1, 1 100000 65536",
+            "4026532281  gid_map 0 9 1, 1 8 1, 2 7 1, 3 6 1 \u{2026}",
+            "4026532281  setgroups deny",
+            "4026532281  uid_map 0 0 1 EPERM",
+        ],
+    );
+}
+
+#[test]
+fn containers_stand_before_what_happened() {
+    let shown = |id: &str, pod: Option<&str>| {
+        let mut event = event(create(Cause::Unshare, Kind::Net));
+        let container = Container { id: id.into(), runtime: Some(Runtime::Docker) };
+        event.container = (!id.is_empty()).then(|| Arc::new(container));
+        event.pod = pod.map(|uid| Arc::new(Pod { uid: uid.into() }));
+        let mut out = Vec::new();
+        TextWriter::new(TextOptions::default()).write(&event, &mut out);
+        let line = String::from_utf8(out).unwrap();
+        let (_, rest) = line.split_once("unshare").unwrap();
+        rest.split_once("net:").unwrap().0.trim_start().to_owned()
+    };
+    assert_eq!(shown(&"3f2a9c1d2e4f5a6b".repeat(4), Some("6a1f")), "[3f2a9c1d2e4f] ");
+    assert_eq!(shown("a-rather-long-name", None), "[a-rather-long-name] ");
+    assert_eq!(shown("", Some("6a1f")), "[pod 6a1f] ");
+    assert_eq!(shown("", None), "");
+    assert_eq!(shown("a\u{1b}b", None), "[a\\x1bb] ");
 }
 
 #[test]
