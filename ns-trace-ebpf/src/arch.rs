@@ -12,6 +12,10 @@ pub mod registers {
     pub const ARGUMENT_1: u32 = 104;
     /// The system call's number, `orig_rax`.
     pub const NUMBER: u32 = 120;
+    /// First argument of a 32-bit caller, `ebx`.
+    pub const COMPAT_0: u32 = 40;
+    /// The size of a kernel stack (`THREAD_SIZE`), at whose end they are saved.
+    pub const STACK_LEN: u32 = 16 << 10;
 }
 
 /// Byte offsets in `struct pt_regs` of the saved user registers.
@@ -23,6 +27,11 @@ pub mod registers {
     pub const ARGUMENT_1: u32 = 8;
     /// The system call's number, `syscallno`.
     pub const NUMBER: u32 = 280;
+    /// First argument of a 32-bit caller, `r0`.
+    pub const COMPAT_0: u32 = ARGUMENT_0;
+    /// The size of a kernel stack (`THREAD_SIZE`), at whose end they are saved; with pages of 64 KiB
+    /// it would be as large as a page.
+    pub const STACK_LEN: u32 = 16 << 10;
 }
 
 /// System call numbers of the native ABI.

@@ -1,31 +1,46 @@
 //! The system call that the current task is in.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
+use aya_ebpf::helpers::{
+    bpf_probe_read_user,
+    generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs},
+};
 use ns_trace_common::Cause;
 
 use crate::{
     arch::{compat, native, registers},
-    memory::{Direct, Memory as _, offset},
+    memory::{Direct, Memory as _, Own, Probed, has, offset},
 };
 
 /// `PF_KTHREAD` of include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
-/// The current task, readable with [`Direct`].
+/// The current task, readable with [`Own`].
 #[inline(always)]
 pub fn current() -> *const u8 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_get_current_task_btf() as *const u8 }
+    // SAFETY: the helpers have no preconditions.
+    unsafe {
+        if has!(current_task_btf) {
+            bpf_get_current_task_btf() as *const u8
+        } else {
+            bpf_get_current_task() as *const u8
+        }
+    }
 }
 
 /// A register that the current task's system call was entered with (a constant of [`registers`]).
 #[inline(always)]
 pub fn register(offset: u32) -> u64 {
     // SAFETY: the helper takes the current task and returns its saved registers, whose layout is
-    // part of the kernel's ABI.
+    // part of the kernel's ABI; before 5.15 we look for them where it does.
     unsafe {
-        let saved = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
-        Direct::read(saved, offset)
+        if has!(task_pt_regs) {
+            let saved = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
+            Direct::read(saved, offset)
+        } else {
+            let stack = Own::pointer(current(), offset!(task_stack));
+            let end = stack.wrapping_add(registers::STACK_LEN as usize);
+            Probed::read(end.wrapping_sub(offset!(registers_len) as usize), offset)
+        }
     }
 }
 
@@ -35,7 +50,7 @@ fn is_compat() -> bool {
     #[cfg(bpf_target_arch = "x86_64")]
     {
         // SAFETY: an integer has no invalid bits.
-        let status: u32 = unsafe { Direct::read(current(), offset!(task_status)) };
+        let status: u32 = unsafe { Own::read(current(), offset!(task_status)) };
         status & crate::arch::COMPAT != 0
     }
     #[cfg(not(bpf_target_arch = "x86_64"))]
@@ -48,7 +63,7 @@ fn is_compat() -> bool {
 #[inline(always)]
 pub fn cause() -> Cause {
     // SAFETY: an integer has no invalid bits.
-    let flags: u32 = unsafe { Direct::read(current(), offset!(task_flags)) };
+    let flags: u32 = unsafe { Own::read(current(), offset!(task_flags)) };
     if flags & KERNEL_THREAD != 0 {
         return Cause::Kernel;
     }
@@ -69,4 +84,36 @@ pub fn cause() -> Cause {
     } else {
         Cause::Kernel
     }
+}
+
+/// The flags of the current call, which makes a namespace with this one; just that if the call tells
+/// no more.
+#[inline(always)]
+pub fn flags(flag: u64) -> u64 {
+    let first = if is_compat() {
+        register(registers::COMPAT_0) & 0xffff_ffff
+    } else {
+        register(registers::ARGUMENT_0)
+    };
+    let given = match cause() {
+        // fork(2) and vfork(2) make none.
+        Cause::Clone => clone_flags(first),
+        Cause::Clone3 => clone3_flags(first),
+        Cause::Unshare => first,
+        _ => 0,
+    };
+    given | flag
+}
+
+/// Those in the first argument of clone(2), whose lowest byte is the signal for the parent (`CSIGNAL`).
+#[inline(always)]
+pub fn clone_flags(argument: u64) -> u64 {
+    argument & 0xffff_ff00
+}
+
+/// Those that the first argument of clone3(2) points at: `struct clone_args` starts with them.
+#[inline(always)]
+pub fn clone3_flags(argument: u64) -> u64 {
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_user(argument as *const u64) }.unwrap_or(0)
 }

@@ -7,7 +7,7 @@ use aya_ebpf::{
 use ns_trace_common::{Due, Kind, Ns, RecordKind, create::Create};
 
 use crate::{
-    call::{cause, current},
+    call::{cause, current, flags},
     emit,
     enter::returned,
     memory::{Direct, Memory as _, Probed, offset, present},
@@ -105,7 +105,7 @@ pub fn create_user_ns(context: FExitContext) {
         let cred: *const u8 = context.arg(0);
         // SAFETY: pointers may have any bits.
         let address = unsafe { Probed::pointer(cred, offset!(cred_user_ns)) };
-        born!(User, address, Kind::User.flag());
+        born!(User, address, flags(Kind::User.flag()));
     }
 }
 
@@ -122,12 +122,13 @@ pub fn ns_tree_add(context: FEntryContext) {
     }
     // SAFETY: an integer may have any bits.
     let flag: u32 = unsafe { Direct::read(common, offset!(ns_type)) };
+    let flags = flags(u64::from(flag));
     let common = common as u64;
     macro_rules! of_kind {
         ($($kind:ident)+) => {
             $(if u64::from(flag) == Kind::$kind.flag() {
                 let start = common - u64::from(offset!(namespaces[Kind::$kind as usize].common));
-                born!($kind, start as *const u8, u64::from(flag));
+                born!($kind, start as *const u8, flags);
                 return;
             })+
         };

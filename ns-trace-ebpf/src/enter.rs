@@ -9,7 +9,7 @@ use ns_trace_common::{Cause, NAMESPACE_FLAGS, RecordKind, enter::Enter};
 
 use crate::{
     arch::registers,
-    call::{current, register},
+    call::register,
     emit, fail,
     memory::{Direct, Memory as _},
     repeat, task,
@@ -113,7 +113,7 @@ fn entered(cause: Cause, flags: u64, fd: i32, serial: u64, before: u64) -> bool 
         (*record).flags = flags;
         (*record).serial = serial;
         (*record).before = before;
-        task::fill::<Direct>(current(), &raw mut (*record).task);
+        task::own(&raw mut (*record).task);
     }
     entry.submit(0);
     true

@@ -1,7 +1,6 @@
 //! Calls that failed.
 
 use aya_ebpf::{
-    helpers::bpf_probe_read_user,
     macros::{fexit, tracepoint},
     programs::{FExitContext, TracePointContext},
 };
@@ -12,7 +11,7 @@ use ns_trace_common::{
 
 use crate::{
     arch::registers,
-    call::{cause, current, register},
+    call::{cause, clone_flags, clone3_flags, current, register},
     emit,
     enter::{result, returned},
     memory::{Direct, Memory as _, Probed, offset, present},
@@ -43,8 +42,7 @@ const PIDFD_NAME: [u8; 8] = *b"[pidfd]\0";
 pub fn sys_exit_clone(context: TracePointContext) {
     let result = result(&context);
     if result < 0 {
-        // The lowest byte is the signal for the parent (`CSIGNAL`), not a flag.
-        cloned(Cause::Clone, register(registers::ARGUMENT_0) & 0xffff_ff00, result);
+        cloned(Cause::Clone, clone_flags(register(registers::ARGUMENT_0)), result);
     }
 }
 
@@ -55,11 +53,7 @@ pub fn sys_exit_clone(context: TracePointContext) {
 pub fn sys_exit_clone3(context: TracePointContext) {
     let result = result(&context);
     if result < 0 {
-        // `struct clone_args` starts with the flags.
-        let flags = register(registers::ARGUMENT_0) as *const u64;
-        // SAFETY: the helper checks the address.
-        let flags = unsafe { bpf_probe_read_user(flags) }.unwrap_or(0);
-        cloned(Cause::Clone3, flags, result);
+        cloned(Cause::Clone3, clone3_flags(register(registers::ARGUMENT_0)), result);
     }
 }
 

@@ -3,10 +3,14 @@
 use std::{fmt, io, path::Path};
 
 use super::{
+    abilities::Abilities,
     arch,
     offsets::{KERNEL_BTF, Layout},
 };
-use crate::sys::bpf;
+use crate::sys::{
+    bpf,
+    process::{initial_namespace, own_namespace},
+};
 
 /// A way of getting into the kernel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,8 +52,18 @@ pub enum HookKind {
     Entry(&'static str),
     /// The return of a function.
     Return(&'static str),
+    /// An iterator over the kernel's objects of this sort: userspace reads from it.
+    Iterator(&'static str),
     /// Nothing: userspace runs it.
     OnDemand,
+}
+
+impl HookKind {
+    /// Whether it takes a program of type `BPF_PROG_TYPE_TRACING`.
+    #[must_use]
+    pub const fn is_tracing(self) -> bool {
+        matches!(self, Self::Entry(_) | Self::Return(_) | Self::Iterator(_))
+    }
 }
 
 /// One program and what it hangs on.
@@ -65,15 +79,26 @@ const fn hook(program: &'static str, kind: HookKind) -> Hook {
     Hook { program, kind }
 }
 
-/// What every backend needs: tasks, and the programs that are run on demand.
-const ALWAYS: [Hook; 6] = [
+/// What every backend needs: tasks, and who tells what was counted.
+const ALWAYS: [Hook; 4] = [
     hook("task_newtask", HookKind::RawTracepoint("task_newtask")),
     hook("sched_process_exec", HookKind::RawTracepoint("sched_process_exec")),
     hook("sched_process_exit", HookKind::RawTracepoint("sched_process_exit")),
-    hook("snapshot", HookKind::OnDemand),
-    hook("inspect", HookKind::OnDemand),
     hook("repeats", HookKind::OnDemand),
 ];
+
+/// Who asks the kernel on demand.
+const LOOPING: [Hook; 2] =
+    [hook("snapshot", HookKind::OnDemand), hook("inspect", HookKind::OnDemand)];
+
+/// The same where programs cannot loop.
+const STEPPING: [Hook; 2] = [
+    hook("snapshot_iterator", HookKind::Iterator("task")),
+    hook("inspect_one", HookKind::OnDemand),
+];
+
+/// What a program that iterates over tasks hangs on.
+const ITERATOR: &str = "bpf_iter_task";
 
 /// Exit tracepoints only: those of entries would cost every system call of the machine more.
 const SYSCALLS: [Hook; 4] = [
@@ -134,8 +159,9 @@ pub struct Plan {
 impl Plan {
     /// The best hooks that `backend` has on a kernel with this layout.
     #[must_use]
-    pub fn new(backend: Backend, layout: &Layout) -> Self {
+    pub fn new(backend: Backend, layout: &Layout, abilities: &Abilities) -> Self {
         let mut hooks = ALWAYS.to_vec();
+        hooks.extend(if abilities.loops { LOOPING } else { STEPPING });
         match backend {
             Backend::Tracepoint => hooks.extend(SYSCALLS),
             Backend::Fentry => {
@@ -159,6 +185,7 @@ impl Plan {
             HookKind::Entry(name) | HookKind::Return(name) => Some(name),
             _ => None,
         })
+        .chain([ITERATOR])
         .collect()
     }
 }
@@ -166,9 +193,21 @@ impl Plan {
 /// Why a backend cannot run here.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
-    /// The kernel lacks a helper function that the probes call.
-    #[error("this kernel is too old: its BPF has no `bpf_loop` (Linux 5.17)")]
-    Helper,
+    /// The kernel is older than any that is supported.
+    #[error("this kernel is too old: its BPF runs no program on demand (Linux 5.10)")]
+    TooOld,
+    /// The iterator that lists tasks would not list all.
+    #[error(
+        "before Linux 5.17 the kernel lists only the tasks of the own pid namespace, and this is not \
+         the initial one"
+    )]
+    PidNamespace,
+    /// The iterator that lists tasks is refused.
+    #[error(
+        "before Linux 5.17 tasks are listed by a BPF iterator, which this kernel refuses \
+         (BPF_PROG_TYPE_TRACING: {0})"
+    )]
+    Iterator(io::Error),
     /// The kernel lacks a function that must be hooked.
     #[error("this kernel has no function `{0}` to hook")]
     Function(&'static str),
@@ -182,14 +221,15 @@ pub enum Obstacle {
 
 /// Looks for a reason why `backend` could not run on this kernel; leaves nothing behind.
 #[must_use]
-pub fn obstacle(backend: Backend, layout: &Layout) -> Option<Obstacle> {
-    // The youngest of the helpers that every backend calls.
-    if bpf::has_helper(bpf::LOOP).is_ok_and(|has| !has) {
-        return Some(Obstacle::Helper);
+pub fn obstacle(backend: Backend, layout: &Layout, abilities: &Abilities) -> Option<Obstacle> {
+    if !abilities.loops
+        && let Some(obstacle) = obstacle_to_stepping(layout)
+    {
+        return Some(obstacle);
     }
     match backend {
         Backend::Fentry => {
-            let plan = Plan::new(backend, layout);
+            let plan = Plan::new(backend, layout, abilities);
             for hook in &plan.hooks {
                 if let HookKind::Entry(name) | HookKind::Return(name) = hook.kind
                     && !layout.functions.contains(&name)
@@ -197,10 +237,9 @@ pub fn obstacle(backend: Backend, layout: &Layout) -> Option<Obstacle> {
                     return Some(Obstacle::Function(name));
                 }
             }
-            let btf_is_own = Path::new(KERNEL_BTF).exists();
-            let id = layout.function_ids.first().copied().filter(|_| btf_is_own);
-            let tried = id.map_or_else(|| Err(io::ErrorKind::NotFound.into()), bpf::try_fentry);
-            tried.err().map(Obstacle::Tracing)
+            try_tracing(layout.function_ids.first().copied(), bpf::TRACE_FENTRY)
+                .err()
+                .map(Obstacle::Tracing)
         }
         Backend::Tracepoint => {
             let found = crate::sys::tracefs::Tracefs::open()
@@ -208,4 +247,24 @@ pub fn obstacle(backend: Backend, layout: &Layout) -> Option<Obstacle> {
             found.err().map(Obstacle::Tracepoints)
         }
     }
+}
+
+/// Why this kernel, which cannot loop, lists no tasks either.
+fn obstacle_to_stepping(layout: &Layout) -> Option<Obstacle> {
+    if bpf::can_run_on_demand().is_ok_and(|can| !can) {
+        return Some(Obstacle::TooOld);
+    }
+    let initial = initial_namespace("pid");
+    if own_namespace("pid").is_ok_and(|own| Some(own) != initial) {
+        return Some(Obstacle::PidNamespace);
+    }
+    let id = layout.function_id(ITERATOR);
+    try_tracing(id, bpf::TRACE_ITERATOR).err().map(Obstacle::Iterator)
+}
+
+/// Tries to load a program for the function with this number in the kernel's BTF.
+fn try_tracing(function: Option<u32>, attach_type: u32) -> io::Result<()> {
+    // The number is one in the kernel's own BTF, whichever file it was read from.
+    let id = function.filter(|_| Path::new(KERNEL_BTF).exists());
+    id.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |id| bpf::try_tracing(id, attach_type))
 }
