@@ -5,6 +5,7 @@
 //! ends; the one behind it waits. So a whole family is led by one pair of pipes, and whatever is
 //! not told to end stays as it is.
 
+mod rare;
 mod script;
 pub(crate) mod syscall;
 

@@ -13,6 +13,10 @@ use crate::{leftovers, tracer::Tracer};
 /// Every backend, as `--probe` names it.
 const BACKENDS: [&str; 2] = ["fentry", "tracepoint"];
 
+/// What a trial does in its room.
+pub(crate) trait Test: Fn(&Room) -> Result<()> + Clone + Send + 'static {}
+impl<T: Fn(&Room) -> Result<()> + Clone + Send + 'static> Test for T {}
+
 /// What all trials share.
 pub(crate) struct Context {
     backends: Vec<Arc<Backend>>,
@@ -65,33 +69,62 @@ impl Context {
     }
 
     /// Registers `test` as `name [backend]` for every backend, ignored where it cannot run.
-    pub(crate) fn per_backend(
+    pub(crate) fn per_backend(self: &Arc<Self>, name: &str, test: impl Test) -> Vec<Trial> {
+        self.register(name, test, false, |_| None)
+    }
+
+    /// As [`per_backend`](Self::per_backend), but ignored on a kernel that has an `obstacle`.
+    pub(crate) fn unless(
         self: &Arc<Self>,
+        obstacle: Option<&str>,
         name: &str,
-        test: impl Fn(&Room) -> Result<()> + Clone + Send + 'static,
+        test: impl Test,
     ) -> Vec<Trial> {
-        self.register(name, test, false)
+        self.register(name, test, false, |_| obstacle.map(str::to_owned))
     }
 
     /// As [`per_backend`](Self::per_backend), for a test that runs while no other does.
-    pub(crate) fn alone_per_backend(
-        self: &Arc<Self>,
-        name: &str,
-        test: impl Fn(&Room) -> Result<()> + Clone + Send + 'static,
-    ) -> Vec<Trial> {
-        self.register(name, test, true)
+    pub(crate) fn alone_per_backend(self: &Arc<Self>, name: &str, test: impl Test) -> Vec<Trial> {
+        self.register(name, test, true, |_| None)
     }
 
+    /// As [`alone_per_backend`](Self::alone_per_backend), but ignored where there is an `obstacle`.
+    pub(crate) fn alone_unless(
+        self: &Arc<Self>,
+        obstacle: Option<&str>,
+        name: &str,
+        test: impl Test,
+    ) -> Vec<Trial> {
+        self.register(name, test, true, |_| obstacle.map(str::to_owned))
+    }
+
+    /// As [`alone_per_backend`](Self::alone_per_backend), but only with the best that can run here.
+    pub(crate) fn alone_on_the_best(self: &Arc<Self>, name: &str, test: impl Test) -> Vec<Trial> {
+        let best = best_backend();
+        self.register(name, test, true, |backend| {
+            let why = || format!("on {} alone, the best here", best.as_deref().unwrap_or("none"));
+            (best.as_deref() != Some(backend)).then(why)
+        })
+    }
+
+    #[expect(clippy::print_stdout, reason = "whoever skips says why")]
     fn register(
         self: &Arc<Self>,
         name: &str,
-        test: impl Fn(&Room) -> Result<()> + Clone + Send + 'static,
+        test: impl Test,
         alone: bool,
+        obstacle: impl Fn(&str) -> Option<String>,
     ) -> Vec<Trial> {
         let trial = |backend: &Arc<Backend>| {
             let (context, test) = (Arc::clone(self), test.clone());
             let room = Room { backend: Arc::clone(backend) };
-            Trial::test(format!("{name} [{}]", backend.name), move || {
+            let title = format!("{name} [{}]", backend.name);
+            // Why a whole backend cannot run has been said.
+            let obstacle = if backend.obstacle.is_none() { obstacle(backend.name) } else { None };
+            if let Some(obstacle) = &obstacle {
+                println!("skipped: {title}: {obstacle}");
+            }
+            Trial::test(title, move || {
                 // A trial that panicked has spoiled nothing.
                 let outcome = if alone {
                     let _quiet = context.quiet.write().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +135,7 @@ impl Context {
                 };
                 outcome.map_err(|error| format!("{error:#}").into())
             })
-            .with_ignored_flag(backend.obstacle.is_some())
+            .with_ignored_flag(obstacle.is_some() || backend.obstacle.is_some())
         };
         self.backends.iter().map(trial).collect()
     }
@@ -154,4 +187,11 @@ fn obstacle_to(backend: &str) -> Option<String> {
         Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")),
         Err(error) => Some(error.to_string()),
     }
+}
+
+/// The backend that `--probe auto` takes here, in ns-trace's own words.
+fn best_backend() -> Option<String> {
+    let output = Command::new(crate::tracer::program()).args(["doctor", "-J"]).output().ok()?;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    Some(report["verdict"]["backend"].as_str()?.to_owned())
 }

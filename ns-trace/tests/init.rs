@@ -34,6 +34,13 @@ pub(crate) fn is_init() -> bool {
     std::process::id() == 1 && !Path::new("/proc/self").exists()
 }
 
+/// Whether the machine is the tests' own: its first process is this program.
+pub(crate) fn is_ours() -> bool {
+    let of = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let first = of("1");
+    first.is_some() && first == of("self")
+}
+
 /// Does all that init does. Returns only if the machine cannot power off; then the kernel panics
 /// because its init ended, which `cargo xtask vm` reports.
 #[expect(clippy::print_stdout, reason = "cargo xtask vm listens for these lines")]
@@ -69,8 +76,12 @@ fn tests() -> Result<String> {
         .env("NS_TRACE_BIN", "/bin/ns-trace")
         .env("PATH", "/bin")
         .current_dir("/");
-    if let Some(backend) = option(&options, "rooms.backend=") {
-        command.env("NS_TRACE_TEST_BACKEND", backend);
+    for (option_name, variable) in
+        [("rooms.backend=", "NS_TRACE_TEST_BACKEND"), ("rooms.seed=", "NS_TRACE_TEST_SEED")]
+    {
+        if let Some(value) = option(&options, option_name) {
+            command.env(variable, value);
+        }
     }
     let child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
     let child = i32::try_from(child.id()).ok().and_then(Pid::from_raw);

@@ -9,9 +9,11 @@ mod completions;
 mod context;
 mod doctor;
 mod facts;
+mod hidden;
 mod init;
 mod leftovers;
 mod scene;
+mod soak;
 mod trace;
 mod tracer;
 
@@ -29,6 +31,10 @@ fn main() -> ExitCode {
     if actor::is_actor() {
         return actor::run();
     }
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    if let Some(code) = soak::life::worker(&words) {
+        return code;
+    }
     let arguments = Arguments::from_args();
     let context = Arc::new(Context::find(&arguments));
     let conclusion = libtest_mimic::run(&arguments, trials(&context));
@@ -44,6 +50,8 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(completions::trials());
     trials.extend(doctor::trials(context));
+    trials.extend(hidden::trials(context));
+    trials.extend(soak::trials(context));
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
     trials.extend(trace::destroy::trials(context));

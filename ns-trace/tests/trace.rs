@@ -13,7 +13,7 @@ pub(crate) mod output;
 pub(crate) mod privilege;
 pub(crate) mod quiet;
 pub(crate) mod replay;
-mod run;
+pub(crate) mod run;
 pub(crate) mod scope;
 pub(crate) mod snapshot;
 pub(crate) mod storm;

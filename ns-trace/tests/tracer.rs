@@ -69,7 +69,11 @@ impl Tracer {
     /// Starts a command that writes events to its standard output; waits for nothing.
     pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
+        Ok(Self::watch(command.spawn().with_context(|| format!("cannot run {command:?}"))?))
+    }
+
+    /// Listens to one whose outputs are pipes.
+    pub(crate) fn watch(mut child: Child) -> Self {
         let log = Arc::new(Log::default());
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
@@ -88,7 +92,7 @@ impl Tracer {
                 log.written().stderr = text;
             }));
         }
-        Ok(Self { child: Mutex::new(child), log, readers: Mutex::new(readers) })
+        Self { child: Mutex::new(child), log, readers: Mutex::new(readers) }
     }
 
     /// The process number.

@@ -73,7 +73,6 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         bench::peer::VERB => bench::peer::main(rest),
         bench::emulated::VERB => bench::emulated::main(rest),
         "soak" => soak::main(rest),
-        soak::life::VERB => soak::life::main(rest),
         "tidy" => tidy::main(rest),
         "schema" => schema::main(rest),
         "btf" => btf::main(rest),

@@ -11,6 +11,7 @@ mod programs;
 
 use std::{
     collections::VecDeque,
+    env,
     path::PathBuf,
     process::ExitCode,
     sync::{Mutex, PoisonError},
@@ -98,7 +99,8 @@ fn fetch<'a>(releases: &[&'a Release], failed: &mut Vec<String>) -> Vec<(&'a Rel
 /// What init is told (`ns-trace/tests/init.rs`).
 fn options(backend: &str, filter: Option<&str>) -> String {
     let filter = filter.map(|filter| format!(" rooms.filter={filter}")).unwrap_or_default();
-    format!("rooms.backend={backend}{filter}")
+    let seed = env::var("NS_TRACE_TEST_SEED").map(|seed| format!(" rooms.seed={seed}"));
+    format!("rooms.backend={backend}{}{filter}", seed.unwrap_or_default())
 }
 
 /// Boots a machine with this very program in it, to do `args` there with an ns-trace that probes by

@@ -37,7 +37,7 @@ impl Table {
         out: &mut Vec<Finding>,
     ) -> Option<End> {
         match record {
-            Record::Create(create) => self.created(create, out),
+            Record::Create(create) => self.created(create, surroundings, out),
             Record::Enter(enter) => self.entered(enter, surroundings, out),
             Record::Fail(fail) => self.failed(fail, surroundings, out),
             Record::Destroy(destroy) => {
@@ -323,7 +323,7 @@ impl Table {
     }
 
     /// The member that `task` is, if it is known and no former bearer of the number.
-    fn member(&self, task: &Task) -> Option<&Member> {
+    pub(super) fn member(&self, task: &Task) -> Option<&Member> {
         self.tasks.get(&task.tid).filter(|member| member.task.start_ns == task.start_ns)
     }
 

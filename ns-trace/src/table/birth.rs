@@ -22,6 +22,8 @@ pub(super) struct Birth {
     cause: Cause,
     flags: u64,
     task: Box<Task>,
+    /// Where the maker runs.
+    placement: Placement,
 }
 
 /// A call under way that has made namespaces.
@@ -35,7 +37,12 @@ pub(super) struct Making {
 
 impl Table {
     /// A birth hook ran; the event waits for the call to end, which knows its flags and maker.
-    pub(super) fn created(&mut self, record: &CreateRecord, out: &mut Vec<Finding>) {
+    pub(super) fn created(
+        &mut self,
+        record: &CreateRecord,
+        surroundings: &mut impl Surroundings,
+        out: &mut Vec<Finding>,
+    ) {
         let Some(kind) = Kind::ALL.get(record.kind as usize).copied() else { return };
         let boot_ns = record.header.boot_ns;
         let row = self.bear(kind, &record.ns, boot_ns, out);
@@ -47,11 +54,22 @@ impl Table {
             row.level = parent.map(|_| record.level);
         }
         let cause = Cause::from_wire(record.cause);
-        let birth = Birth { row, boot_ns, cause, flags: record.flags, task: Box::new(record.task) };
+        // Who undoes the call is told of before it ends, and may not look around then.
+        if let Some(maker) = self.member(&record.task) {
+            maker.program(surroundings);
+        }
+        let birth = Birth {
+            row,
+            boot_ns,
+            cause,
+            flags: record.flags,
+            task: Box::new(record.task),
+            placement: surroundings.placement(record.task.cgroup_id, record.task.legacy_cgroup_id),
+        };
         if cause == Cause::Kernel {
             // No call will end.
-            let maker = self.visitor(&record.task, boot_ns, &mut Nothing);
-            let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
+            let maker = self.visitor(&record.task, boot_ns, surroundings);
+            let (process, creator) = (maker.process(surroundings), maker.creator(surroundings));
             let op = self.next_op();
             let births = [(birth.row, birth.boot_ns)];
             let call = Call { boot_ns, cause, flags: record.flags, op, births: &births };
@@ -198,8 +216,9 @@ impl Table {
         };
         // The call goes on, under the same number.
         let (op, birth) = (making.op, making.births.remove(at));
-        let maker = self.visitor(&birth.task, birth.boot_ns, &mut Nothing);
-        let (process, creator) = (maker.process(&mut Nothing), maker.creator(&mut Nothing));
+        let mut known = Known { placement: birth.placement };
+        let maker = self.visitor(&birth.task, birth.boot_ns, &mut known);
+        let (process, creator) = (maker.process(&mut known), maker.creator(&mut known));
         let births = [(birth.row, birth.boot_ns)];
         let Birth { boot_ns, cause, flags, .. } = birth;
         self.tell_births(
@@ -220,12 +239,14 @@ impl Table {
     }
 }
 
-/// Surroundings that know nothing: for pictures of which only the record's own part matters.
-struct Nothing;
+/// Surroundings as they were when a namespace was made.
+struct Known {
+    placement: Placement,
+}
 
-impl Surroundings for Nothing {
+impl Surroundings for Known {
     fn placement(&mut self, _: u64, _: u64) -> Placement {
-        Placement::default()
+        self.placement.clone()
     }
 
     fn program(&mut self, _: u32) -> Option<Program> {

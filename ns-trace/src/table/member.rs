@@ -176,7 +176,8 @@ impl Member {
         TaskRef { pid: self.task.pid, tid: self.task.tid, start_ns: self.task.start_ns }
     }
 
-    fn program(&self, surroundings: &mut impl Surroundings) -> &Program {
+    /// What its process runs, as far as that is known or can be found out.
+    pub(super) fn program(&self, surroundings: &mut impl Surroundings) -> &Program {
         const UNKNOWN: &Program =
             &Program { exe: None, args: None, truncated: false, lossy: false };
         if self.program.get().is_none()

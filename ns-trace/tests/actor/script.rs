@@ -10,6 +10,8 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
     mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount},
     process::{
         Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process,
@@ -18,10 +20,10 @@ use rustix::{
 };
 use serde_json::{Value, json};
 
-use super::syscall;
+use super::{rare, syscall};
 
 /// What becomes of the task in front after a command.
-enum Next {
+pub(super) enum Next {
     /// It answers this and goes on.
     Answer(Value),
     /// It has answered already.
@@ -70,7 +72,7 @@ fn read_line() -> Option<String> {
     None
 }
 
-fn answer(value: &Value) {
+pub(super) fn answer(value: &Value) {
     let mut stdout = io::stdout().lock();
     // Without a reader the next line to read is the end.
     drop(writeln!(stdout, "{value}").and_then(|()| stdout.flush()));
@@ -95,11 +97,8 @@ fn perform(line: &str) -> io::Result<Next> {
         ["clone3", flags] => family(syscall::clone3(hexadecimal(flags)?, None)?),
         ["clone3", flags, tid] => family(syscall::clone3(hexadecimal(flags)?, Some(number(tid)?))?),
         ["thread"] => {
-            let tid = thread::spawn(|| {
-                answer(&own().unwrap_or_default());
-                serve()
-            });
-            let status = tid.join().map_err(|_panic| io::Error::other("the thread panicked"))?;
+            let status =
+                in_front().join().map_err(|_panic| io::Error::other("the thread panicked"))?;
             Ok(Next::Answer(json!({ "ended": status })))
         }
         // May leave a core, in a directory.
@@ -155,7 +154,8 @@ fn perform(line: &str) -> io::Result<Next> {
         // Goes on as another process image, with the words as arguments.
         ["exec", ref args @ ..] => {
             answer(&json!({}));
-            Err(Command::new(std::env::current_exe()?).args(args).exec())
+            // The process has no program any more if its first thread has ended.
+            Err(Command::new(fs::read_link("/proc/thread-self/exe")?).args(args).exec())
         }
         // Runs another program to its end.
         ["run", program, ref args @ ..] => {
@@ -176,8 +176,16 @@ fn perform(line: &str) -> io::Result<Next> {
             kill_process(rustix::process::getpid(), signal)?;
             Ok(Next::Silent)
         }
-        _ => Err(io::Error::other(format!("no such command: {line}"))),
+        _ => rare::perform(&words),
     }
+}
+
+/// A new thread, in front.
+pub(super) fn in_front() -> thread::JoinHandle<i32> {
+    thread::spawn(|| {
+        answer(&own().unwrap_or_default());
+        serve()
+    })
 }
 
 /// One of many calls.
@@ -198,14 +206,26 @@ fn once(what: &str, how: &[&str]) -> io::Result<()> {
 }
 
 /// After a clone: the child is in front, the parent waits until it ends and leaves it a zombie.
-fn family(pid: i64) -> io::Result<Next> {
+pub(super) fn family(pid: i64) -> io::Result<Next> {
     if pid == 0 {
         answer(&own()?);
         syscall::exit(serve());
     }
+    wait(pid)
+}
+
+/// Waits for the end of a child, which is left a zombie; or of a sibling (`CLONE_PARENT`).
+pub(super) fn wait(pid: i64) -> io::Result<Next> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    let status = waitid(WaitId::Pid(pid), options)?;
+    let status = match waitid(WaitId::Pid(pid), options) {
+        Err(Errno::CHILD) => {
+            let sibling = pidfd_open(pid, PidfdFlags::empty())?;
+            poll(&mut [PollFd::new(&sibling, PollFlags::IN)], None)?;
+            return Ok(Next::Answer(json!({ "ended": null })));
+        }
+        status => status?,
+    };
     let status = status.ok_or(io::ErrorKind::InvalidData)?;
     Ok(Next::Answer(json!({
         "ended": status.exit_status(),
@@ -225,10 +245,10 @@ fn own() -> io::Result<Value> {
     }
 }
 
-fn hexadecimal(word: &str) -> io::Result<u64> {
+pub(super) fn hexadecimal(word: &str) -> io::Result<u64> {
     u64::from_str_radix(word, 16).map_err(io::Error::other)
 }
 
-fn number(word: &str) -> io::Result<i32> {
+pub(super) fn number(word: &str) -> io::Result<i32> {
     word.parse().map_err(io::Error::other)
 }

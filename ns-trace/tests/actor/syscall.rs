@@ -3,25 +3,37 @@
 //! The callers keep to what makes them safe: an actor holds no lock and no buffer that a second
 //! process would inherit in the middle of something.
 
+pub(crate) mod foreign;
+pub(crate) mod holder;
+
 use std::{
     io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
-/// `struct clone_args` of include/uapi/linux/sched.h, first version with `set_tid`.
-#[derive(Default)]
+/// `struct clone_args` of include/uapi/linux/sched.h, first version with `cgroup` (Linux 5.7).
+#[derive(Clone, Copy, Default)]
 #[repr(C)]
-pub(crate) struct CloneArgs {
-    pub(crate) flags: u64,
-    pub(crate) pidfd: u64,
-    pub(crate) child_tid: u64,
-    pub(crate) parent_tid: u64,
-    pub(crate) exit_signal: u64,
-    pub(crate) stack: u64,
-    pub(crate) stack_size: u64,
-    pub(crate) tls: u64,
-    pub(crate) set_tid: u64,
-    pub(crate) set_tid_size: u64,
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+impl CloneArgs {
+    /// As fork(2), but for `flags`.
+    fn new(flags: u64) -> Self {
+        let exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+        Self { flags, exit_signal, ..Self::default() }
+    }
 }
 
 fn result(value: i64) -> io::Result<i64> {
@@ -40,14 +52,29 @@ pub(crate) fn clone(flags: u64) -> io::Result<i64> {
 /// clone3(2): 0 in the child. `set_tid` asks for a number in the innermost pid namespace.
 pub(crate) fn clone3(flags: u64, set_tid: Option<i32>) -> io::Result<i64> {
     let tids = [set_tid.unwrap_or_default()];
-    let mut args = CloneArgs { flags, ..CloneArgs::default() };
-    args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    let mut args = CloneArgs::new(flags);
     if set_tid.is_some() {
         args.set_tid = tids.as_ptr().addr() as u64;
         args.set_tid_size = 1;
     }
     // SAFETY: as for `clone`; the kernel reads `args` and `tids`, which outlive the call.
     result(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })
+}
+
+/// clone3(2) with `CLONE_INTO_CGROUP`: 0 in the child, which starts in the cgroup of a directory.
+pub(crate) fn clone3_into(flags: u64, cgroup: i32) -> io::Result<i64> {
+    const INTO_CGROUP: u64 = 0x2_0000_0000;
+    let cgroup = u64::try_from(cgroup).map_err(io::Error::other)?;
+    let args = CloneArgs { cgroup, ..CloneArgs::new(flags | INTO_CGROUP) };
+    // SAFETY: as for `clone`; the kernel reads `args`, which outlives the call.
+    result(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })
+}
+
+/// clone3(2) with a structure that is shorter than any version of it.
+pub(crate) fn clone3_malformed(flags: u64) -> io::Result<i64> {
+    let args = CloneArgs::new(flags);
+    // SAFETY: the kernel refuses the size before it reads `args`.
+    result(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, 8_usize) })
 }
 
 /// unshare(2) with any flags.
@@ -101,6 +128,13 @@ pub(crate) fn close(fd: i32) -> io::Result<()> {
     result(unsafe { libc::syscall(libc::SYS_close, fd) }).map(drop)
 }
 
+/// Ends the calling thread and no other.
+pub(crate) fn exit_thread() -> ! {
+    // SAFETY: what the thread borrowed lives on in memory, which nobody frees.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    exit(1)
+}
+
 /// Ends this process at once, without a look at what its parent left in memory.
 pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: it has no preconditions.
@@ -129,18 +163,42 @@ impl Handle {
     }
 }
 
-/// Whether the namespace with a handle is there; `None` if this kernel has no such handles.
-pub(crate) fn is_alive(handle: &Handle) -> io::Result<Option<bool>> {
+/// Opens the namespace with a handle; ESTALE if it is gone, EBADF if this kernel has no handles.
+pub(crate) fn open_handle(handle: &Handle) -> io::Result<OwnedFd> {
     /// `FD_NSFS_ROOT` of include/uapi/linux/fcntl.h.
     const ROOT: i32 = -10_003;
     // SAFETY: the kernel reads the handle, which has the layout of struct file_handle.
     let opened = result(unsafe {
         libc::syscall(libc::SYS_open_by_handle_at, ROOT, &raw const *handle, libc::O_RDONLY)
     });
-    match opened {
-        Ok(fd) => close(i32::try_from(fd).map_err(io::Error::other)?).map(|()| Some(true)),
+    let fd = i32::try_from(opened?).map_err(io::Error::other)?;
+    // SAFETY: the call just made this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether the namespace with a handle is there; `None` if this kernel has no such handles.
+pub(crate) fn is_alive(handle: &Handle) -> io::Result<Option<bool>> {
+    match open_handle(handle) {
+        Ok(_) => Ok(Some(true)),
         Err(error) if error.raw_os_error() == Some(libc::ESTALE) => Ok(Some(false)),
         Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The ids of all active namespaces of a type, by its `CLONE_NEW*` flag (`listns(2)`, Linux 6.19).
+pub(crate) fn list(flag: u64) -> io::Result<Vec<u64>> {
+    /// The same on every architecture.
+    const LISTNS: libc::c_long = 470;
+    // `struct ns_id_req`: size, -, last id (two words), type, -, owner (two words).
+    let mut request = [0_u32; 8];
+    request[0] = 32;
+    request[4] = u32::try_from(flag).map_err(io::Error::other)?;
+    // All at once: to go on after an id fails where that namespace is not active any more.
+    let mut ids = vec![0_u64; 100_000];
+    // SAFETY: request and room are as long as said and outlive the call.
+    let count =
+        result(unsafe { libc::syscall(LISTNS, request.as_ptr(), ids.as_mut_ptr(), ids.len(), 0) })?;
+    ids.truncate(usize::try_from(count).map_err(io::Error::other)?);
+    Ok(ids)
 }

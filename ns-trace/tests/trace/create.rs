@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     compare::{expect, same},
     context::{Context, Room},
-    facts::{KINDS, Kind, Task},
+    facts::{KINDS, Kind},
     scene::{Scene, changes, create, enter},
 };
 
@@ -35,7 +35,6 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         }
     }
     trials.extend(context.per_backend("trace::create::op_differs_between_calls", op_differs));
-    trials.extend(context.per_backend("trace::create::three_deep", three_deep));
     trials
 }
 
@@ -136,38 +135,4 @@ fn op_differs(room: &Room) -> Result<()> {
         scene.stage.expect_once(create)?;
     }
     scene.end(second)
-}
-
-/// User and pid namespaces in each other.
-fn three_deep(room: &Room) -> Result<()> {
-    const FLAGS: u64 = 0x3000_0000;
-    let mut scene = Scene::new(room)?;
-    let mut family = vec![scene.actor.who()?];
-    for _ in 0..3 {
-        family.push(scene.actor.task(&format!("clone {FLAGS:x}"))?);
-        scene.actor.become_root()?;
-    }
-    let mut creates = Vec::new();
-    for pair in family.windows(2) {
-        let [parent, child] = *pair else { continue };
-        let is_create = |event: &Arc<Value>| event["event"] == "create";
-        let births: Vec<_> = scene.stage.events(parent)?.into_iter().filter(is_create).collect();
-        for kind in kinds(FLAGS) {
-            let expected = create("clone", FLAGS, &child.namespace(kind.name)?, &parent.process()?);
-            expect(of_kind(&births, kind)?, &expected)?;
-        }
-        expect_parent(&births, parent)?;
-        creates.extend(births);
-    }
-    scene.end(&creates)
-}
-
-/// Checks that what `maker` made lies in its own namespaces.
-fn expect_parent(created: &[Arc<Value>], maker: Task) -> Result<()> {
-    let slots = maker.slots()?;
-    for event in created {
-        let kind = event["ns"]["type"].as_str().context("no type")?;
-        same(&event["ns"]["parent"], &slots[kind])?;
-    }
-    Ok(())
 }

@@ -43,11 +43,8 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         trials.extend(context.per_backend(&title, move |room| punctual(room, kind)));
     }
     for (kind, flag) in [("user", USER), ("pid", PID)] {
-        let title = |holder| format!("trace::destroy::{kind}_held_by_{holder}");
-        let test = move |room: &Room| held_by_zombie(room, flag);
-        trials.extend(context.per_backend(&title("a_zombie"), test));
-        let test = move |room: &Room| held_by_child(room, flag);
-        trials.extend(context.per_backend(&title("a_child"), test));
+        let title = format!("trace::destroy::{kind}_held_by_a_child");
+        trials.extend(context.per_backend(&title, move |room| held_by_child(room, flag)));
     }
     trials.extend(context.per_backend("trace::destroy::user_held_by_what_it_owns", held_by_owned));
     trials.extend(context.per_backend("trace::destroy::last_task", last_task));
@@ -55,7 +52,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
 }
 
 /// Makes a namespace of a type with one process in it; returns its `create`.
-fn make(scene: &mut Scene, kind: &Kind) -> Result<(Arc<Value>, u64)> {
+pub(crate) fn make(scene: &mut Scene, kind: &Kind) -> Result<(Arc<Value>, u64)> {
     let parent = scene.actor.who()?;
     let child = scene.actor.task(&format!("clone3 {:x}", kind.flag))?;
     let events = scene.stage.events(parent)?;
@@ -65,13 +62,13 @@ fn make(scene: &mut Scene, kind: &Kind) -> Result<(Arc<Value>, u64)> {
 }
 
 /// Has the child in front end and be reaped.
-fn end_child(scene: &mut Scene) -> Result<()> {
+pub(crate) fn end_child(scene: &mut Scene) -> Result<()> {
     scene.actor.act("exit 0")?;
     scene.actor.act("reap").map(drop)
 }
 
 /// Checks that nothing is told of the end of a namespace for a while.
-fn expect_held(scene: &Scene, create: &Value) -> Result<()> {
+pub(crate) fn expect_held(scene: &Scene, create: &Value) -> Result<()> {
     // The tracer is given the chance to be wrong: it is about not doing something.
     thread::sleep(HELD);
     scene.stage.expect_alive(create)
@@ -138,30 +135,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         drop(fs::remove_file(&self.0));
     }
-}
-
-/// A zombie keeps its pid and user namespaces.
-fn held_by_zombie(room: &Room, flag: u64) -> Result<()> {
-    let mut scene = Scene::new(room)?;
-    let parent = scene.actor.who()?;
-    // The uts namespace goes with the life of the process, not with its zombie.
-    scene.actor.task(&format!("clone {:x}", flag | UTS))?;
-    let events = scene.stage.events(parent)?;
-    let of_kind = |is_uts: bool| {
-        events.iter().find(|event| (event["ns"]["type"] == "uts") == is_uts).context("no `create`")
-    };
-    let (uts, create) = (of_kind(true)?, of_kind(false)?);
-    scene.actor.act("exit 0")?;
-    if flag == PID {
-        scene.stage.expect_destroy(uts, 0)?;
-    }
-    expect_held(&scene, create)?;
-    let released = boot_ns();
-    scene.actor.act("reap")?;
-    scene.stage.expect_destroy(create, released)?;
-    scene.stage.expect_destroy(uts, 0)?;
-    scene.stage.expect_once(create)?;
-    scene.end(&[])
 }
 
 /// A child namespace keeps its parent.

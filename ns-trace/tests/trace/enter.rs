@@ -27,13 +27,6 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials
         .extend(context.per_backend("trace::enter::back_to_what_a_parent_made", back_to_a_parent));
     trials.extend(context.per_backend("trace::enter::by_a_thread_alone", by_a_thread));
-    for (name, flag) in [("pid", 0x2000_0000), ("time", 0x80)] {
-        let title = |call| format!("trace::enter::pending_{name}_by_{call}");
-        let test = move |room: &Room| pending_by_fork(room, flag);
-        trials.extend(context.per_backend(&title("fork"), test));
-        let test = move |room: &Room| pending_by_exec(room, flag);
-        trials.extend(context.per_backend(&title("exec"), test));
-    }
     trials
 }
 
@@ -138,7 +131,7 @@ fn by_a_thread(room: &Room) -> Result<()> {
 }
 
 /// The first child goes where its parent could not go itself.
-fn pending_by_fork(room: &Room, flag: u64) -> Result<()> {
+pub(crate) fn pending_by_fork(room: &Room, flag: u64) -> Result<()> {
     let mut scene = Scene::new(room)?;
     let parent = scene.actor.who()?;
     let step = scene.call(&format!("unshare {flag:x}"))?;
@@ -160,7 +153,7 @@ fn pending_by_fork(room: &Room, flag: u64) -> Result<()> {
 }
 
 /// An exec moves a process into its pending time namespace, from 6.3 on, and never into a pid one.
-fn pending_by_exec(room: &Room, flag: u64) -> Result<()> {
+pub(crate) fn pending_by_exec(room: &Room, flag: u64) -> Result<()> {
     let mut scene = Scene::new(room)?;
     let task = scene.actor.who()?;
     let step = scene.call(&format!("unshare {flag:x}"))?;

@@ -50,13 +50,13 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
 /// Nobody, everywhere.
 const NOBODY: u32 = 65534;
 
-fn all() -> CapabilitySet {
+pub(crate) fn all() -> CapabilitySet {
     TRACE.iter().fold(CapabilitySet::empty(), |all, needed| all | needed.bit)
 }
 
 /// Runs `start` in a thread that is nobody with just these capabilities, and so is what it starts.
 /// The command that it gets is `ns-trace trace`.
-fn as_nobody<T: Send>(
+pub(crate) fn as_nobody<T: Send>(
     held: CapabilitySet,
     start: impl FnOnce(Command) -> Result<T> + Send,
 ) -> Result<T> {

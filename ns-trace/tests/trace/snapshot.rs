@@ -31,7 +31,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
 }
 
 /// The namespaces of all tasks: inode, then what is known of it and how many tasks have it.
-fn in_proc() -> Result<BTreeMap<u64, (Value, u64)>> {
+pub(crate) fn in_proc() -> Result<BTreeMap<u64, (Value, u64)>> {
     let mut found = BTreeMap::new();
     for process in fs::read_dir("/proc")?.flatten() {
         let Ok(tasks) = fs::read_dir(process.path().join("task")) else { continue };

@@ -1,7 +1,7 @@
 //! Many calls at once: nothing lost, nothing doubled, and losses counted to the last one.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fs::{self, File},
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
@@ -19,7 +19,6 @@ use serde_json::Value;
 use crate::{
     actor::Actor,
     context::{Context, Room},
-    scene::{Scene, Stage, settle},
     tracer::{self, PATIENCE, Tracer},
 };
 
@@ -29,8 +28,6 @@ const STORM: Duration = Duration::from_mins(3);
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
-    trials.extend(context.per_backend("trace::storm::inodes_reused", inodes_reused));
-    trials.extend(context.per_backend("trace::storm::a_hundred_nets_at_once", hundred_nets));
     trials.extend(context.alone_per_backend("trace::storm::counts_are_exact", counts));
     for size in ["4K", "64K"] {
         let title = format!("trace::storm::ring_of_{size}_counts_what_it_lost");
@@ -59,56 +56,6 @@ fn storm(calls: u64) -> Result<[u64; 2]> {
         actor.end()?;
     }
     Ok(pids)
-}
-
-/// Inodes are reused at once: births and deaths alternate, and no id comes twice.
-fn inodes_reused(room: &Room) -> Result<()> {
-    const CALLS: u64 = 2000;
-    let stage = Stage::new(room.tracer()?);
-    let pids = storm(CALLS)?;
-    let is_of = |event: &Value, who: &str| pids.iter().any(|pid| event[who]["pid"] == *pid);
-    let destroys = |stage: &Stage| {
-        let is_destroy =
-            |event: &&Arc<Value>| event["event"] == "destroy" && is_of(event, "creator");
-        stage.events_so_far().iter().filter(is_destroy).count()
-    };
-    let deadline = Instant::now() + PATIENCE;
-    while destroys(&stage) < usize::try_from(CALLS)? && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(10));
-    }
-    settle(&stage.tracer)?;
-    let (mut living, mut ids, mut ends) = (HashMap::new(), HashSet::new(), 0_u64);
-    for event in stage.events_so_far() {
-        let ns = &event["ns"];
-        let inode = ns["inode"].as_u64();
-        if event["event"] == "create" && is_of(&event, "process") {
-            ensure!(living.insert(inode, ns.clone()).is_none(), "{ns} is born on top of another");
-            let id = ns["id"].as_u64();
-            ensure!(id.is_none_or(|id| ids.insert(id)), "{ns} has an id that was used before");
-        } else if event["event"] == "destroy" && is_of(&event, "creator") {
-            let born = living.remove(&inode);
-            ensure!(born.as_ref() == Some(ns), "{ns} dies, {born:?} lives");
-            ends += 1;
-        }
-    }
-    ensure!(living.is_empty(), "{living:?} never ended");
-    ensure!(ends == CALLS, "{ends} deaths after {CALLS} calls");
-    Ok(())
-}
-
-/// Net namespaces are freed in batches.
-fn hundred_nets(room: &Room) -> Result<()> {
-    let mut scene = Scene::new(room)?;
-    let task = scene.actor.who()?;
-    for _ in 0..100 {
-        scene.actor.act("unshare 40000000")?;
-        scene.actor.number("open /proc/self/ns/net")?;
-    }
-    let is_create = |event: &Arc<Value>| event["event"] == "create";
-    let creates: Vec<_> = scene.stage.events(task)?.into_iter().filter(is_create).collect();
-    ensure!(creates.len() == 100, "{} creates", creates.len());
-    // Every descriptor is closed at once.
-    scene.end(&creates)
 }
 
 /// A file in memory that is gone afterwards.

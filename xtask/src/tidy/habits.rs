@@ -10,13 +10,14 @@ const TEST_LIMIT: usize = 900;
 const EMPTY_NAMES: [&str; 4] = ["utils", "helpers", "manager", "common"];
 
 /// Where `unsafe` may stand.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: [&str; 7] = [
     "ns-trace-ebpf/",
     "ns-trace/src/sys/",
     "ns-trace/src/sys.rs",
     "ns-trace/src/probe/",
     "ns-trace/src/probe.rs",
     "ns-trace/tests/actor/syscall.rs",
+    "ns-trace/tests/actor/syscall/",
 ];
 
 /// Who speaks on the standard streams; everybody else returns what is to be said.
