@@ -11,6 +11,7 @@ pub mod coverage;
 mod fixtures;
 mod load;
 mod losses;
+mod misses;
 pub mod offsets;
 mod plan;
 pub mod reader;

@@ -77,6 +77,9 @@ pub struct Table {
     walk: Option<Walk>,
     /// Namespaces that have lost their last task since [`take_orphans`](Self::take_orphans).
     orphans: Vec<RowId>,
+    /// Namespaces that snapshots have shown tasks to have moved to unseen, since
+    /// [`take_moved`](Self::take_moved).
+    moved: Vec<RowId>,
     /// Namespaces of unknown origin since [`take_strangers`](Self::take_strangers).
     strangers: Vec<RowId>,
 }
@@ -96,6 +99,7 @@ impl Table {
             unheard: ByEvent::default(),
             walk: None,
             orphans: Vec::new(),
+            moved: Vec::new(),
             strangers: Vec::new(),
         }
     }
@@ -119,6 +123,11 @@ impl Table {
     /// The namespaces that lost their last task since the last call, and may end any time.
     pub fn take_orphans(&mut self) -> Vec<RowId> {
         std::mem::take(&mut self.orphans)
+    }
+
+    /// The namespaces that tasks have moved to unseen, as snapshots since the last call have shown.
+    pub fn take_moved(&mut self) -> Vec<RowId> {
+        std::mem::take(&mut self.moved)
     }
 
     /// The namespaces met since the last call whose birth was not seen: their owners and parents

@@ -253,6 +253,7 @@ impl Live {
         self.table.give_up_before(u64::MAX, &mut self.findings);
         self.tell()?;
         self.losses_due = Instant::now();
+        self.repeats_due = self.losses_due;
         self.heal_due = None;
         self.tend(true)
     }
@@ -355,8 +356,17 @@ impl Live {
         let now = clock::boot_ns();
         let body = Body::Sync(Sync { reason, host: self.host() });
         self.findings.push(Finding { boot_ns: now, source: Source::Probe, body, row: None });
+        let moved = self.table.take_moved();
         let shown = match reason {
-            Reason::Lost => strangers,
+            Reason::Lost => {
+                let mut shown = strangers;
+                for id in moved {
+                    if !shown.contains(&id) {
+                        shown.push(id);
+                    }
+                }
+                shown
+            }
             Reason::Start if self.options.snapshot => self.table.rows().map(|(id, _)| id).collect(),
             Reason::Start => Vec::new(),
         };

@@ -25,10 +25,14 @@ use ns_trace_common::{
 
 use super::{
     losses,
+    misses::Misses,
     offsets::{self, KERNEL_BTF, Layout},
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
 };
-use crate::sys::{bpf, cgroup, mapping::Mapping, process, tracefs::Tracefs};
+use crate::{
+    model::event::ByEvent,
+    sys::{bpf, cgroup, mapping::Mapping, process, tracefs::Tracefs},
+};
 
 /// The compiled probes; ns-trace/build.rs puts them there.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns-trace.bpf.o"));
@@ -109,6 +113,7 @@ pub struct Options {
 pub struct Probes {
     ebpf: Ebpf,
     plan: Plan,
+    misses: Misses,
     ledgers: Arc<Mapping<Ledger>>,
     questions: Mapping<Inspect>,
     met: Mapping<u64>,
@@ -183,7 +188,9 @@ impl Probes {
         let questions = take_mapping(&mut ebpf, "INSPECT", BATCH)?;
         let repeats = take_map(&mut ebpf, "REPEATS", HashMap::try_from)?;
         let met = take_mapping(&mut ebpf, "MET", TIDS / u64::BITS)?;
-        let probes = Self { ebpf, plan, ledgers, questions, met, repeats, links: Vec::new() };
+        let misses = Misses::default();
+        let probes =
+            Self { ebpf, plan, misses, ledgers, questions, met, repeats, links: Vec::new() };
         Ok(Loaded { probes, ring })
     }
 
@@ -291,6 +298,17 @@ impl Probes {
             run(&mut self.ebpf, "repeats", tid.into())?;
         }
         Ok(())
+    }
+
+    /// What was missed since the last call because the kernel did not run a probe, each run as one
+    /// event.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not tell.
+    pub fn missed(&mut self) -> Result<ByEvent, Error> {
+        let misses = self.misses.look(&self.plan, &self.ebpf);
+        misses.map_err(|source| Error::Program { program: "all", source })
     }
 
     /// How many rows of snapshots were lost so far.

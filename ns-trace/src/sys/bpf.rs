@@ -192,6 +192,44 @@ pub fn has_helper(number: u32) -> io::Result<bool> {
     }
 }
 
+/// How often the kernel did not run a program because one was running on the CPU already
+/// (`bpf_prog_info.recursion_misses`, Linux 5.12; 0 before).
+///
+/// # Errors
+///
+/// Those of bpf(2).
+pub fn missed_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
+    const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+    /// The part of `union bpf_attr` that the command reads.
+    #[repr(C)]
+    struct InfoAttributes {
+        fd: u32,
+        len: u32,
+        info: u64,
+    }
+    // `struct bpf_prog_info` up to the field.
+    let mut info = [0_u64; 27];
+    let attributes = InfoAttributes {
+        fd: program.as_raw_fd().unsigned_abs(),
+        len: u32::try_from(size_of_val(&info)).map_err(io::Error::other)?,
+        info: info.as_mut_ptr() as u64,
+    };
+    // SAFETY: the attributes and the memory that they point at are as long as said.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            OBJ_GET_INFO_BY_FD,
+            &raw const attributes,
+            size_of::<InfoAttributes>(),
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let [.., misses] = info;
+    Ok(misses)
+}
+
 /// Loads a program of these instructions.
 fn load(attributes: LoadAttributes, instructions: &[u64]) -> io::Result<OwnedFd> {
     const PROG_LOAD: libc::c_long = 5;

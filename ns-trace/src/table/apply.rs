@@ -9,6 +9,7 @@ use ns_trace_common::{
     exit::Exit as ExitRecord,
     fail::Fail as FailRecord,
     fork::{Clone as CloneRecord, Fork as ForkRecord},
+    made_by_clone, made_by_unshare,
     snapshot::End,
 };
 
@@ -73,7 +74,8 @@ impl Table {
         let cause = Cause::from_wire(record.cause);
         self.catch_up(task.tid, task.start_ns, record.before, boot_ns, out);
         let before = self.member(task).map(|member| Rc::clone(&member.set));
-        self.give_up_earlier(task.tid, task, out);
+        let made = if cause == Cause::Setns { 0 } else { made_by_unshare(flags) };
+        self.give_up_earlier(task.tid, made, task, out);
         let (op, mut births) = self.finish(task.tid);
         if record.births != 0 {
             // The maker of a user namespace is in it by now; its parent is where it was before.
@@ -130,7 +132,8 @@ impl Table {
     ) {
         let fork = &record.fork;
         let (child, creator, boot_ns) = (&fork.task, &record.creator, fork.header.boot_ns);
-        self.give_up_earlier(fork.creator_tid, child, out);
+        let made = made_by_clone(fork.flags);
+        self.give_up_earlier(fork.creator_tid, made, child, out);
         let (op, mut births) = self.finish(fork.creator_tid);
         if record.births != 0 {
             let at = |kind| match kind {

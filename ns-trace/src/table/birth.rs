@@ -131,18 +131,35 @@ impl Table {
         (making.op, births.collect())
     }
 
-    /// Tells of births by `tid` that `task` is not in, although a call by `tid` has put it where it is:
-    /// they are of an earlier call, whose end was lost.
-    pub(super) fn give_up_earlier(&mut self, tid: u32, task: &Task, out: &mut Vec<Finding>) {
-        let is_elsewhere = |birth: &Birth| {
+    /// Tells of births by `tid` that are not of the call which made `made` and put `task` where it is,
+    /// but of an earlier one, whose end was lost: `task` is not in them, or the call makes no such
+    /// namespace. The call itself has a number of its own then.
+    pub(super) fn give_up_earlier(
+        &mut self,
+        tid: u32,
+        made: u64,
+        task: &Task,
+        out: &mut Vec<Finding>,
+    ) {
+        let made = Flags::from_bits(made);
+        let is_earlier = |birth: &&Birth| {
             self.rows.get(birth.row).is_some_and(|row| {
                 // A clone puts its child there as well.
                 let ns = task.slot(Slot::unshared(row.kind));
-                (ns.address, ns.inode) != (row.ns.address, row.ns.inode)
+                (ns.address, ns.inode) != (row.ns.address, row.ns.inode) || !made.contains(row.kind)
             })
         };
-        if self.unfinished.get(&tid).is_some_and(|making| making.births.iter().any(is_elsewhere)) {
-            self.give_up(tid, out);
+        let Some(making) = self.unfinished.get(&tid) else { return };
+        let earlier: Vec<_> = making.births.iter().filter(is_earlier).map(|b| b.row).collect();
+        if earlier.is_empty() {
+            return;
+        }
+        for row in earlier {
+            self.finish_birth(row, out);
+        }
+        let op = self.next_op();
+        if let Some(making) = self.unfinished.get_mut(&tid) {
+            making.op = op;
         }
     }
 

@@ -9,6 +9,7 @@ use ns_trace_common::{
     exit::Exit,
     fork::{Clone as Cloned, Fork},
     inspect::Inspect,
+    repeat::{Held, KINDS, Repeat},
     snapshot::Member,
 };
 
@@ -172,7 +173,8 @@ fn told(findings: &[Finding]) -> Vec<String> {
                     format!(" {} {}>{}", change.slot.name(), name(change.from), name(change.to))
                 });
                 let changes: String = changes.collect();
-                format!("enter {}{changes} op {}", event.process.tid, event.op)
+                let times = event.repeat.map_or_else(String::new, |times| format!(" x{times}"));
+                format!("enter {}{changes} op {}{times}", event.process.tid, event.op)
             }
             Body::Fork(event) => format!("fork {}", event.child.tid),
             Body::Exit(event) => format!("exit {}", event.process.tid),
@@ -312,6 +314,75 @@ fn recorded_births_wait_for_their_call() {
 }
 
 #[test]
+fn births_of_a_call_whose_end_was_lost_are_not_lent_to_the_next() {
+    let mut world = World { hooked: NAMESPACE_FLAGS, ..World::new() };
+    world.born(Kind::Uts, ns(20), &task(10));
+    let mut after = with_uts(10, ns(20));
+    world.born(Kind::Ipc, ns(21), &after);
+    after.slots[Slot::Ipc as usize] = ns(21);
+    assert_eq!(
+        world.unshare(Kind::Ipc.flag(), &after),
+        ["create uts:20 op 1", "create ipc:21 op 2", "enter 10 ipc 4>21 uts 5>20 op 2"]
+    );
+    world.born(Kind::Uts, ns(22), &after);
+    assert_eq!(
+        world.call(Cause::Setns, Kind::Uts.flag(), &after),
+        ["create uts:22 op 3"],
+        "setns makes nothing"
+    );
+}
+
+#[test]
+fn what_was_held_back_is_told_once_and_moves_the_task() {
+    let mut world = World::new();
+    let (home, away) = (task(10), with_uts(10, ns(20)));
+    let go = |world: &mut World, task: &Task, serial, before| {
+        let header = world.header(RecordKind::Enter);
+        let cause = Cause::Setns as u32;
+        let enter = Enter { header, cause, serial, before, task: *task, ..Enter::zeroed() };
+        world.apply(&Record::Enter(&enter))
+    };
+    assert_eq!(go(&mut world, &away, 1, 0), ["enter 10 uts 5>20 op 1"]);
+    assert_eq!(go(&mut world, &home, 2, 1), ["enter 10 uts 20>5 op 2"]);
+    let repeat = |world: &mut World, counts: [(u64, u64); 2]| {
+        let header = world.header(RecordKind::Repeat);
+        let mut held = [Held::zeroed(); KINDS];
+        for (held, (serial, calls)) in held.iter_mut().zip(counts) {
+            *held = Held { serial, held: calls, last_ns: 100 - serial, ..*held };
+        }
+        let (tid, start_ns) = (10, 10);
+        let repeat = Repeat { header, tid, start_ns, last: 1, held, ..Repeat::zeroed() };
+        world.apply(&Record::Repeat(&repeat))
+    };
+    let both = ["enter 10 uts 20>5 op 3 x4", "enter 10 uts 5>20 op 4 x5"];
+    assert_eq!(repeat(&mut world, [(1, 5), (2, 4)]), both);
+    assert_eq!(repeat(&mut world, [(1, 5), (2, 4)]), [""; 0], "told already");
+    assert_eq!(repeat(&mut world, [(1, 6), (2, 4)]), ["enter 10 uts 5>20 op 5 x1"]);
+    // It is away, although the last move that was told led home.
+    let mut after = away;
+    after.slots[Slot::Ipc as usize] = ns(21);
+    let made = ["create ipc:21 op 6", "enter 10 ipc 4>21 op 6"];
+    assert_eq!(world.unshare(Kind::Ipc.flag(), &after), made);
+    assert_eq!(repeat(&mut world, [(3, 7), (0, 9)]), [""; 0]);
+    assert_eq!(world.table.take_unheard().enter, 7, "the first of these was lost");
+}
+
+#[test]
+fn a_move_starts_from_where_the_one_before_has_led() {
+    let mut world = World::new();
+    let mut go = |task: &Task, serial, before| {
+        let header = world.header(RecordKind::Enter);
+        let cause = Cause::Setns as u32;
+        let enter = Enter { header, cause, serial, before, task: *task, ..Enter::zeroed() };
+        world.apply(&Record::Enter(&enter))
+    };
+    assert_eq!(go(&with_uts(10, ns(20)), 1, 0), ["enter 10 uts 5>20 op 1"]);
+    assert_eq!(go(&task(10), 2, 1), ["enter 10 uts 20>5 op 2"]);
+    // Another move like the first was held back.
+    assert_eq!(go(&with_uts(10, ns(22)), 3, 1), ["enter 10 uts 20>22 op 3"]);
+}
+
+#[test]
 fn a_recorded_birth_is_told_before_its_death() {
     let mut world = World { hooked: NAMESPACE_FLAGS, ..World::new() };
     world.born(Kind::Uts, ns(20), &task(10));
@@ -369,8 +440,23 @@ fn a_snapshot_finds_what_was_lost() {
     world.member(&with_uts(12, ns(21)));
     world.end();
     assert_eq!(world.orphans(), [20]);
+    assert!(world.table.take_moved().is_empty(), "who was met is where it was");
     let strangers = world.table.take_strangers();
     assert_eq!(world.table.row(*strangers.last().unwrap()).unwrap().ns.inode, 21);
+}
+
+#[test]
+fn a_snapshot_shows_who_moved_unseen() {
+    let mut world = World::new();
+    world.unshare(Kind::Uts.flag(), &with_uts(10, ns(20)));
+    world.now += 10;
+    world.table.begin_walk(world.now);
+    world.member(&task(2));
+    world.member(&task(10));
+    world.end();
+    let moved = world.table.take_moved();
+    let inodes: Vec<_> = moved.iter().map(|id| world.table.row(*id).unwrap().ns.inode).collect();
+    assert_eq!(inodes, [5], "back in the initial namespace");
 }
 
 #[test]

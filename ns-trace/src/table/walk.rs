@@ -73,6 +73,8 @@ impl Table {
         };
         self.join(&set);
         if let Some(former) = self.tasks.insert(task.tid, member) {
+            let joined = set.distinct().filter(|id| !former.set.distinct().any(|old| old == *id));
+            self.moved.extend(joined);
             self.leave(&former.set, boot_ns);
         }
     }

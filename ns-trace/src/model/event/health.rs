@@ -27,7 +27,8 @@ pub struct Loss {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// A probe did not run.
+    /// A probe was not run, since another was running on its CPU. What it would have told is unknown:
+    /// each time counts as one event of its sort.
     Kernel,
     /// The ring between kernel and tracer was full.
     Ring,

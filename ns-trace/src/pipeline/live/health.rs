@@ -28,6 +28,10 @@ impl Live {
         if now >= self.repeats_due {
             self.repeats_due = now + REPEATS;
             self.probes.repeats()?;
+            let missed = self.probes.missed()?;
+            if missed.sum() != 0 {
+                self.lose(Stage::Kernel, None, missed)?;
+            }
         }
         if self.table.is_walking() && now >= self.walk_ends {
             self.heal_due = Some(now);
