@@ -6,6 +6,7 @@
 //! since both sides run on the same one.
 #![no_std]
 
+mod abilities;
 pub mod create;
 pub mod destroy;
 pub mod enter;
@@ -24,6 +25,7 @@ mod slot;
 pub mod snapshot;
 mod task;
 
+pub use abilities::Helpers;
 pub use flags::{Births, made_by_clone, made_by_unshare};
 pub use kind::{Kind, NAMESPACE_FLAGS};
 pub use offsets::{ABSENT, NamespaceOffsets, Offsets};

@@ -25,6 +25,9 @@ offsets! {
         common: u32,
         /// The 64-bit identity: `ns_common.ns_id`, or `seq` (mnt), `net_cookie` (net) before 6.18.
         id: u32,
+        /// The reference count: `ns_common.__ns_ref` (6.18+), `ns_common.count` (5.11+), or the
+        /// struct's own `count` or `kref`.
+        refs: u32,
         /// The owning user namespace; for user namespaces the parent.
         owner: u32,
         /// The parent, of pid and user namespaces only.
@@ -44,8 +47,6 @@ offsets! {
         namespaces: [NamespaceOffsets; 8],
         /// `ns_common.inum`
         inum: u32,
-        /// `ns_common.__ns_ref` (6.18+) or `ns_common.count`: the reference count.
-        refs: u32,
         /// `ns_common.ns_type` (6.18+): the clone flag of the kind.
         ns_type: u32,
         /// `ns_common.ops`
@@ -88,6 +89,11 @@ offsets! {
         task_thread_node: u32,
         /// `task_struct.thread_info.status`
         task_status: u32,
+        /// `task_struct.stack`
+        task_stack: u32,
+        /// The size of `struct pt_regs`: the registers that user space had when it entered the
+        /// kernel lie at the end of the task's stack.
+        registers_len: u32,
         /// `signal_struct.thread_head`
         signal_thread_head: u32,
         /// `cred.user_ns`

@@ -23,8 +23,6 @@ pub struct Member {
 pub struct End {
     /// Kind [`RecordKind::End`](crate::RecordKind::End).
     pub header: Header,
-    /// How many tasks were found.
-    pub members: u64,
     /// Whether a bound of the walk was reached before its end.
     pub cut: u64,
 }

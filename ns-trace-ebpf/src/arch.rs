@@ -18,6 +18,8 @@ pub mod registers {
     pub const COMPAT_0: u32 = 40;
     /// Second argument of a 32-bit caller, `ecx`.
     pub const COMPAT_1: u32 = 88;
+    /// The size of a kernel stack (`THREAD_SIZE`), at whose end they are saved.
+    pub const STACK_LEN: u32 = 16 << 10;
 }
 
 /// Byte offsets in `struct pt_regs` of the saved user registers.
@@ -35,6 +37,9 @@ pub mod registers {
     pub const COMPAT_0: u32 = ARGUMENT_0;
     /// Second argument of a 32-bit caller, `r1`.
     pub const COMPAT_1: u32 = ARGUMENT_1;
+    /// The size of a kernel stack (`THREAD_SIZE`), at whose end they are saved; with pages of 64 KiB
+    /// it would be as large as a page.
+    pub const STACK_LEN: u32 = 16 << 10;
 }
 
 /// System call numbers of the native ABI.

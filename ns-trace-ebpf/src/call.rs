@@ -2,13 +2,13 @@
 
 use aya_ebpf::helpers::{
     bpf_probe_read_user,
-    generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+    generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs},
 };
 use ns_trace_common::Cause;
 
 use crate::{
     arch::{any, compat, native, registers},
-    memory::{Direct, Memory as _, offset},
+    memory::{Direct, Memory as _, Own, Probed, has, offset},
 };
 
 /// `PF_KTHREAD` of include/linux/sched.h.
@@ -19,21 +19,33 @@ pub const COMPAT_MASK: u64 = 0xffff_ffff;
 /// What of clone's first argument are flags: the lowest byte is the signal for the parent (`CSIGNAL`).
 pub const CLONE_MASK: u64 = 0xffff_ff00;
 
-/// The current task, readable with [`Direct`].
+/// The current task, readable with [`Own`].
 #[inline(always)]
 pub fn current() -> *const u8 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_get_current_task_btf() as *const u8 }
+    // SAFETY: the helpers have no preconditions.
+    unsafe {
+        if has!(current_task_btf) {
+            bpf_get_current_task_btf() as *const u8
+        } else {
+            bpf_get_current_task() as *const u8
+        }
+    }
 }
 
 /// A register that the current task's system call was entered with (a constant of [`registers`]).
 #[inline(always)]
 pub fn register(offset: u32) -> u64 {
     // SAFETY: the helper takes the current task and returns its saved registers, whose layout is
-    // part of the kernel's ABI.
+    // part of the kernel's ABI; before 5.15 we look for them where it does.
     unsafe {
-        let saved = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
-        Direct::read(saved, offset)
+        if has!(task_pt_regs) {
+            let saved = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
+            Direct::read(saved, offset)
+        } else {
+            let stack = Own::pointer(current(), offset!(task_stack));
+            let end = stack.wrapping_add(registers::STACK_LEN as usize);
+            Probed::read(end.wrapping_sub(offset!(registers_len) as usize), offset)
+        }
     }
 }
 
@@ -43,7 +55,7 @@ fn is_compat() -> bool {
     #[cfg(bpf_target_arch = "x86_64")]
     {
         // SAFETY: an integer has no invalid bits.
-        let status: u32 = unsafe { Direct::read(current(), offset!(task_status)) };
+        let status: u32 = unsafe { Own::read(current(), offset!(task_status)) };
         status & crate::arch::COMPAT != 0
     }
     #[cfg(not(bpf_target_arch = "x86_64"))]
@@ -56,7 +68,7 @@ fn is_compat() -> bool {
 #[inline(always)]
 pub fn cause() -> Cause {
     // SAFETY: an integer has no invalid bits.
-    let flags: u32 = unsafe { Direct::read(current(), offset!(task_flags)) };
+    let flags: u32 = unsafe { Own::read(current(), offset!(task_flags)) };
     if flags & KERNEL_THREAD != 0 {
         return Cause::Kernel;
     }

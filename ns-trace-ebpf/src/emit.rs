@@ -37,35 +37,35 @@ pub fn reserve<R: 'static>(kind: RecordKind) -> Option<RingBufEntry<R>> {
 /// `None` only where the kernel has more CPUs than it says.
 #[inline(always)]
 pub fn header<R>(kind: RecordKind, extra: u32) -> Option<Header> {
-    let ledger = ledger()?;
+    let cpu = cpu();
+    let ledger = LEDGERS.get_ptr_mut(cpu)?;
     // SAFETY: the verifier knows the bounds of the element.
     unsafe {
         let len = size_of::<R>() as u32 + extra;
         if (*ledger).failed != (*ledger).told {
-            confess(ledger, len);
+            confess(ledger, cpu, len);
         }
-        Some(number(ledger, kind, len))
+        Some(number(ledger, cpu, kind, len))
     }
 }
 
 /// The header of the next record of this CPU.
 #[inline(always)]
-unsafe fn number(ledger: *mut Ledger, kind: RecordKind, len: u32) -> Header {
+unsafe fn number(ledger: *mut Ledger, cpu: u32, kind: RecordKind, len: u32) -> Header {
     // SAFETY: as promised by the caller; the helpers have no preconditions.
     unsafe {
         // Fetching additions came with Linux 5.12: a program that interrupts between these two
         // takes the same number, but both are counted.
         let seq = (&raw const (*ledger).numbered).read_volatile();
         add(&raw mut (*ledger).numbered, 1);
-        let cpu = bpf_get_smp_processor_id() as u16;
-        Header { kind: kind as u16, cpu, len, boot_ns: bpf_ktime_get_boot_ns(), seq }
+        Header { kind: kind as u16, cpu: cpu as u16, len, boot_ns: bpf_ktime_get_boot_ns(), seq }
     }
 }
 
 /// Says what this CPU has lost, if there is room by now for that and for the record of `len` bytes
 /// that is to follow: better that is there than that it is said a record earlier.
 #[inline(never)]
-unsafe fn confess(ledger: *mut Ledger, len: u32) {
+unsafe fn confess(ledger: *mut Ledger, cpu: u32, len: u32) {
     // SAFETY: as promised by the caller; the entry is as large as the record.
     unsafe {
         // Each record has a header of the ring's own, and is rounded up to 8 bytes.
@@ -77,7 +77,7 @@ unsafe fn confess(ledger: *mut Ledger, len: u32) {
             return;
         };
         let record = entry.as_mut_ptr();
-        (*record).header = number(ledger, RecordKind::Lost, size_of::<Lost>() as u32);
+        (*record).header = number(ledger, cpu, RecordKind::Lost, size_of::<Lost>() as u32);
         (*record).failed = failed;
         let mut sort = 0;
         while sort < SORTS {
@@ -131,8 +131,13 @@ pub fn lost_call(births: u64) {
 /// The account of this CPU; programs stay on theirs while they run.
 #[inline(always)]
 fn ledger() -> Option<*mut Ledger> {
+    LEDGERS.get_ptr_mut(cpu())
+}
+
+#[inline(always)]
+fn cpu() -> u32 {
     // SAFETY: the helper has no preconditions.
-    LEDGERS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() } as u32)
+    unsafe { bpf_get_smp_processor_id() as u32 }
 }
 
 /// Adds to a counter at once, whatever interrupts.

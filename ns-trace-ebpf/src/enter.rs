@@ -10,7 +10,7 @@ use ns_trace_common::{Cause, RecordKind, enter::Enter, made_by_unshare};
 use crate::{
     arch::registers,
     birth,
-    call::{COMPAT_MASK, current, register},
+    call::{COMPAT_MASK, register},
     emit, fail,
     memory::{Direct, Memory as _},
     repeat, task,
@@ -149,7 +149,7 @@ fn entered(cause: Cause, flags: u64, fd: i32, births: u64, serial: u64, before: 
         (*record).births = births;
         (*record).serial = serial;
         (*record).before = before;
-        task::fill::<Direct>(current(), &raw mut (*record).task);
+        task::own(&raw mut (*record).task);
     }
     entry.submit(0);
     true

@@ -6,7 +6,7 @@ use ns_trace_common::{Due, RecordKind, exit::Exit};
 use crate::{
     call::current,
     emit,
-    memory::{Direct, Memory as _, offset},
+    memory::{Memory as _, Own, offset},
     repeat,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub fn sched_process_exit(_: RawTracePointContext) {
     let task = current();
     // SAFETY: integers have no invalid bits.
-    let tid = unsafe { Direct::read(task, offset!(task_pid)) };
+    let tid = unsafe { Own::read(task, offset!(task_pid)) };
     repeat::ended(tid);
     let Some(mut entry) = emit::reserve::<Exit>(RecordKind::Exit) else {
         return emit::lost(Due::EXIT, 1);
@@ -26,10 +26,10 @@ pub fn sched_process_exit(_: RawTracePointContext) {
     let record = entry.as_mut_ptr();
     // SAFETY: `record` is the reserved room; integers have no invalid bits.
     unsafe {
-        (*record).pid = Direct::read(task, offset!(task_tgid));
+        (*record).pid = Own::read(task, offset!(task_tgid));
         (*record).tid = tid;
-        (*record).start_ns = Direct::read(task, offset!(task_start_boottime));
-        (*record).status = Direct::read(task, offset!(task_exit_code));
+        (*record).start_ns = Own::read(task, offset!(task_start_boottime));
+        (*record).status = Own::read(task, offset!(task_exit_code));
         (*record).reserved = 0;
     }
     entry.submit(0);

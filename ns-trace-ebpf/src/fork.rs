@@ -11,7 +11,7 @@ use crate::{
     birth,
     call::{cause, current},
     emit,
-    memory::{Direct, Memory as _, Probed, offset},
+    memory::{Memory as _, Own, Probed, offset},
     task,
 };
 
@@ -53,7 +53,7 @@ fn fork(child: *const u8, creator: *const u8, flags: u64) {
     let record = entry.as_mut_ptr();
     // SAFETY: `record` is the reserved room.
     unsafe {
-        (*record).creator_tid = Direct::read(creator, offset!(task_pid));
+        (*record).creator_tid = Own::read(creator, offset!(task_pid));
         (*record).cause = cause() as u32;
         (*record).flags = flags;
         task::fill_child(child, creator, &raw mut (*record).task);
@@ -72,7 +72,7 @@ fn clone(child: *const u8, creator: *const u8, flags: u64) {
     // SAFETY: `record` is the reserved room.
     unsafe {
         let fork = &raw mut (*record).fork;
-        (*fork).creator_tid = Direct::read(creator, offset!(task_pid));
+        (*fork).creator_tid = Own::read(creator, offset!(task_pid));
         (*fork).cause = cause() as u32;
         (*fork).flags = flags;
         (*record).births = births;

@@ -29,14 +29,30 @@ pub fn inspect(context: RawTracePointContext) {
     let questions = if questions < u64::from(BATCH) { questions as u32 } else { BATCH };
     // SAFETY: the callback takes no context.
     unsafe {
-        bpf_loop(questions, answer as *const () as *mut c_void, core::ptr::null_mut(), 0);
+        bpf_loop(questions, step as *const () as *mut c_void, core::ptr::null_mut(), 0);
     }
 }
 
+/// The same where there is no `bpf_loop` (before 5.17): answers one question, whose number is the
+/// argument.
+///
+/// match-proto: none
+#[raw_tracepoint]
+pub fn inspect_one(context: RawTracePointContext) {
+    let index: u64 = context.arg(0);
+    answer(index as u32);
+}
+
+unsafe extern "C" fn step(index: u64, _: *mut c_void) -> i64 {
+    answer(index as u32);
+    0
+}
+
 /// Answers one question.
-unsafe extern "C" fn answer(index: u64, _: *mut c_void) -> i64 {
-    let Some(question) = INSPECT.get_ptr_mut(index as u32) else {
-        return 1;
+#[inline(always)]
+fn answer(index: u32) {
+    let Some(question) = INSPECT.get_ptr_mut(index) else {
+        return;
     };
     // SAFETY: the element is in bounds.
     let kind = unsafe { (*question).kind };
@@ -50,7 +66,6 @@ unsafe extern "C" fn answer(index: u64, _: *mut c_void) -> i64 {
         };
     }
     of_kind!(Mnt Pid Ipc Uts Net User Cgroup Time);
-    0
 }
 
 /// Looks at one namespace of a known kind.
@@ -58,10 +73,10 @@ macro_rules! look {
     ($kind:ident, $question:expr) => {{
         let question: *mut Inspect = $question;
         let address = (*question).ns.address as *const u8;
-        let common = offset!(namespaces[Kind::$kind as usize].common);
+        let references = offset!(namespaces[Kind::$kind as usize].refs);
         let mut now = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
         namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut now);
-        let references: u32 = Probed::read(address, common + offset!(refs));
+        let references: u32 = Probed::read(address, references);
         let alive = references != 0
             && references < SATURATED
             && now.inode == (*question).ns.inode

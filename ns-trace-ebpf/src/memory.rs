@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use ns_trace_common::{ABSENT, Offsets};
+use ns_trace_common::{ABSENT, Helpers, Offsets};
 
 /// Where the running kernel keeps things; userspace overwrites it before loading, and the verifier
 /// then treats every field as a constant.
@@ -12,6 +12,18 @@ pub static OFFSETS: Offsets = {
     // SAFETY: the struct is nothing but u32 fields; all bits zero is a value of it.
     unsafe { core::mem::zeroed() }
 };
+
+/// What the running kernel's BPF can do; as with [`OFFSETS`].
+#[unsafe(no_mangle)]
+pub static HELPERS: Helpers = Helpers { current_task_btf: 0, task_pt_regs: 0 };
+
+/// Whether the kernel has a helper: `has!(task_pt_regs)`.
+macro_rules! has {
+    ($helper:ident) => {
+        $crate::memory::constant(&$crate::memory::HELPERS.$helper) != 0
+    };
+}
+pub(crate) use has;
 
 /// The offset of a member: `offset!(task_pid)`.
 macro_rules! offset {
@@ -67,6 +79,25 @@ impl Memory for Direct {
     unsafe fn read<T: Copy>(base: *const u8, offset: u32) -> T {
         // SAFETY: the verifier admits the load only if `base` is of a known type.
         unsafe { core::ptr::read_volatile(base.add(offset as usize).cast()) }
+    }
+}
+
+/// [`Direct`] where the kernel tells the type of the current task (5.11), else [`Probed`].
+///
+/// Which of them is asked anew for each read: for a whole task decide once, as `task::own` does.
+pub enum Own {}
+
+impl Memory for Own {
+    #[inline(always)]
+    unsafe fn read<T: Copy>(base: *const u8, offset: u32) -> T {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if has!(current_task_btf) {
+                Direct::read(base, offset)
+            } else {
+                Probed::read(base, offset)
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! looks for it unless some thread of its bucket has one.
 
 use aya_ebpf::{
-    helpers::generated::bpf_ktime_get_boot_ns,
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns},
     macros::{map, raw_tracepoint},
     maps::{Array, HashMap},
     programs::RawTracePointContext,
@@ -326,6 +326,6 @@ fn count(tid: u32, more: u64) {
 
 #[inline(always)]
 fn own_tid() -> u32 {
-    // SAFETY: an integer may have any bits.
-    unsafe { Probed::read(current(), offset!(task_pid)) }
+    // The lower half is what the kernel calls the pid: the thread number.
+    bpf_get_current_pid_tgid() as u32
 }

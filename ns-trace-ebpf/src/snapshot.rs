@@ -44,17 +44,42 @@ pub fn snapshot(_: RawTracePointContext) {
         walk.node = walk.head;
         bpf_loop(TASKS, step as *const () as *mut c_void, (&raw mut walk).cast(), 0);
     }
-    if let Some(mut entry) = emit::reserve::<End>(RecordKind::End) {
-        let record = entry.as_mut_ptr();
-        // SAFETY: `record` is the reserved room.
-        unsafe {
-            (*record).members = walk.members;
-            (*record).cut = u64::from(!walk.done);
-        }
-        entry.submit(0);
+    end(!walk.done);
+}
+
+/// The context of an iterator over tasks, `struct bpf_iter__task`.
+#[repr(C)]
+pub struct Iteration {
+    _meta: *const u8,
+    /// Null once, at the end.
+    task: *const u8,
+}
+
+/// The same walk by the kernel's own iterator, where there is no `bpf_loop` (before 5.17): it visits
+/// the tasks of the reader's pid namespace, while userspace reads from it.
+///
+/// match-proto: v5.8+: int bpf_iter_task(struct bpf_iter_meta *meta, struct task_struct *task)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn snapshot_iterator(iteration: &Iteration) -> i32 {
+    if iteration.task.is_null() {
+        end(false);
     } else {
-        emit::lost(Due::MEMBER, 1);
+        // SAFETY: pointers may have any bits.
+        unsafe { member(iteration.task) };
     }
+    0
+}
+
+/// Writes the last record.
+#[inline(always)]
+fn end(cut: bool) {
+    let Some(mut entry) = emit::reserve::<End>(RecordKind::End) else {
+        return emit::lost(Due::MEMBER, 1);
+    };
+    // SAFETY: it is the reserved room.
+    unsafe { (*entry.as_mut_ptr()).cut = u64::from(cut) };
+    entry.submit(0);
 }
 
 /// The way up to the first task of all.
@@ -85,7 +110,6 @@ struct Walk {
     head: *const u8,
     /// The next entry of that list.
     node: *const u8,
-    members: u64,
     done: bool,
 }
 
@@ -95,7 +119,6 @@ impl Walk {
         leader: core::ptr::null(),
         head: core::ptr::null(),
         node: core::ptr::null(),
-        members: 0,
         done: false,
     };
 }
@@ -122,7 +145,6 @@ unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> i64 {
             return 0;
         }
         (*walk).node = Probed::pointer(node, 0);
-        (*walk).members += 1;
         member(node.wrapping_sub(offset!(task_thread_node) as usize));
     }
     0

@@ -3,8 +3,9 @@
 use ns_trace_common::{Kind, Ns, Slot, Task};
 
 use crate::{
+    call::current,
     maps::legacy,
-    memory::{Direct, Memory, Probed, offset, present},
+    memory::{Direct, Memory, Probed, has, offset, present},
 };
 
 /// The deepest that pid namespaces nest (`MAX_PID_NS_LEVEL`), as a mask that bounds the level.
@@ -46,6 +47,23 @@ pub unsafe fn fill<M: Memory>(task: *const u8, out: *mut Task) {
     }
 }
 
+/// Writes all that is known of the current task, in the fastest way.
+///
+/// # Safety
+///
+/// `out` must be valid for writes.
+#[inline(always)]
+pub unsafe fn own(out: *mut Task) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if has!(current_task_btf) {
+            fill::<Direct>(current(), out);
+        } else {
+            fill::<Probed>(current(), out);
+        }
+    }
+}
+
 /// Writes a child that shares its namespaces and credentials with `creator`, the current task.
 ///
 /// # Safety
@@ -53,12 +71,16 @@ pub unsafe fn fill<M: Memory>(task: *const u8, out: *mut Task) {
 /// `out` must be valid for writes.
 #[inline(always)]
 pub unsafe fn fill_child(child: *const u8, creator: *const u8, out: *mut Task) {
-    // SAFETY: as promised by the caller; the current task may be read directly.
+    // SAFETY: as promised by the caller.
     unsafe {
         let pid = identity::<Probed>(child, out);
         // CLONE_INTO_CGROUP puts the child elsewhere.
         cgroup::<Probed>(child, out);
-        shared::<Direct>(creator, pid, out);
+        if has!(current_task_btf) {
+            shared::<Direct>(creator, pid, out);
+        } else {
+            shared::<Probed>(creator, pid, out);
+        }
     }
 }
 

@@ -131,7 +131,7 @@ pub(crate) fn snapshot() -> RecordBuffer {
         let member = Member { task: task(tid), ..Member::zeroed() };
         pieces.add(RecordKind::Member, member, b"", |member, header| member.header = header);
     }
-    let end = End { members: u64::from(TASKS), ..End::zeroed() };
+    let end = End::zeroed();
     pieces.add(RecordKind::End, end, b"", |end, header| end.header = header);
     pieces.done().into_iter().next().unwrap_or_default()
 }

@@ -4,6 +4,7 @@
 //! otherwise compare.
 
 mod coverage;
+mod kernels;
 mod man;
 mod reference;
 mod schema;

@@ -3,12 +3,13 @@
 //! [`Plan`] says what to load, [`Probes`] loads and attaches it, [`reader`] carries records out of
 //! the ring, and [`Record`] reads them. This room knows nothing of what the records add up to.
 
+mod abilities;
 mod arch;
 pub mod backlog;
 pub mod btf;
 pub mod coverage;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod load;
 mod losses;
 mod misses;
@@ -19,6 +20,7 @@ mod record;
 mod trial;
 
 pub use self::{
+    abilities::Abilities,
     load::{Error, Loaded, Options, Probes, self_check},
     losses::Losses,
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},

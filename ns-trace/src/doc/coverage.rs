@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::fresh_part;
+use super::{fresh_part, kernels::kernels};
 use crate::{
     probe::coverage::{Cell, Sight, everywhere},
     sys::capability::{MORE, TRACE},
@@ -10,11 +10,12 @@ use crate::{
 
 const README: &str = "../README.md";
 
-/// One test for both: they rewrite the same file.
+/// One test for all: they rewrite the same file.
 #[test]
 fn the_tables_of_the_readme_are_fresh() {
     fresh_part(README, "capabilities", &capabilities());
     fresh_part(README, "coverage", &coverage());
+    fresh_part(README, "kernels", &kernels());
 }
 
 fn coverage() -> String {

@@ -117,6 +117,13 @@ impl<'a> Btf<'a> {
         self.functions.get(name.as_bytes()).copied()
     }
 
+    /// How many bytes a struct or union takes.
+    #[must_use]
+    pub fn size(&self, name: &str) -> Option<u32> {
+        let at = self.start(*self.structs.get(name.as_bytes())?)?;
+        word(self.types, at + 8)
+    }
+
     /// The names and values of `enum name`, which must have been asked for among the structs.
     #[must_use]
     pub fn enumerators(&self, name: &str) -> Vec<(&'a [u8], u32)> {
@@ -257,6 +264,8 @@ mod tests {
         assert_eq!(btf.member("outer", "in.y").unwrap().offset, 8);
         assert_eq!(btf.member("outer", "nothing"), None);
         assert_eq!(btf.member("inner", "x"), None, "not asked for");
+        assert_eq!(btf.size("outer"), Some(12));
+        assert_eq!(btf.size("inner"), None, "not asked for");
         assert_eq!(btf.function("hello"), Some(6));
         assert_eq!(btf.function("outer"), None);
     }

@@ -9,10 +9,15 @@ mod prototypes;
 mod table;
 mod types;
 
+use ns_trace_common::Helpers;
+
 use self::cut::{Questions, cut};
 use super::{
+    abilities::Abilities,
     btf::Btf,
-    offsets::{STRUCTS, resolve},
+    coverage,
+    offsets::{Layout, STRUCTS, resolve},
+    plan::Plan,
 };
 
 /// A kernel.
@@ -57,6 +62,19 @@ fixtures! {
 }
 
 impl Fixture {
+    fn known(&self) -> Known {
+        let wanted = [Plan::functions(), coverage::functions().to_vec()].concat();
+        let btf = Btf::parse(self.btf, &STRUCTS, &wanted).unwrap();
+        let found = wanted.into_iter().filter_map(|name| Some((name, btf.function(name)?)));
+        let (functions, function_ids) = found.unzip();
+        let offsets = resolve(&btf).unwrap();
+        let layout = Layout { offsets, functions, function_ids, controllers: Vec::new() };
+        let since = |version| u32::from(self.version >= version);
+        let helpers = Helpers { current_task_btf: since((5, 11)), task_pt_regs: since((5, 15)) };
+        let abilities = Abilities { helpers, loops: self.version >= (5, 17) };
+        Known { version: self.version, layout, abilities }
+    }
+
     /// Fails if something is asked of kernels that was not when this one was cut.
     fn check(&self) {
         let known: Vec<String> =
@@ -75,6 +93,22 @@ impl Fixture {
             "{place} holds more than is asked for: run `cargo xtask btf cut`, or `cargo xtask btf cut {place} {place}`",
         );
     }
+}
+
+/// What is known of a kernel without running it.
+pub(crate) struct Known {
+    /// Major and minor.
+    pub(crate) version: (u32, u32),
+    /// Its offsets and functions.
+    pub(crate) layout: Layout,
+    /// What its BPF can do, by its version.
+    pub(crate) abilities: Abilities,
+}
+
+/// Every kernel of this architecture, oldest first.
+pub(crate) fn known() -> Vec<Known> {
+    let own = FIXTURES.iter().filter(|fixture| fixture.arch == std::env::consts::ARCH);
+    own.map(Fixture::known).collect()
 }
 
 #[test]

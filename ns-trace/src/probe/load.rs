@@ -1,7 +1,7 @@
 //! The probes, loaded and attached.
 
 use std::{
-    io,
+    io::{self, Read as _},
     os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
     sync::Arc,
@@ -11,7 +11,7 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
     maps::{HashMap, Map, MapData, MapError, RingBuf},
-    programs::{FEntry, FExit, Program, ProgramError, ProgramFd, RawTracePoint},
+    programs::{FEntry, FExit, Iter, Program, ProgramError, ProgramFd, RawTracePoint},
     util::nr_cpus,
 };
 use bytemuck::Pod;
@@ -24,6 +24,7 @@ use ns_trace_common::{
 };
 
 use super::{
+    abilities::Abilities,
     losses,
     misses::Misses,
     offsets::{self, KERNEL_BTF, Layout},
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::{
     model::event::ByEvent,
-    sys::{bpf, cgroup, mapping::Mapping, process, tracefs::Tracefs},
+    sys::{bpf, cgroup, mapping::Mapping, process, setting::MemoryLockLift, tracefs::Tracefs},
 };
 
 /// The compiled probes; ns-trace/build.rs puts them there.
@@ -138,25 +139,30 @@ impl Probes {
     ///
     /// If this kernel cannot run them; see [`Error`].
     pub fn load(options: &Options) -> Result<Loaded, Error> {
+        let _lift = MemoryLockLift::new();
         let path = options.btf.clone().unwrap_or_else(|| KERNEL_BTF.into());
         // Both read the kernel's whole BTF, which is most of the time that starting takes.
-        let (layout, loader) = thread::scope(|scope| {
+        let (layout, mut loader) = thread::scope(|scope| {
             let layout = scope.spawn(|| Layout::read(&path, &Plan::functions()));
             let loader = EbpfLoader::new();
             (layout.join(), loader)
         });
         let layout = layout.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let plan = Plan::new(choose(options.backend, &layout)?, &layout);
-        let births = plan.backend.births() as u32;
+        let abilities = Abilities::ask();
+        let backend = choose(options.backend, &layout, &abilities)?;
+        let plan = Plan::new(backend, &layout, &abilities);
+        let births = (plan.backend.births() as u32).to_ne_bytes();
         let legacy = legacy_state(&layout);
-        let constants = [("BIRTHS", births.to_ne_bytes()), ("LEGACY", legacy.to_ne_bytes())];
-        Self::load_plan(plan, &layout, &constants, loader, options)
+        loader
+            .override_global("HELPERS", bytemuck::bytes_of(&abilities.helpers), true)
+            .override_global("BIRTHS", &births, true)
+            .override_global("LEGACY", bytemuck::bytes_of(&legacy), true);
+        Self::load_plan(plan, &layout, loader, options)
     }
 
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
-        constants: &'a [(&'static str, [u8; 4])],
         mut loader: EbpfLoader<'a>,
         options: &Options,
     ) -> Result<Loaded, Error> {
@@ -169,15 +175,10 @@ impl Probes {
             .map_max_entries("EVENTS", options.ring_bytes)
             .map_max_entries("LEDGERS", cpus)
             .map_max_entries("BORN", if completes { CALLS } else { 1 });
-        for (name, value) in constants {
-            loader.override_global(name, value, true);
-        }
         let mut ebpf = loader.load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
-        let btf = match plan.backend {
-            Backend::Fentry => Some(Btf::from_sys_fs().map_err(EbpfError::from)?),
-            Backend::Kprobe | Backend::Tracepoint => None,
-        };
+        let needs_btf = plan.hooks.iter().any(|hook| hook.kind.is_tracing());
+        let btf = needs_btf.then(Btf::from_sys_fs).transpose().map_err(EbpfError::from)?;
         for hook in &plan.hooks {
             let program = ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
             load_program(hook, program, btf.as_ref())
@@ -224,7 +225,7 @@ impl Probes {
                     let tracefs = tracefs.as_ref().ok_or(Error::Part("tracefs"))?;
                     let event = tracefs.id("syscalls", name).and_then(bpf::open_tracepoint);
                     let link = event
-                        .and_then(|event| link(&event, program.fd()))
+                        .and_then(|event| link(event, program.fd()))
                         .map_err(|source| Error::Attach { hook: name, source })?;
                     self.links.push(link);
                 }
@@ -234,7 +235,7 @@ impl Probes {
                 ) => {
                     let is_return = matches!(kind, HookKind::Kretprobe(_));
                     let link = bpf::open_kprobe(name, is_return)
-                        .and_then(|event| link(&event, program.fd()))
+                        .and_then(|event| link(event, program.fd()))
                         .map_err(|source| Error::Attach { hook: name, source })?;
                     self.links.push(link);
                 }
@@ -244,7 +245,7 @@ impl Probes {
                 (HookKind::Return(_), Program::FExit(program)) => {
                     program.attach().map(drop).map_err(refused)?;
                 }
-                (HookKind::OnDemand, _) => {}
+                (HookKind::Iterator(_) | HookKind::OnDemand, _) => {}
                 _ => return Err(Error::Part(hook.program)),
             }
         }
@@ -268,6 +269,11 @@ impl Probes {
     ///
     /// If the kernel refuses to run the program.
     pub fn rest_of_snapshot(&mut self) -> Result<(), Error> {
+        for hook in &self.plan.hooks {
+            if let HookKind::Iterator(_) = hook.kind {
+                return iterate(&mut self.ebpf, hook.program);
+            }
+        }
         run(&mut self.ebpf, "snapshot", 0)
     }
 
@@ -280,7 +286,13 @@ impl Probes {
         for batch in questions.chunks_mut(BATCH as usize) {
             let shared = self.questions.elements();
             shared.iter_mut().zip(&*batch).for_each(|(shared, question)| *shared = *question);
-            run(&mut self.ebpf, "inspect", batch.len() as u64)?;
+            if self.plan.hooks.iter().any(|hook| hook.program == "inspect") {
+                run(&mut self.ebpf, "inspect", batch.len() as u64)?;
+            } else {
+                for question in 0..batch.len() as u64 {
+                    run(&mut self.ebpf, "inspect_one", question)?;
+                }
+            }
             let answers = self.questions.elements();
             batch.iter_mut().zip(answers).for_each(|(question, answer)| *question = *answer);
         }
@@ -338,16 +350,20 @@ impl Drop for Probes {
 }
 
 /// The backend asked for, or the first that runs here.
-fn choose(wanted: Option<Backend>, layout: &Layout) -> Result<Backend, Error> {
+fn choose(
+    wanted: Option<Backend>,
+    layout: &Layout,
+    abilities: &Abilities,
+) -> Result<Backend, Error> {
     if let Some(backend) = wanted {
-        return match obstacle(backend, layout) {
+        return match obstacle(backend, layout, abilities) {
             None => Ok(backend),
             Some(obstacle) => Err(Error::Unavailable { backend, obstacle }),
         };
     }
     let mut reasons = Vec::new();
     for backend in Backend::ALL {
-        match obstacle(backend, layout) {
+        match obstacle(backend, layout, abilities) {
             None => return Ok(backend),
             Some(obstacle) => reasons.push(format!("{backend}: {obstacle}")),
         }
@@ -374,14 +390,13 @@ fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result
         (HookKind::Return(function), Program::FExit(program), Some(btf)) => {
             FExit::load(program, function, btf)
         }
+        (HookKind::Iterator(sort), Program::Iter(program), Some(btf)) => program.load(sort, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
 
-fn link(event: &OwnedFd, program: Result<&ProgramFd, ProgramError>) -> io::Result<OwnedFd> {
-    let program = program.map_err(io::Error::other)?;
-    // The link keeps the event alive.
-    bpf::link_perf_event(program.as_fd(), event.as_fd())
+fn link(event: OwnedFd, program: Result<&ProgramFd, ProgramError>) -> io::Result<OwnedFd> {
+    bpf::attach_perf_event(program.map_err(io::Error::other)?.as_fd(), event)
 }
 
 fn take_map<T>(
@@ -414,6 +429,25 @@ fn run(ebpf: &mut Ebpf, name: &'static str, argument: u64) -> Result<(), Error> 
         *first = argument;
     }
     program.test_run(options).map(drop).map_err(refused)
+}
+
+/// Reads from an iterator to its end: it writes nothing, but visits one object after the other.
+fn iterate(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
+    let program = ebpf.program_mut(name).ok_or(Error::Part(name))?;
+    let refused = |source| Error::Program { program: name, source };
+    let program: &mut Iter = program.try_into().map_err(refused)?;
+    let link = program.attach().and_then(|link| program.take_link(link)).map_err(refused)?;
+    let failed = |source| Error::Attach { hook: name, source };
+    let mut file = link.into_file().map_err(io::Error::other).map_err(failed)?;
+    loop {
+        match file.read(&mut [0; 8]) {
+            Ok(0) => return Ok(()),
+            // The kernel takes a break after a million objects.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
 }
 
 /// Compares what the probes read of this very process with what /proc says.

@@ -47,6 +47,13 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// The number of a function in the kernel's BTF.
+    #[must_use]
+    pub fn function_id(&self, name: &str) -> Option<u32> {
+        let mut functions = self.functions.iter().zip(&self.function_ids);
+        functions.find_map(|(function, id)| (*function == name).then_some(*id))
+    }
+
     /// Reads a BTF file and resolves everything.
     ///
     /// # Errors
@@ -65,7 +72,7 @@ impl Layout {
 }
 
 /// Every struct that [`resolve`] asks for.
-pub const STRUCTS: [&str; 29] = [
+pub const STRUCTS: [&str; 30] = [
     "cgroup",
     "cgroup_namespace",
     "cgroup_subsys_id",
@@ -89,6 +96,7 @@ pub const STRUCTS: [&str; 29] = [
     "pid",
     "pid_namespace",
     "proc_ns_operations",
+    "pt_regs",
     "signal_struct",
     "super_block",
     "task_struct",
@@ -121,8 +129,6 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
     };
     let task = |path| must("task_struct", path);
     let cred = |path| must("cred", path);
-    // Renamed with the common namespace reference count of 6.18.
-    let refs = btf.member("ns_common", "__ns_ref").or_else(|| btf.member("ns_common", "count"));
 
     let mut namespaces = [EMPTY; 8];
     for (kind, offsets) in Kind::ALL.into_iter().zip(&mut namespaces) {
@@ -137,7 +143,6 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
     Ok(Offsets {
         namespaces,
         inum: must("ns_common", "inum")?,
-        refs: refs.map_or(ABSENT, |member| member.offset),
         ns_type: optional("ns_common", "ns_type"),
         ops: must("ns_common", "ops")?,
         ops_type: optional("proc_ns_operations", "type"),
@@ -159,6 +164,8 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         task_signal: task("signal")?,
         task_thread_node: task("thread_node")?,
         task_status: optional("task_struct", "thread_info.status"),
+        task_stack: task("stack")?,
+        registers_len: btf.size("pt_regs").unwrap_or(ABSENT),
         signal_thread_head: must("signal_struct", "thread_head")?,
         cred_user_ns: cred("user_ns")?,
         cred_uid: cred("uid")?,
@@ -188,8 +195,14 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
     })
 }
 
-const EMPTY: NamespaceOffsets =
-    NamespaceOffsets { common: ABSENT, id: ABSENT, owner: ABSENT, parent: ABSENT, level: ABSENT };
+const EMPTY: NamespaceOffsets = NamespaceOffsets {
+    common: ABSENT,
+    id: ABSENT,
+    refs: ABSENT,
+    owner: ABSENT,
+    parent: ABSENT,
+    level: ABSENT,
+};
 
 /// The offsets of one kind.
 fn namespace(btf: &Btf<'_>, kind: Kind) -> Result<NamespaceOffsets, Error> {
@@ -208,13 +221,17 @@ fn namespace(btf: &Btf<'_>, kind: Kind) -> Result<NamespaceOffsets, Error> {
     // Before the 64-bit id of every namespace (6.18) only two kinds had one of their own.
     let id = find("ns.ns_id").or_else(|| match kind {
         Kind::Mnt => find("seq"),
-        Kind::Net => find("net_cookie"),
+        // Before 5.12 an `atomic64_t` that is 0 until somebody asks for it: nothing to go by.
+        Kind::Net if find("net_cookie.counter").is_none() => find("net_cookie"),
         _ => None,
     });
+    // Before 5.11 each kind counted in its own way.
+    let refs = ["ns.__ns_ref", "ns.count", "count", "kref"].into_iter().find_map(find);
     let has_parent = matches!(kind, Kind::Pid | Kind::User);
     Ok(NamespaceOffsets {
         common: must("ns")?,
         id: id.unwrap_or(ABSENT),
+        refs: refs.ok_or_else(|| Error::Missing(format!("reference count in struct {name}")))?,
         owner: must(if kind == Kind::User { "parent" } else { "user_ns" })?,
         parent: if has_parent { must("parent")? } else { ABSENT },
         level: if has_parent { must("level")? } else { ABSENT },

@@ -5,10 +5,15 @@ use std::{fmt, io, path::Path, time::Duration};
 use ns_trace_common::Births;
 
 use super::{
+    abilities::Abilities,
     arch,
     offsets::{KERNEL_BTF, Layout},
 };
-use crate::sys::{bpf, tracefs::Tracefs};
+use crate::sys::{
+    bpf,
+    process::{initial_namespace, own_namespace},
+    tracefs::Tracefs,
+};
 
 /// A way of getting into the kernel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,8 +84,18 @@ pub enum HookKind {
     Kprobe(&'static str),
     /// The return of a function, as a kretprobe: missed while the kernel is out of instances of it.
     Kretprobe(&'static str),
+    /// An iterator over the kernel's objects of this sort: userspace reads from it.
+    Iterator(&'static str),
     /// Nothing: userspace runs it.
     OnDemand,
+}
+
+impl HookKind {
+    /// Whether it takes a program of type `BPF_PROG_TYPE_TRACING`.
+    #[must_use]
+    pub const fn is_tracing(self) -> bool {
+        matches!(self, Self::Entry(_) | Self::Return(_) | Self::Iterator(_))
+    }
 }
 
 /// One program and what it hangs on.
@@ -115,15 +130,26 @@ const fn hook(program: &'static str, kind: HookKind) -> Hook {
     Hook { program, kind }
 }
 
-/// What every backend needs: tasks, and the programs that are run on demand.
-const ALWAYS: [Hook; 6] = [
+/// What every backend needs: tasks, and who tells what was counted.
+const ALWAYS: [Hook; 4] = [
     hook("task_newtask", HookKind::RawTracepoint("task_newtask")),
     hook("sched_process_exec", HookKind::RawTracepoint("sched_process_exec")),
     hook("sched_process_exit", HookKind::RawTracepoint("sched_process_exit")),
-    hook("snapshot", HookKind::OnDemand),
-    hook("inspect", HookKind::OnDemand),
     hook("repeats", HookKind::OnDemand),
 ];
+
+/// Who asks the kernel on demand.
+const LOOPING: [Hook; 2] =
+    [hook("snapshot", HookKind::OnDemand), hook("inspect", HookKind::OnDemand)];
+
+/// The same where programs cannot loop.
+const STEPPING: [Hook; 2] = [
+    hook("snapshot_iterator", HookKind::Iterator("task")),
+    hook("inspect_one", HookKind::OnDemand),
+];
+
+/// What a program that iterates over tasks hangs on.
+const ITERATOR: &str = "bpf_iter_task";
 
 /// Exit tracepoints only: those of entries would cost every system call of the machine more.
 const SYSCALLS: [Hook; 4] = [
@@ -197,8 +223,9 @@ pub struct Plan {
 impl Plan {
     /// The best hooks that `backend` has on a kernel with this layout.
     #[must_use]
-    pub fn new(backend: Backend, layout: &Layout) -> Self {
+    pub fn new(backend: Backend, layout: &Layout, abilities: &Abilities) -> Self {
         let mut hooks = ALWAYS.to_vec();
+        hooks.extend(if abilities.loops { LOOPING } else { STEPPING });
         match backend {
             Backend::Tracepoint => hooks.extend(SYSCALLS),
             Backend::Kprobe => {
@@ -230,7 +257,7 @@ impl Plan {
         let fentry = FUNCTIONS.iter().chain([&COMPAT_SETNS, &TREE]).chain(&CONSTRUCTORS);
         let kprobe = [KPROBE_FREE, KPROBE_TREE].iter().chain(&KPROBE_CONSTRUCTORS);
         let all = fentry.chain(kprobe).chain(&KPROBE_COMPAT);
-        let mut names: Vec<_> = all.filter_map(Hook::function).collect();
+        let mut names: Vec<_> = all.filter_map(Hook::function).chain([ITERATOR]).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -240,9 +267,21 @@ impl Plan {
 /// Why a backend cannot run here.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
-    /// The kernel lacks a helper function that the probes call.
-    #[error("this kernel is too old: its BPF has no `bpf_loop` (Linux 5.17)")]
-    Helper,
+    /// The kernel is older than any that is supported.
+    #[error("this kernel is too old: its BPF runs no program on demand (Linux 5.10)")]
+    TooOld,
+    /// The iterator that lists tasks would not list all.
+    #[error(
+        "before Linux 5.17 the kernel lists only the tasks of the own pid namespace, and this is not \
+         the initial one"
+    )]
+    PidNamespace,
+    /// The iterator that lists tasks is refused.
+    #[error(
+        "before Linux 5.17 tasks are listed by a BPF iterator, which this kernel refuses \
+         (BPF_PROG_TYPE_TRACING: {0})"
+    )]
+    Iterator(io::Error),
     /// The kernel lacks a function that must be hooked.
     #[error("this kernel has no function `{0}` to hook")]
     Function(&'static str),
@@ -259,23 +298,21 @@ pub enum Obstacle {
 
 /// Looks for a reason why `backend` could not run on this kernel; leaves nothing behind.
 #[must_use]
-pub fn obstacle(backend: Backend, layout: &Layout) -> Option<Obstacle> {
-    // The youngest of the helpers that every backend calls.
-    if bpf::has_helper(bpf::LOOP).is_ok_and(|has| !has) {
-        return Some(Obstacle::Helper);
+pub fn obstacle(backend: Backend, layout: &Layout, abilities: &Abilities) -> Option<Obstacle> {
+    if !abilities.loops
+        && let Some(obstacle) = obstacle_to_stepping(layout)
+    {
+        return Some(obstacle);
     }
-    let functions = Plan::new(backend, layout).hooks;
+    let functions = Plan::new(backend, layout, abilities).hooks;
     let mut functions = functions.iter().filter_map(Hook::function);
     if let Some(name) = functions.find(|name| !layout.functions.contains(name)) {
         return Some(Obstacle::Function(name));
     }
     match backend {
-        Backend::Fentry => {
-            let btf_is_own = Path::new(KERNEL_BTF).exists();
-            let id = layout.function_ids.first().copied().filter(|_| btf_is_own);
-            let tried = id.map_or_else(|| Err(io::ErrorKind::NotFound.into()), bpf::try_fentry);
-            tried.err().map(Obstacle::Tracing)
-        }
+        Backend::Fentry => try_tracing(layout.function_ids.first().copied(), bpf::TRACE_FENTRY)
+            .err()
+            .map(Obstacle::Tracing),
         Backend::Kprobe => {
             let tried = bpf::open_kprobe("proc_free_inum", false);
             tried.err().map(Obstacle::Kprobes).or_else(no_tracepoints)
@@ -287,4 +324,24 @@ pub fn obstacle(backend: Backend, layout: &Layout) -> Option<Obstacle> {
 fn no_tracepoints() -> Option<Obstacle> {
     let found = Tracefs::open().and_then(|tracefs| tracefs.id("syscalls", "sys_exit_unshare"));
     found.err().map(Obstacle::Tracepoints)
+}
+
+/// Why this kernel, which cannot loop, lists no tasks either.
+fn obstacle_to_stepping(layout: &Layout) -> Option<Obstacle> {
+    if bpf::can_run_on_demand().is_ok_and(|can| !can) {
+        return Some(Obstacle::TooOld);
+    }
+    let initial = initial_namespace("pid");
+    if own_namespace("pid").is_ok_and(|own| Some(own) != initial) {
+        return Some(Obstacle::PidNamespace);
+    }
+    let id = layout.function_id(ITERATOR);
+    try_tracing(id, bpf::TRACE_ITERATOR).err().map(Obstacle::Iterator)
+}
+
+/// Tries to load a program for the function with this number in the kernel's BTF.
+fn try_tracing(function: Option<u32>, attach_type: u32) -> io::Result<()> {
+    // The number is one in the kernel's own BTF, whichever file it was read from.
+    let id = function.filter(|_| Path::new(KERNEL_BTF).exists());
+    id.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |id| bpf::try_tracing(id, attach_type))
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::CString,
     fs, io,
-    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
 };
 
 /// `PERF_TYPE_TRACEPOINT`
@@ -15,6 +15,8 @@ const LINK_CREATE: libc::c_long = 28;
 /// `BPF_PERF_EVENT` of enum `bpf_attach_type`.
 const PERF_EVENT: u32 = 41;
 
+/// `PERF_EVENT_IOC_SET_BPF`
+const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 /// `PERF_FLAG_FD_CLOEXEC`
 const CLOEXEC: libc::c_ulong = 8;
 
@@ -96,12 +98,28 @@ fn open_event(attributes: &EventAttributes) -> io::Result<OwnedFd> {
     own(fd)
 }
 
-/// Attaches a program to a perf event; it is detached when the returned link is closed (Linux 5.15).
+/// Attaches a program to a perf event; it is detached when the returned descriptor is closed.
 ///
 /// # Errors
 ///
-/// Those of bpf(2).
-pub fn link_perf_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+/// Those of bpf(2) and ioctl(2).
+pub fn attach_perf_event(program: BorrowedFd<'_>, event: OwnedFd) -> io::Result<OwnedFd> {
+    match link_perf_event(program, event.as_fd()) {
+        // The link keeps the event alive.
+        Ok(link) => Ok(link),
+        // Before 5.15 the event itself holds the program.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            // SAFETY: the argument of this request is a descriptor.
+            let done = unsafe {
+                libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_BPF, program.as_raw_fd())
+            };
+            if done == 0 { Ok(event) } else { Err(io::Error::last_os_error()) }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn link_perf_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let attributes = LinkAttributes {
         program: program.as_raw_fd().unsigned_abs(),
         target: event.as_raw_fd().unsigned_abs(),
@@ -145,7 +163,9 @@ const RAW_TRACEPOINT: u32 = 17;
 /// `BPF_PROG_TYPE_TRACING`
 const TRACING: u32 = 26;
 /// `BPF_TRACE_FENTRY`
-const TRACE_FENTRY: u32 = 24;
+pub const TRACE_FENTRY: u32 = 24;
+/// `BPF_TRACE_ITER`
+pub const TRACE_ITERATOR: u32 = 28;
 
 /// `r0 = 0`
 const RETURN_ZERO: u64 = 0xb7;
@@ -154,19 +174,23 @@ const EXIT: u64 = 0x95;
 /// `call`; the helper's number is in the upper half.
 const CALL: u64 = 0x85;
 
-/// `BPF_FUNC_loop` (include/uapi/linux/bpf.h).
+/// `BPF_FUNC_get_current_task_btf` (include/uapi/linux/bpf.h).
+pub const GET_CURRENT_TASK_BTF: u32 = 158;
+/// `BPF_FUNC_task_pt_regs`.
+pub const TASK_PT_REGS: u32 = 175;
+/// `BPF_FUNC_loop`.
 pub const LOOP: u32 = 181;
 
-/// Asks the kernel whether it takes programs on functions (fentry), by loading an empty one for the
-/// function that its BTF knows as `function`.
+/// Asks the kernel whether it takes programs on functions ([`TRACE_FENTRY`]) or iterators
+/// ([`TRACE_ITERATOR`]), by loading an empty one for the function that its BTF knows as `function`.
 ///
 /// # Errors
 ///
 /// EPERM without the capabilities or where a hardened kernel refuses such programs.
-pub fn try_fentry(function: u32) -> io::Result<()> {
+pub fn try_tracing(function: u32, attach_type: u32) -> io::Result<()> {
     let attributes = LoadAttributes {
         kind: TRACING,
-        expected_attach_type: TRACE_FENTRY,
+        expected_attach_type: attach_type,
         attach_btf_id: function,
         ..LoadAttributes::default()
     };
@@ -228,6 +252,37 @@ pub fn missed_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
     }
     let [.., misses] = info;
     Ok(misses)
+}
+
+/// Asks the kernel whether raw tracepoint programs can be run without a tracepoint
+/// (`BPF_PROG_TEST_RUN`, Linux 5.10), by an empty one.
+///
+/// # Errors
+///
+/// EPERM without the capabilities.
+pub fn can_run_on_demand() -> io::Result<bool> {
+    /// `BPF_PROG_TEST_RUN` of enum `bpf_cmd`.
+    const PROG_TEST_RUN: libc::c_long = 10;
+    /// `ENOTSUPP` of include/linux/errno.h, which should never have reached user space.
+    const UNSUPPORTED: i32 = 524;
+    let attributes = LoadAttributes { kind: RAW_TRACEPOINT, ..LoadAttributes::default() };
+    let program = load(attributes, &[RETURN_ZERO, EXIT])?;
+    // The program's descriptor comes first; no context, no data.
+    let mut attributes = [0_u32; 20];
+    if let Some(first) = attributes.first_mut() {
+        *first = program.as_raw_fd().unsigned_abs();
+    }
+    // SAFETY: the attributes are as long as said and outlive the call.
+    let done = unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_TEST_RUN, &raw mut attributes, size_of_val(&attributes))
+    };
+    if done == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(UNSUPPORTED) => Ok(false),
+        error => Err(error),
+    }
 }
 
 /// Loads a program of these instructions.

@@ -36,11 +36,21 @@ pub const TRACE: [Needed; 4] = [
 ];
 
 /// What makes tracing tell more, though it works without.
-pub const MORE: [Needed; 1] = [Needed {
-    name: "CAP_SYS_PTRACE",
-    bit: CapabilitySet::SYS_PTRACE,
-    purpose: "tell which programs the processes of others run that are older than the tracer",
-}];
+pub const MORE: [Needed; 2] = [
+    Needed {
+        name: "CAP_SYS_PTRACE",
+        bit: CapabilitySet::SYS_PTRACE,
+        purpose: "tell which programs the processes of others run that are older than the tracer",
+    },
+    LOCK,
+];
+
+/// What lifts the limit of locked memory.
+pub const LOCK: Needed = Needed {
+    name: "CAP_SYS_RESOURCE",
+    bit: CapabilitySet::SYS_RESOURCE,
+    purpose: "lock more memory than the limit allows, which BPF counts against before Linux 5.11",
+};
 
 /// Whether this process is in a user namespace of its own: what it holds there is nothing to bpf(2)
 /// and mount(2), which ask for capabilities in the initial one.

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{detached::Detached, mounts};
 
@@ -43,6 +43,41 @@ pub fn memory_lock_limit() -> Option<u64> {
     getrlimit(Resource::Memlock).current
 }
 
+/// While it lives this process may lock as much memory as there is, or at least as its hard limit
+/// allows.
+///
+/// Before 5.11 the kernel counts BPF programs and maps against that limit when they are made, and
+/// says EPERM if they exceed it. A command that is run later is not to inherit what we need.
+#[derive(Debug)]
+pub struct MemoryLockLift {
+    before: Rlimit,
+}
+
+impl MemoryLockLift {
+    /// Lifts the limit, as far as this process may.
+    #[must_use]
+    pub fn new() -> Self {
+        let before = getrlimit(Resource::Memlock);
+        let lift = |maximum| setrlimit(Resource::Memlock, Rlimit { current: maximum, maximum });
+        // Who may do neither is told by what fails.
+        let _ = lift(None).or_else(|_| lift(before.maximum));
+        Self { before }
+    }
+}
+
+impl Default for MemoryLockLift {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for MemoryLockLift {
+    fn drop(&mut self) {
+        // Who may raise a limit may lower it.
+        let _ = setrlimit(Resource::Memlock, self.before);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +86,15 @@ mod tests {
     fn the_lockdown_in_force_is_the_one_in_brackets() {
         assert_eq!(marked("none [integrity] confidentiality\n").as_deref(), Some("integrity"));
         assert_eq!(marked("none"), None);
+    }
+
+    #[test]
+    fn the_limit_of_locked_memory_is_lifted_for_a_time() {
+        let before = getrlimit(Resource::Memlock);
+        let lift = MemoryLockLift::new();
+        assert_eq!(memory_lock_limit(), getrlimit(Resource::Memlock).maximum);
+        drop(lift);
+        assert_eq!(getrlimit(Resource::Memlock), before);
     }
 
     #[test]

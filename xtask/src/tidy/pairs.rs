@@ -11,7 +11,7 @@ const PROBES: [&str; 8] = [
     "#[fexit",
     "#[kprobe",
     "#[kretprobe",
-    "#[iter",
+    "#[unsafe(link_section = \"iter",
 ];
 
 /// Files with probes that send no record of their own.
@@ -85,7 +85,7 @@ fn is_use(line: &str, maker: &str) -> bool {
 fn is_probe(line: &str) -> bool {
     PROBES.iter().any(|probe| {
         let rest = line.trim_start().strip_prefix(probe);
-        rest.is_some_and(|rest| rest.starts_with(['(', ']']))
+        rest.is_some_and(|rest| rest.starts_with(['(', ']', '/']))
     })
 }
 

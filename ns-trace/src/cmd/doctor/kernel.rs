@@ -5,7 +5,7 @@ use std::{fs, io, path::Path};
 use super::report::{Backend, Btf, Hook, Kernel};
 use crate::{
     probe::{
-        self, Backend as Name, HookKind, Obstacle, Options, Plan, obstacle,
+        self, Abilities, Backend as Name, HookKind, Obstacle, Options, Plan, obstacle,
         offsets::{self, Layout},
         trial,
     },
@@ -62,10 +62,15 @@ pub(super) fn backends(
     layout: &Result<Layout, offsets::Error>,
 ) -> (Vec<Backend>, Option<bool>) {
     let tracefs = Tracefs::open().ok();
+    let _lift = setting::MemoryLockLift::new();
+    let abilities = Abilities::ask();
     let mut self_check = None;
     let backends = Name::ALL.map(|name| {
         let (trial, hooks) = match layout {
-            Ok(layout) => (examine(name, btf, layout), hooks(name, layout, tracefs.as_ref())),
+            Ok(layout) => {
+                let plan = Plan::new(name, layout, &abilities);
+                (examine(name, btf, layout, &abilities), hooks(plan, layout, tracefs.as_ref()))
+            }
             Err(error) => (without_types(error), Vec::new()),
         };
         self_check = self_check.or(trial.self_check);
@@ -80,12 +85,15 @@ fn without_types(error: &offsets::Error) -> Trial {
     Trial::refused(format!("the kernel's types are unknown: {error}"), !is_denied)
 }
 
-fn examine(backend: Name, btf: Option<&Path>, layout: &Layout) -> Trial {
+fn examine(backend: Name, btf: Option<&Path>, layout: &Layout, abilities: &Abilities) -> Trial {
     let powerless = powerless();
-    match (obstacle(backend, layout), powerless) {
+    match (obstacle(backend, layout, abilities), powerless) {
         (
             Some(
-                Obstacle::Tracing(error) | Obstacle::Kprobes(error) | Obstacle::Tracepoints(error),
+                Obstacle::Tracing(error)
+                | Obstacle::Iterator(error)
+                | Obstacle::Kprobes(error)
+                | Obstacle::Tracepoints(error),
             ),
             Some(why),
         ) if is_refusal(&error) => Trial::unknown(why),
@@ -125,7 +133,7 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 /// What a backend hangs its probes on, and whether it is there.
-fn hooks(backend: Name, layout: &Layout, tracefs: Option<&Tracefs>) -> Vec<Hook> {
+fn hooks(plan: Plan, layout: &Layout, tracefs: Option<&Tracefs>) -> Vec<Hook> {
     let function = |name| Some(layout.functions.contains(&name));
     let tracepoint = |name: &str| {
         let category = match name {
@@ -135,8 +143,8 @@ fn hooks(backend: Name, layout: &Layout, tracefs: Option<&Tracefs>) -> Vec<Hook>
         };
         tracefs.map(|tracefs| tracefs.id(category, name).is_ok())
     };
-    let hooks = Plan::new(backend, layout).hooks.into_iter();
-    hooks
+    plan.hooks
+        .into_iter()
         .filter_map(|hook| {
             let (sort, name, present) = match hook.kind {
                 HookKind::RawTracepoint(name) => ("raw_tracepoint", name, tracepoint(name)),
@@ -145,7 +153,7 @@ fn hooks(backend: Name, layout: &Layout, tracefs: Option<&Tracefs>) -> Vec<Hook>
                 HookKind::Return(name) => ("fexit", name, function(name)),
                 HookKind::Kprobe(name) => ("kprobe", name, function(name)),
                 HookKind::Kretprobe(name) => ("kretprobe", name, function(name)),
-                HookKind::OnDemand => return None,
+                HookKind::Iterator(_) | HookKind::OnDemand => return None,
             };
             Some(Hook { sort, name, present })
         })

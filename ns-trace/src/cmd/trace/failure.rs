@@ -7,9 +7,14 @@ use rustix::fs::{Access, access};
 
 use super::{Class, Failure};
 use crate::{
+    cli::Bytes,
     expr,
     pipeline::{Error, ReplayError},
-    probe::{self, offsets},
+    probe::{self, Obstacle, offsets},
+    sys::{
+        capability::{self, LOCK},
+        host, setting,
+    },
 };
 
 /// Of a live trace.
@@ -34,12 +39,20 @@ pub(super) fn of_live(error: &Error) -> Failure {
 /// Of loading and attaching.
 pub(super) fn of_probe(error: &probe::Error) -> Failure {
     let told = Failure::new(format!("cannot trace: {error}"));
+    if let Some(limit) = locked_memory().filter(|_| is_refused(error)) {
+        return told.class(Class::Privilege).hint(format!(
+            "before Linux 5.11 BPF counts against the memory that a process may lock, here {}: raise \
+             that limit (ulimit -l), or grant {}",
+            Bytes(limit),
+            LOCK.name,
+        ));
+    }
     match error {
         probe::Error::Offsets(offsets::Error::Read { source, .. })
             if source.kind() == io::ErrorKind::NotFound =>
         {
             told.class(Class::Kernel).hint(
-                "the kernel must describe its types (CONFIG_DEBUG_INFO_BTF=y, Linux 5.17 or \
+                "the kernel must describe its types (CONFIG_DEBUG_INFO_BTF=y, Linux 5.10 or \
                  later), or --btf FILE must",
             )
         }
@@ -55,6 +68,12 @@ pub(super) fn of_probe(error: &probe::Error) -> Failure {
         ),
         _ => told,
     }
+}
+
+/// How much memory this process may lock, if that may have been too little.
+fn locked_memory() -> Option<u64> {
+    let counts = host::version().is_some_and(|version| version < (5, 11));
+    setting::memory_lock_limit().filter(|_| counts && !capability::held(&LOCK))
 }
 
 /// Whether the kernel said EPERM or EACCES.
@@ -73,6 +92,7 @@ fn is_refused(error: &probe::Error) -> bool {
             denied(io_error)
         }
         probe::Error::Attach { source, .. } | probe::Error::Mapping(source) => denied(source),
+        probe::Error::Unavailable { obstacle: Obstacle::Iterator(error), .. } => denied(error),
         _ => false,
     }
 }

@@ -19,8 +19,9 @@ pub(super) fn enter(event: &Enter, line: &mut Line<'_>) -> fmt::Result {
 /// How many calls the line stands for, if it is not one.
 fn repeated(repeat: Option<u64>, line: &mut Line<'_>) -> fmt::Result {
     match repeat {
-        Some(repeat) => line.paint(Style::NOTABLE, format_args!("  {repeat} times")),
         None => Ok(()),
+        Some(1) => line.paint(Style::NOTABLE, format_args!("  once more")),
+        Some(repeat) => line.paint(Style::NOTABLE, format_args!("  {repeat} times more")),
     }
 }
 

@@ -181,6 +181,19 @@ fn moves() {
 }
 
 #[test]
+fn calls_made_over_and_over() {
+    let mut moved = enter(None, &[change(Slot::Uts, Some(4_026_532_280), Some(4_026_532_281))]);
+    let mut failed = fail(Cause::Unshare, flags(&[Kind::User]), 1, None, None);
+    if let (Body::Enter(moved), Body::Fail(failed)) = (&mut moved, &mut failed) {
+        (moved.repeat, failed.repeat) = (Some(1), Some(4_711));
+    }
+    insta::assert_snapshot!(plain([moved, failed]), @r"
+    10:00:00.123  enter    4242/4243 nsenter          uts:4026532280 → uts:4026532281  by setns(NEWNET|NEWUSER)  once more
+    10:00:00.123  fail          4242 nsenter          unshare(NEWUSER) EPERM  4711 times more
+    ");
+}
+
+#[test]
 fn failures() {
     let net = flags(&[Kind::Net]);
     let target = |pid, ns: &[NsRef]| Some(Target::Process(ProcessTarget { pid, ns: ns.to_vec() }));
