@@ -84,3 +84,10 @@ pub mod any {
 /// `TS_COMPAT` in `thread_info.status`: the running call came through a 32-bit entry.
 #[cfg(bpf_target_arch = "x86_64")]
 pub const COMPAT: u32 = 0x2;
+
+/// Where `pstate` is in `struct pt_regs`.
+#[cfg(bpf_target_arch = "aarch64")]
+pub const STATE: u32 = 264;
+/// `PSR_MODE32_BIT` of it: the running call came from 32-bit code.
+#[cfg(bpf_target_arch = "aarch64")]
+pub const COMPAT: u64 = 0x10;

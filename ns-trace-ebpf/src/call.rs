@@ -58,9 +58,9 @@ fn is_compat() -> bool {
         let status: u32 = unsafe { Own::read(current(), offset!(task_status)) };
         status & crate::arch::COMPAT != 0
     }
-    #[cfg(not(bpf_target_arch = "x86_64"))]
+    #[cfg(bpf_target_arch = "aarch64")]
     {
-        false
+        register(crate::arch::STATE) & crate::arch::COMPAT != 0
     }
 }
 

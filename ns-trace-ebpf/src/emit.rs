@@ -63,13 +63,16 @@ unsafe fn number(ledger: *mut Ledger, cpu: u32, kind: RecordKind, len: u32) -> H
 }
 
 /// Says what this CPU has lost, if there is room by now for that and for the record of `len` bytes
-/// that is to follow: better that is there than that it is said a record earlier.
+/// that is to follow: better that is there than that it is said a few records earlier.
 #[inline(never)]
 unsafe fn confess(ledger: *mut Ledger, cpu: u32, len: u32) {
     // SAFETY: as promised by the caller; the entry is as large as the record.
     unsafe {
         // Each record has a header of the ring's own, and is rounded up to 8 bytes.
-        if free() < size_of::<Lost>() as u64 + u64::from(len) + 3 * 8 {
+        let wanted = size_of::<Lost>() as u64 + u64::from(len) + 3 * 8;
+        let (free, size) = room();
+        // While the ring is about full, saying so each time would fill it all the more.
+        if free < wanted || free < size / 16 {
             return;
         }
         let failed = (&raw const (*ledger).failed).read_volatile();
@@ -89,14 +92,14 @@ unsafe fn confess(ledger: *mut Ledger, cpu: u32, len: u32) {
     }
 }
 
-/// How many bytes there are left in the ring.
+/// How many bytes there are left in the ring, and how many there are.
 #[inline(always)]
-pub fn free() -> u64 {
+pub fn room() -> (u64, u64) {
     let ring = (&raw const EVENTS).cast_mut().cast();
     // SAFETY: the helper has no preconditions.
     unsafe {
         let size = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE.into());
-        size - bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into())
+        (size - bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into()), size)
     }
 }
 

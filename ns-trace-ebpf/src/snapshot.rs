@@ -169,7 +169,7 @@ unsafe fn member(task: *const u8) {
         }
         // The end mark must find room too.
         let wanted = size_of::<Member>() + size_of::<End>() + 2 * 8;
-        if emit::free() < wanted as u64 {
+        if emit::room().0 < wanted as u64 {
             return emit::lost(Due::MEMBER, 1);
         }
         let Some(mut entry) = emit::reserve::<Member>(RecordKind::Member) else {
