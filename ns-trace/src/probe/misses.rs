@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use aya::{Ebpf, programs::ProgramError};
 use rustc_hash::FxHashMap;
 
-use super::plan::Plan;
+use super::plan::{Backend, Plan};
 use crate::{model::event::ByEvent, sys::bpf};
 
 /// What is known of the runs that were left out, by program.
@@ -26,6 +26,10 @@ impl Misses {
             let runs = bpf::missed_runs(program.fd()?.as_fd())?;
             let known = self.known.insert(hook.program, runs).unwrap_or(0);
             *counter(hook.program, &mut missed) += runs.saturating_sub(known);
+        }
+        if plan.backend == Backend::Kprobe {
+            // Nothing is lost: calls complete the births, and a look finds the deaths.
+            (missed.create, missed.destroy) = (0, 0);
         }
         Ok(missed)
     }
