@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     model::Kind,
     probe::{
-        Backend, HookKind, Plan,
+        Backend, Plan,
         coverage::{Sight, coverage},
         fixtures::{Known, known},
     },
@@ -28,12 +28,7 @@ pub(super) fn kernels() -> String {
 fn line(text: &mut String, kernel: &Known, backend: Backend) {
     let Known { version: (major, minor), layout, abilities } = kernel;
     let hooks = Plan::new(backend, layout, abilities).hooks;
-    let hooks_function = |wanted: &str| {
-        hooks.iter().any(|hook| match hook.kind {
-            HookKind::Entry(name) | HookKind::Return(name) => name == wanted,
-            _ => false,
-        })
-    };
+    let hooks_function = |wanted: &str| hooks.iter().any(|hook| hook.function() == Some(wanted));
     let birth = if hooks_function("__ns_tree_add_raw") {
         "`__ns_tree_add_raw`"
     } else if hooks_function("copy_net_ns") {

@@ -174,6 +174,9 @@ impl Probes {
             .map_max_entries("EVENTS", options.ring_bytes)
             .map_max_entries("LEDGERS", cpus)
             .map_max_entries("BORN", if completes { CALLS } else { 1 });
+        for (name, value) in constants {
+            loader.override_global(name, value, true);
+        }
         let mut ebpf = loader.load(OBJECT)?;
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
         let needs_btf = plan.hooks.iter().any(|hook| hook.kind.is_tracing());

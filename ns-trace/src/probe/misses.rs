@@ -46,6 +46,8 @@ fn counter<'a>(program: &str, by_event: &'a mut ByEvent) -> &'a mut u64 {
         &mut by_event.exit
     } else if is("free_inum") {
         &mut by_event.destroy
+    } else if is("map_write") || is("setgroups") {
+        &mut by_event.map
     } else if is("clone") {
         // Those that succeed are told by the new task.
         &mut by_event.fail
@@ -77,6 +79,7 @@ mod tests {
             sorts(&["sys_exit_unshare", "native_setns", "sys_exit_clone3", "kernel_clone"]),
             ByEvent { enter: 2, fail: 2, ..ByEvent::default() }
         );
+        assert_eq!(sorts(&["proc_uid_map_write", "proc_setgroups_write"]).map, 2);
         assert_eq!(sorts(&["copy_mnt_ns", "create_user_ns", "ns_tree_add"]).create, 3);
     }
 }
