@@ -19,6 +19,7 @@
 //! 14. zombies, which keep their pid and user namespaces and no other
 //! 15. programs that the kernel starts on behalf of somebody are not where that somebody is
 //! 16. the mount namespace of a kernel thread
+//! 17. mount namespaces made by `open_tree(2)`, `fsmount(2)` and without any mount
 //! 18. trees of mounts without a namespace
 //! 19. namespaces that `listns(2)` leaves out, and that are alive
 //! 20. the ids of events are those of the kernel's own handles
@@ -37,6 +38,7 @@ mod birth;
 mod call;
 mod holder;
 mod kernel;
+mod mount;
 mod nest;
 mod pending;
 mod place;
@@ -66,6 +68,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(call::trials(context));
     trials.extend(holder::trials(context));
     trials.extend(kernel::trials(context));
+    trials.extend(mount::trials(context));
     trials.extend(place::trials(context));
     trials.extend(storm::trials(context));
     trials.extend(nest::trials(context));

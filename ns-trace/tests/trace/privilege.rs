@@ -50,8 +50,15 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
 /// Nobody, everywhere.
 const NOBODY: u32 = 65534;
 
-pub(crate) fn all() -> CapabilitySet {
+fn all() -> CapabilitySet {
     TRACE.iter().fold(CapabilitySet::empty(), |all, needed| all | needed.bit)
+}
+
+/// What tracing needs on this kernel: one more where programs and maps count against the memory that
+/// one may lock.
+pub(crate) fn enough() -> CapabilitySet {
+    let counts = host::version().is_some_and(|version| version < (5, 11));
+    if counts { all() | LOCK.bit } else { all() }
 }
 
 /// Runs `start` in a thread that is nobody with just these capabilities, and so is what it starts.
@@ -89,9 +96,7 @@ fn run_as_nobody(held: CapabilitySet, args: &[&str], input: &str) -> Result<Run>
 fn four_capabilities_are_enough(room: &Room) -> Result<()> {
     let mut actor = Actor::start()?;
     let pid = actor.pid().to_string();
-    // Unless programs and maps count against the memory that one may lock.
-    let counts = host::version().is_some_and(|version| version < (5, 11));
-    let held = if counts { all() | LOCK.bit } else { all() };
+    let held = enough();
     let tracer = as_nobody(held, |mut command| {
         command.args(["-o", "json", "--probe", room.backend(), "-p", &pid]);
         Tracer::spawn(&mut command)
