@@ -12,7 +12,7 @@ use crate::{
 };
 
 const KINDS: &str = "mnt, pid, ipc, uts, net, user, cgroup, time";
-const EVENTS: &str = "create, enter, fail, destroy, exist, fork, exec, exit, lost, sync";
+const EVENTS: &str = "create, enter, fail, destroy, map, exist, fork, exec, exit, lost, sync";
 
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
