@@ -2,7 +2,7 @@
 
 use std::{
     process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 
 use anyhow::Result;
@@ -13,6 +13,11 @@ use crate::{leftovers, tracer::Tracer};
 /// Every backend, as `--probe` names it.
 const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
+/// The groups about what becomes of events once they are there, which is the same whatever the
+/// backend: the best is enough.
+const ONCE: [&str; 4] =
+    ["trace::container::", "trace::filter::", "trace::output::", "trace::scope::"];
+
 /// What a trial does in its room.
 pub(crate) trait Test: Fn(&Room) -> Result<()> + Clone + Send + 'static {}
 impl<T: Fn(&Room) -> Result<()> + Clone + Send + 'static> Test for T {}
@@ -20,6 +25,8 @@ impl<T: Fn(&Room) -> Result<()> + Clone + Send + 'static> Test for T {}
 /// What all trials share.
 pub(crate) struct Context {
     backends: Vec<Arc<Backend>>,
+    /// The best that can run here.
+    best: OnceLock<Option<String>>,
     /// Held for reading by every trial, for writing by those that bear no company.
     quiet: RwLock<()>,
 }
@@ -55,7 +62,7 @@ impl Context {
             }
             backends.push(Arc::new(Backend { name, obstacle, shared: Mutex::default() }));
         }
-        Self { backends, quiet: RwLock::new(()) }
+        Self { backends, best: OnceLock::new(), quiet: RwLock::new(()) }
     }
 
     /// Whether a backend runs here, whichever is being tested.
@@ -100,11 +107,14 @@ impl Context {
 
     /// As [`alone_per_backend`](Self::alone_per_backend), but only with the best that can run here.
     pub(crate) fn alone_on_the_best(self: &Arc<Self>, name: &str, test: impl Test) -> Vec<Trial> {
-        let best = best_backend();
-        self.register(name, test, true, |backend| {
-            let why = || format!("on {} alone, the best here", best.as_deref().unwrap_or("none"));
-            (best.as_deref() != Some(backend)).then(why)
-        })
+        self.register(name, test, true, |backend| self.is_second(backend))
+    }
+
+    /// Why a backend is not the best that can run here; none if it is.
+    fn is_second(&self, backend: &str) -> Option<String> {
+        let best = self.best.get_or_init(best_backend).as_deref();
+        let why = || format!("on {} alone, the best here", best.unwrap_or("none"));
+        (best != Some(backend)).then(why)
     }
 
     #[expect(clippy::print_stdout, reason = "whoever skips says why")]
@@ -120,7 +130,12 @@ impl Context {
             let room = Room { backend: Arc::clone(backend) };
             let title = format!("{name} [{}]", backend.name);
             // Why a whole backend cannot run has been said.
-            let obstacle = if backend.obstacle.is_none() { obstacle(backend.name) } else { None };
+            let is_once = ONCE.iter().any(|group| name.starts_with(group));
+            let obstacle = || {
+                let second = is_once.then(|| self.is_second(backend.name)).flatten();
+                second.or_else(|| obstacle(backend.name))
+            };
+            let obstacle = if backend.obstacle.is_none() { obstacle() } else { None };
             if let Some(obstacle) = &obstacle {
                 println!("skipped: {title}: {obstacle}");
             }
