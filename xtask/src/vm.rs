@@ -107,7 +107,7 @@ fn options(backend: &str, filter: Option<&str>) -> String {
 /// `backend`; passes on the lines that it prints.
 pub(crate) fn with_xtask(args: &[&str], hear: impl FnMut(&str)) -> Result<()> {
     setup::for_tests()?;
-    let release = RELEASES.iter().rfind(|release| release.is_must()).context("no kernel")?;
+    let release = RELEASES.iter().find(|release| release.is_must()).context("no kernel")?;
     let initramfs = initramfs::write(&programs::build()?, Some(&programs::xtask()?))?;
     let guest = Guest {
         name: release.to_string(),

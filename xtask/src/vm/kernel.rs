@@ -49,12 +49,12 @@ const fn release(
     Release { version, arch, suite, meta }
 }
 
-/// The kernels, oldest first.
+/// The kernels, newest first: there most is new.
 pub(super) const RELEASES: [Release; 4] = [
-    release("5.10", NATIVE, Some("bullseye"), "linux-image-cloud-amd64"),
-    release("6.1", NATIVE, None, "linux-image-cloud-amd64"),
-    release("6.12", NATIVE, None, "linux-image-6.12-cloud-amd64"),
     release("7", NATIVE, Some("unstable"), "linux-image-cloud-amd64"),
+    release("6.12", NATIVE, None, "linux-image-6.12-cloud-amd64"),
+    release("6.1", NATIVE, None, "linux-image-cloud-amd64"),
+    release("5.10", NATIVE, Some("bullseye"), "linux-image-cloud-amd64"),
 ];
 
 /// Kernels of which nothing is of use but what they say of their types.
