@@ -55,12 +55,17 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let kernels = fetch(&plan.releases, &mut failed);
     let mut guests = VecDeque::new();
     for (release, kernel) in &kernels {
+        let only = release.only.filter(|_| plan.filter.is_none());
+        if let Some((only, why)) = only {
+            println!("{release} | not tested: all but {only}: {why}");
+        }
+        let filter = plan.filter.as_deref().or(only.map(|(only, _)| only));
         for backend in &plan.backends {
             guests.push_back(Guest {
                 name: format!("{release} {backend}"),
                 kernel,
                 initramfs: &initramfs,
-                options: options(backend, plan.filter.as_deref()),
+                options: options(backend, filter),
                 parallel: false,
                 timeout: plan.timeout,
             });

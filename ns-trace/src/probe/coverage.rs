@@ -137,6 +137,12 @@ const NO_MAPS: Cell =
     never("no tracepoint tells of it: writes are hooked where the kernel's functions are");
 const NO_RETURNS: Cell =
     never("a return probe knows no arguments, and at the entry nobody knows what will be refused");
+/// `bpf_prog_get_recursion_context`: from 7.0 on programs run with preemption, and not twice at once on
+/// a processor.
+const PREEMPTED: Cell = never(
+    "a program does not run on a processor on which it is under way for another task; it is counted, \
+     and told as lost",
+);
 const HIDDEN: Cell = never("nothing that the start-up snapshot walks leads to it");
 const EARLY: Cell = never("the call ends before the kernel function that is hooked");
 const LOOKS: Cell = late(
@@ -149,7 +155,7 @@ const FAILING: Option<&str> = Some("undone, as the call fails later on");
 const OLDER: Option<&str> = Some("older than the tracer, and held without a task in it since");
 
 #[rustfmt::skip]
-const ROWS: [Row; 22] = [
+const ROWS: [Row; 23] = [
     row("create", Some("clone, clone3"), None, EXACT, EXACT, EXACT),
     row("create", Some("unshare"), None, EXACT, EXACT, EXACT),
     row("create", Some("unshare"), COMPAT_CALLER, EXACT, EXACT, COMPAT).where_compat(),
@@ -171,6 +177,7 @@ const ROWS: [Row; 22] = [
     row("map", None, None, EXACT, NO_RETURNS, NO_MAPS),
     row("exist", None, None, EXACT, EXACT, EXACT),
     row("exist", None, Some("held without a task in it"), HIDDEN, HIDDEN, HIDDEN),
+    row("create, enter, fail, destroy, fork, exec, exit", None, Some("while the kernel has preempted the same probe on that processor (Linux 7.0)"), PREEMPTED, PREEMPTED, PREEMPTED).where_opening(),
     row("fork, exec, exit", None, None, EXACT, EXACT, EXACT),
 ];
 
