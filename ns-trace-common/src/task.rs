@@ -18,6 +18,11 @@ pub struct Ns {
     pub reserved: u32,
 }
 
+impl Ns {
+    /// No namespace.
+    pub const NONE: Self = Self { address: 0, id: 0, inode: 0, reserved: 0 };
+}
+
 /// A task as it stood at one moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]

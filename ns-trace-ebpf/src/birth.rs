@@ -1,9 +1,9 @@
 //! Which births of a call have records of their own.
 
-use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::HashMap};
+use aya_ebpf::{macros::map, maps::HashMap};
 use ns_trace_common::Births;
 
-use crate::memory::constant;
+use crate::{call::tid, memory::constant};
 
 /// A constant of [`Births`]; userspace sets it.
 #[unsafe(no_mangle)]
@@ -16,12 +16,6 @@ static BORN: HashMap<u32, u64> = HashMap::with_max_entries(8192, 0);
 #[inline(always)]
 fn are(births: Births) -> bool {
     constant(&BIRTHS) == births as u32
-}
-
-/// The number of the current thread in the initial pid namespace.
-#[inline(always)]
-fn tid() -> u32 {
-    bpf_get_current_pid_tgid() as u32
 }
 
 /// A hook saw the birth of a namespace with this flag, in a call that will end.

@@ -1,7 +1,7 @@
 //! The system call that the current task is in.
 
 use aya_ebpf::helpers::{
-    bpf_probe_read_user,
+    bpf_get_current_pid_tgid, bpf_probe_read_user,
     generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs},
 };
 use ns_trace_common::Cause;
@@ -30,6 +30,13 @@ pub fn current() -> *const u8 {
             bpf_get_current_task() as *const u8
         }
     }
+}
+
+/// The number of the current thread in the initial pid namespace.
+#[inline(always)]
+pub fn tid() -> u32 {
+    // The lower half is what the kernel calls the pid.
+    bpf_get_current_pid_tgid() as u32
 }
 
 /// A register that the current task's system call was entered with (a constant of [`registers`]).

@@ -18,8 +18,6 @@ use crate::{
 /// The largest error number, `MAX_ERRNO`: a pointer this close to the top is an error.
 const MAX_ERRNO: u64 = 4095;
 
-const NOBODY: Ns = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
-
 /// Writes the record of a new namespace of kind `$kind` at `$address`.
 macro_rules! born {
     ($kind:ident, $address:expr, $flags:expr) => {{
@@ -45,7 +43,7 @@ macro_rules! born {
             namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*record).ns);
             let owner = Probed::pointer(address, owner);
             namespace::<Probed, { Kind::User as usize }>(owner, &raw mut (*record).owner);
-            (*record).parent = NOBODY;
+            (*record).parent = Ns::NONE;
             if present(parent) {
                 let parent = Probed::pointer(address, parent);
                 namespace::<Probed, { Kind::$kind as usize }>(parent, &raw mut (*record).parent);

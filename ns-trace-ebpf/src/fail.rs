@@ -31,7 +31,6 @@ const NSFS: u64 = 0x6e73_6673;
 const PIDFS: u64 = 0x5049_4446;
 /// `ANON_INODE_FS_MAGIC`: where pidfds were before.
 const ANON_INODE: u64 = 0x0904_1934;
-const NOBODY: Ns = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
 
 /// The name of a pidfd's dentry in the anonymous inode file system.
 const PIDFD_NAME: [u8; 8] = *b"[pidfd]\0";
@@ -124,7 +123,7 @@ fn failed(cause: Cause, flags: u64, result: i64, fd: i32) {
     if errno >= RESTART {
         return;
     }
-    let mut target = Target { target: NO_TARGET, kind: 0, pid: 0, ns: NOBODY };
+    let mut target = Target { target: NO_TARGET, kind: 0, pid: 0, ns: Ns::NONE };
     if matches!(cause, Cause::Setns) {
         // SAFETY: the target is valid for writes.
         unsafe { point(fd, &raw mut target) };

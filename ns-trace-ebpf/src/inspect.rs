@@ -74,7 +74,7 @@ macro_rules! look {
         let question: *mut Inspect = $question;
         let address = (*question).ns.address as *const u8;
         let references = offset!(namespaces[Kind::$kind as usize].refs);
-        let mut now = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+        let mut now = Ns::NONE;
         namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut now);
         let references: u32 = Probed::read(address, references);
         let alive = references != 0

@@ -6,7 +6,7 @@
 //! looks for it unless some thread of its bucket has one.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns},
+    helpers::generated::bpf_ktime_get_boot_ns,
     macros::{map, raw_tracepoint},
     maps::{Array, HashMap},
     programs::RawTracePointContext,
@@ -17,7 +17,7 @@ use ns_trace_common::{
 };
 
 use crate::{
-    call::current,
+    call::{self, current},
     emit,
     memory::{Memory as _, Probed, offset},
     task,
@@ -102,7 +102,7 @@ pub fn enter(call: u64, nstype: u64) -> Verdict {
 /// returns the kind of the setns(2) that put it where it was before.
 #[inline(always)]
 pub fn moved() -> u64 {
-    let tid = own_tid();
+    let tid = call::tid();
     if is_unknown(tid) { 0 } else { forget_place(tid) }
 }
 
@@ -124,7 +124,7 @@ fn forget_place(tid: u32) -> u64 {
 #[inline(always)]
 pub fn untold(verdict: Verdict) {
     if verdict.serial != 0
-        && let Some(thread) = REPEATS.get_ptr_mut(&own_tid())
+        && let Some(thread) = REPEATS.get_ptr_mut(&call::tid())
     {
         // SAFETY: the mask keeps the place in bounds.
         unsafe { (*kind(thread, verdict.serial)).serial = 0 };
@@ -201,7 +201,7 @@ fn meet(thread: *mut Thread, call: &Call) -> u64 {
         (*thread).newest = serial;
         let kind = kind(thread, serial);
         if (*kind).held != (*kind).told {
-            settle(thread, own_tid());
+            settle(thread, call::tid());
         }
         (*kind).serial = 0;
         (*kind).call = call.call;
@@ -285,7 +285,7 @@ fn tell(thread: *mut Thread, tid: u32) -> u64 {
 /// What is known of the current task, from now on at least; null if there is no room.
 #[inline(never)]
 fn entry() -> *mut Thread {
-    let tid = own_tid();
+    let tid = call::tid();
     // SAFETY: an integer may have any bits.
     let start_ns: u64 = unsafe { Probed::read(current(), offset!(task_start_boottime)) };
     if let Some(thread) = REPEATS.get_ptr_mut(&tid) {
@@ -322,10 +322,4 @@ fn count(tid: u32, more: u64) {
         // SAFETY: the element is in bounds.
         unsafe { emit::add(entries, more) };
     }
-}
-
-#[inline(always)]
-fn own_tid() -> u32 {
-    // The lower half is what the kernel calls the pid: the thread number.
-    bpf_get_current_pid_tgid() as u32
 }

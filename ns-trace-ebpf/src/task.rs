@@ -93,7 +93,7 @@ pub fn digest(task: *const u8) -> u64 {
     let mut mix = |word: u64| digest = (digest ^ word).wrapping_mul(ODD).rotate_left(29);
     macro_rules! slot {
         ($kind:ident, $address:expr) => {{
-            let mut ns = Ns { address: 0, id: 0, inode: 0, reserved: 0 };
+            let mut ns = Ns::NONE;
             // SAFETY: any address may be probed.
             unsafe {
                 namespace::<Probed, { Kind::$kind as usize }>($address, &raw mut ns);

@@ -239,7 +239,7 @@ impl Plan {
             Backend::Kprobe => {
                 hooks.extend(SYSCALLS);
                 hooks.push(KPROBE_FREE);
-                if layout.functions.contains(&"__ns_tree_add_raw") {
+                if KPROBE_TREE.is_on(layout) {
                     hooks.push(KPROBE_TREE);
                 } else {
                     hooks.extend(KPROBE_CONSTRUCTORS);
@@ -250,7 +250,7 @@ impl Plan {
                 hooks.extend(FUNCTIONS);
                 let mine = [COMPAT_SETNS].into_iter().chain(MAPS);
                 hooks.extend(mine.filter(|hook| hook.is_on(layout)));
-                if layout.functions.contains(&"__ns_tree_add_raw") {
+                if TREE.is_on(layout) {
                     hooks.push(TREE);
                 } else {
                     hooks.extend(CONSTRUCTORS);

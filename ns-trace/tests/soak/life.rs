@@ -26,6 +26,7 @@ use rustix::{
 
 use crate::{
     actor::syscall::{self, holder},
+    facts::SLOTS,
     scene::boot_ns,
 };
 
@@ -48,20 +49,6 @@ const NEWNS: u64 = 0x0002_0000;
 const NEWUSER: u64 = 0x1000_0000;
 /// What a thread can have for itself while it shares memory and directories with others.
 const OF_THREADS: u64 = 0x4e00_0000;
-
-/// Entries of /proc/PID/ns that are held and joined.
-const SLOTS: [&str; 10] = [
-    "mnt",
-    "pid",
-    "pid_for_children",
-    "ipc",
-    "uts",
-    "net",
-    "user",
-    "cgroup",
-    "time",
-    "time_for_children",
-];
 
 /// How deep workers nest.
 const DEEPEST: u32 = 4;
