@@ -1,5 +1,6 @@
 //! The command line: types only, no behaviour.
 
+mod called;
 mod doctor;
 mod trace;
 mod value;
@@ -10,6 +11,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind}
 use clap_complete::Shell;
 
 pub use self::{
+    called::Called,
     doctor::DoctorArgs,
     trace::{Format, TraceArgs},
     value::{Bytes, parse_bytes, parse_duration},
@@ -39,8 +41,11 @@ impl Cli {
     /// # Errors
     ///
     /// What is wrong with it, or the help that it asks for.
-    pub fn read() -> Result<Self, clap::Error> {
-        let cli = Self::try_parse()?;
+    pub fn read(called: &Called) -> Result<Self, clap::Error> {
+        let cli = match Command::alone(called) {
+            Some(command) => Self { command: command? },
+            None => Self::try_parse_from(called.words())?,
+        };
         if let Command::Trace(args) = &cli.command
             && args.command.is_empty()
             && env::args_os().next_back().is_some_and(|last| last == "--")
@@ -72,6 +77,17 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Reads the one command that is meant, if its start matters: one line for each that does.
+    fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
+        Some(match called.command()? {
+            "doctor" => called.read().map(Self::Doctor),
+            "trace" => called.read().map(Box::new).map(Self::Trace),
+            _ => return None,
+        })
+    }
 }
 
 /// When to use colours.
