@@ -202,12 +202,12 @@ impl Kernel {
         let base = (kind as u64 + 1) << 32;
         let is_free =
             |address: &u64| self.spaces.values().all(|space| space.ns.address != *address);
-        (base..).find(is_free).unwrap()
+        (base..u64::MAX).find(is_free).unwrap()
     }
 
     fn inode(&self) -> u32 {
         let is_free = |inode: &u32| self.spaces.values().all(|space| space.ns.inode != *inode);
-        (FIRST..).find(is_free).unwrap()
+        (FIRST..u32::MAX).find(is_free).unwrap()
     }
 
     fn number(&mut self, kind: Kind) -> u64 {
@@ -219,7 +219,7 @@ impl Kernel {
     /// Makes what `flags` say, in the kernel's order; returns the slots that they go to.
     fn make(&mut self, tid: u32, flags: u64, cause: Cause) -> Vec<(Kind, u64)> {
         let task = self.task(tid).unwrap();
-        let mut owner = self.people[&tid].slots[Slot::User as usize];
+        let mut current = self.people[&tid].slots[Slot::User as usize];
         let mut made = Vec::new();
         let order =
             [Kind::User].into_iter().chain(Kind::ALL.into_iter().filter(|k| *k != Kind::User));
@@ -236,9 +236,9 @@ impl Kernel {
                 reserved: 0,
             };
             let level = parent.map_or(0, |parent| self.spaces[&parent].level + 1);
-            let owned = if kind == Kind::User { above } else { owner };
+            let owner = if kind == Kind::User { above } else { current };
             let header = self.header(RecordKind::Create);
-            let space = Space { kind, ns, owner: Some(owned), parent, level, maker: tid };
+            let space = Space { kind, ns, owner: Some(owner), parent, level, maker: tid };
             let address = |name: u64| self.spaces[&name].ns;
             let create = Create {
                 header,
@@ -247,7 +247,7 @@ impl Kernel {
                 flags,
                 level,
                 ns,
-                owner: address(owned),
+                owner: address(owner),
                 parent: parent.map_or(Ns::NONE, address),
                 task,
                 ..Create::zeroed()
@@ -257,7 +257,7 @@ impl Kernel {
             }
             self.spaces.insert(self.now, space);
             if kind == Kind::User {
-                owner = self.now;
+                current = self.now;
             }
             made.push((kind, self.now));
         }
@@ -298,7 +298,7 @@ impl Kernel {
         }
         slots[Slot::Pid as usize] = slots[Slot::PidForChildren as usize];
         slots[Slot::Time as usize] = slots[Slot::TimeForChildren as usize];
-        let child = (3..).find(|tid| !self.people.contains_key(tid)).unwrap();
+        let child = (3..u32::MAX).find(|tid| !self.people.contains_key(tid)).unwrap();
         self.people.insert(child, Person { start_ns: self.now, slots });
         let task = self.task(child).unwrap();
         let cause = Cause::Clone as u32;
