@@ -13,9 +13,11 @@ mod hidden;
 mod init;
 mod leftovers;
 mod scene;
+mod show;
 mod soak;
 mod trace;
 mod tracer;
+mod why;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -51,6 +53,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(completions::trials());
     trials.extend(doctor::trials(context));
     trials.extend(hidden::trials(context));
+    trials.extend(show::trials());
     trials.extend(soak::trials(context));
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
@@ -70,5 +73,6 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::scope::trials(context));
     trials.extend(trace::snapshot::trials(context));
     trials.extend(trace::usage::trials(context));
+    trials.extend(why::trials());
     trials
 }
