@@ -33,6 +33,7 @@ pub mod expr;
 pub mod history;
 pub mod model;
 pub mod pipeline;
+pub mod plan;
 pub mod probe;
 mod report;
 pub mod sink;

@@ -9,7 +9,7 @@ use super::{
 const ROWS: [&[&str]; 12] = [
     &["model"],
     &["sys", "expr"],
-    &["discover", "probe"],
+    &["discover", "probe", "plan"],
     &["table", "enrich"],
     &["rule", "history"],
     &["sink"],
