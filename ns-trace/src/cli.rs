@@ -1,6 +1,7 @@
 //! The command line: types only, no behaviour.
 
 mod doctor;
+mod netns;
 mod trace;
 mod value;
 
@@ -9,8 +10,10 @@ use std::env;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 
+use self::trace::kinds;
 pub use self::{
     doctor::DoctorArgs,
+    netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     trace::{Format, TraceArgs},
     value::{Bytes, parse_bytes, parse_duration},
 };
@@ -40,7 +43,12 @@ impl Cli {
     ///
     /// What is wrong with it, or the help that it asks for.
     pub fn read() -> Result<Self, clap::Error> {
-        let cli = Self::try_parse()?;
+        let mut words: Vec<_> = env::args_os().collect();
+        if words.get(1).is_some_and(|command| command == "netns") {
+            let rest = canonical(words.split_off(2));
+            words.extend(rest);
+        }
+        let cli = Self::try_parse_from(words)?;
         if let Command::Trace(args) = &cli.command
             && args.command.is_empty()
             && env::args_os().next_back().is_some_and(|last| last == "--")
@@ -61,6 +69,7 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    Netns(NetnsArgs),
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     ///
