@@ -1,5 +1,6 @@
 //! The command line: types only, no behaviour.
 
+mod called;
 mod doctor;
 mod netns;
 mod trace;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 
 use self::trace::kinds;
 pub use self::{
+    called::Called,
     doctor::DoctorArgs,
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     trace::{Format, TraceArgs},
@@ -42,13 +44,11 @@ impl Cli {
     /// # Errors
     ///
     /// What is wrong with it, or the help that it asks for.
-    pub fn read() -> Result<Self, clap::Error> {
-        let mut words: Vec<_> = env::args_os().collect();
-        if words.get(1).is_some_and(|command| command == "netns") {
-            let rest = canonical(words.split_off(2));
-            words.extend(rest);
-        }
-        let cli = Self::try_parse_from(words)?;
+    pub fn read(called: &Called) -> Result<Self, clap::Error> {
+        let cli = match Command::alone(called) {
+            Some(command) => Self { command: command? },
+            None => Self::try_parse_from(called.words())?,
+        };
         if let Command::Trace(args) = &cli.command
             && args.command.is_empty()
             && env::args_os().next_back().is_some_and(|last| last == "--")
@@ -81,6 +81,18 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Reads the one command that is meant, if its start matters: one line for each that does.
+    fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
+        Some(match called.command()? {
+            "doctor" => called.read().map(Self::Doctor),
+            "netns" => called.read().map(Self::Netns),
+            "trace" => called.read().map(Box::new).map(Self::Trace),
+            _ => return None,
+        })
+    }
 }
 
 /// When to use colours.

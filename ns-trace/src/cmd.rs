@@ -8,7 +8,7 @@ mod trace;
 use std::{env, process::ExitCode};
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Called, Cli, Command},
     report,
 };
 
@@ -33,7 +33,7 @@ pub fn run(cli: &Cli) -> ExitCode {
 
 /// Says what is wrong with the command line, or shows the help that it asks for.
 #[must_use]
-pub fn refuse(error: &clap::Error) -> ExitCode {
+pub fn refuse(called: &Called, error: &clap::Error) -> ExitCode {
     // Without a reader there is nobody to tell.
     drop(error.print());
     let mut words = env::args_os().skip(1);
@@ -42,6 +42,6 @@ pub fn refuse(error: &clap::Error) -> ExitCode {
     match error.exit_code() {
         0 => ExitCode::SUCCESS,
         _ if has_command && words.next().is_some() => ExitCode::from(report::OWN_FAILURE),
-        code => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        _ => ExitCode::from(called.usage_status()),
     }
 }

@@ -25,6 +25,7 @@
 
 pub mod cli;
 pub mod cmd;
+pub mod discover;
 #[cfg(test)]
 mod doc;
 pub mod enrich;

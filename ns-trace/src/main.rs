@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
-use ns_trace::{cli::Cli, cmd};
+use ns_trace::{
+    cli::{Called, Cli},
+    cmd,
+};
 
 fn main() -> ExitCode {
-    match Cli::read() {
+    let called = Called::now();
+    match Cli::read(&called) {
         Ok(cli) => cmd::run(&cli),
-        Err(error) => cmd::refuse(&error),
+        Err(error) => cmd::refuse(&called, &error),
     }
 }

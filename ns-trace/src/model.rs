@@ -6,21 +6,29 @@ mod container;
 mod errno;
 pub mod event;
 mod flags;
+mod holder;
 mod json;
 mod namespace;
 mod process;
+mod selector;
 mod text;
 mod time;
+mod want;
+mod world;
 
 pub use self::{
     container::{Container, Placement, Pod, Runtime},
     errno::Errno,
     event::Event,
     flags::Flags,
+    holder::Holder,
     json::{Fields, JsonWriter, write_json},
     namespace::{NsInfo, NsRef, Slots},
     process::{Caps, Creator, Process, TaskRef},
+    selector::{Selector, SelectorError},
     text::printable,
     time::Time,
+    want::{Kinds, Mounts, Want},
+    world::{MapLine, Maps, NsRow, ProcessRow, ThreadRow, World},
 };
 pub use ns_trace_common::{Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot, map::MapFile};

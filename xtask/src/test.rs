@@ -1,5 +1,6 @@
 //! `xtask test`: every check and test there is, in one command.
 
+mod failures;
 mod tally;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use self::tally::Tally;
+use self::{failures::Failures, tally::Tally};
 use crate::{command, setup, usage};
 
 /// One command that checks something; later ones run whether it succeeds or not.
@@ -57,8 +58,14 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     }
     setup::for_tests()?;
     let mut reports = Vec::new();
+    let mut failures = Failures::default();
     for stage in &STAGES {
-        reports.push(run(stage)?);
+        reports.push(run(stage, &mut failures)?);
+    }
+    println!();
+    // Once more, where nobody has to look for them.
+    for line in failures.take() {
+        println!("{line}");
     }
     println!();
     let mut sum = Tally::default();
@@ -70,17 +77,17 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run(stage: &Stage) -> Result<Report> {
+fn run(stage: &Stage, failures: &mut Failures) -> Result<Report> {
     let mut command = command::cargo(stage.command)?;
     command.envs(stage.environment.iter().copied());
     println!("\n== {}\n$ {}", stage.name, command::show(&command));
     let start = Instant::now();
-    let tally = follow(&mut command)?;
+    let tally = follow(&mut command, failures)?;
     Ok(Report { name: stage.name, tally, took: start.elapsed() })
 }
 
-/// Passes the output of a stage on and counts what it reports.
-fn follow(command: &mut Command) -> Result<Tally> {
+/// Passes the output of a stage on, counts what it reports and keeps what it says of failures.
+fn follow(command: &mut Command, failures: &mut Failures) -> Result<Tally> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let mut tally = Tally::default();
     if let Some(stdout) = child.stdout.take() {
@@ -90,6 +97,7 @@ fn follow(command: &mut Command) -> Result<Tally> {
         while stdout.read_until(b'\n', &mut line)? > 0 {
             let text = String::from_utf8_lossy(&line);
             print!("{text}");
+            failures.hear(&text);
             tally += Tally::of_line(&text).unwrap_or_default();
             line.clear();
         }

@@ -131,6 +131,14 @@ fn done(result: Result<(), Error>) -> Outcome {
     Ok(result.map(|()| ExitCode::SUCCESS)?)
 }
 
+/// A name as JSON has it.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u32>,
+}
+
 fn list(kind: Kind, options: &NetnsOptions) -> Outcome {
     let names = Names::of(kind);
     let found = names.list()?;
@@ -142,22 +150,15 @@ fn list(kind: Kind, options: &NetnsOptions) -> Outcome {
     }
     if options.json {
         // As ip(8) has it: without a name there is nothing, and not even an empty array.
-        let row = |(name, id): &(OsString, Option<u32>)| match id {
-            Some(id) => json!({ "name": plain(name), "id": id }),
-            None => json!({ "name": plain(name) }),
-        };
-        let rows: Vec<_> = rows.iter().map(row).collect();
+        let rows: Vec<_> =
+            rows.iter().map(|(name, id)| Row { name: plain(name), id: *id }).collect();
         return if rows.is_empty() { Ok(ExitCode::SUCCESS) } else { print_json(&rows, options) };
     }
-    let mut text = String::new();
-    for (name, id) in rows {
-        text.push_str(&shown(&name));
-        if let Some(id) = id {
-            text.push_str(&format!(" (id: {id})"));
-        }
-        text.push('\n');
-    }
-    print(&text)
+    let line = |(name, id): (OsString, Option<u32>)| {
+        let id = id.map(|id| format!(" (id: {id})")).unwrap_or_default();
+        format!("{}{id}\n", shown(&name))
+    };
+    print(&rows.into_iter().map(line).collect::<String>())
 }
 
 fn attach(name: &OsStr, pid: &str) -> Outcome {

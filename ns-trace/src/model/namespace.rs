@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::Serialize
 use super::{Kind, SLOTS, Slot};
 
 /// Which namespace: the one shape used wherever an event points at a namespace.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema,
+)]
 pub struct NsRef {
     /// The type, spelled as in `/proc/self/ns`.
     #[serde(rename = "type")]

@@ -145,7 +145,7 @@ impl Names {
 fn mount_new(kind: Kind, is_new: bool, place: &str, path: &Path) -> worker::Outcome {
     let errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
     let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0).open(path);
+    let file = options.write(true).create_new(true).mode(0o0).open(path);
     drop(file.map_err(|error| (CREATE, errno(error)))?);
     let made =
         if is_new { unshare(&[kind]).map_err(|error| (UNSHARE, errno(error))) } else { Ok(()) };

@@ -2,14 +2,15 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, OwnedFd},
 };
 
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with,
 };
 
-/// Message types, flags and attributes of include/uapi/linux/{netlink,rtnetlink,net_namespace}.h.
+/// Message types, flags and attributes of netlink.h, rtnetlink.h and `net_namespace.h` in
+/// include/uapi/linux.
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const NEW_ID: u16 = 88;
@@ -113,7 +114,7 @@ impl Rtnetlink {
     /// EINVAL if the file is no network namespace, or there is none of that number.
     pub fn id(&self, peer: Peer<'_>, target: Option<u32>) -> Result<NetId, Refusal> {
         let mut attributes = vec![match peer {
-            Peer::File(file) => (FD, file.as_fd().as_raw_fd()),
+            Peer::File(file) => (FD, file.as_raw_fd()),
             Peer::Id(id) => (NSID, id.cast_signed()),
         }];
         attributes.extend(target.map(|target| (TARGET, target.cast_signed())));

@@ -47,7 +47,7 @@ pub fn run(work: impl FnOnce() -> Outcome) -> io::Result<Outcome> {
     let mut message = [0; 5];
     let read = File::from(read_end).read_exact(&mut message);
     while let Err(Errno::INTR) = waitpid(Some(pid), WaitOptions::empty()) {}
-    read.map_err(|_| io::Error::other("the process that does it was killed"))?;
+    read.map_err(|_end| io::Error::other("the process that does it was killed"))?;
     let [step, errno @ ..] = message;
     let errno = i32::from_ne_bytes(errno);
     Ok(if errno == 0 { Ok(()) } else { Err((step, Errno::from_raw_os_error(errno))) })

@@ -17,7 +17,7 @@ use rustix::{
     fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
     io::Errno,
 };
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Outcome, Problem, plain, shown, words};
 use crate::{cli::NetnsOptions, model::Kind, name::Names};
@@ -122,10 +122,19 @@ fn told(
     say("delete", name, options)
 }
 
+/// A line as JSON has it.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    event: &'a str,
+    name: String,
+}
+
 fn say(event: &str, name: &OsStr, options: &NetnsOptions) -> Result<(), Stop> {
     let now = Timestamp::now();
     let line = if options.json {
-        json!({ "time": now.to_string(), "event": event, "name": plain(name) }).to_string()
+        let line = Line { time: now.to_string(), event, name: plain(name) };
+        serde_json::to_string(&line).map_err(|error| Stop::new("JSON", &error.into()))?
     } else if options.timestamp {
         let time = now.to_zoned(TimeZone::system());
         format!("[{}] {event} {}", time.strftime("%Y-%m-%dT%H:%M:%S%.6f"), shown(name))

@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use super::{Outcome, Problem, REFUSED, members, open, plain, print, print_json, shown};
 use crate::{
@@ -44,6 +44,17 @@ impl Numbers {
     }
 }
 
+/// A number as JSON has it.
+#[derive(Serialize)]
+struct Row {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nsid: Option<u32>,
+    #[serde(rename = "current-nsid", skip_serializing_if = "Option::is_none")]
+    current: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
 /// `list-id [target-nsid N] [nsid N]`.
 pub(super) fn list(words: &[String], options: &NetnsOptions) -> Outcome {
     let (mut target, mut wanted) = (None, None);
@@ -75,32 +86,19 @@ pub(super) fn list(words: &[String], options: &NetnsOptions) -> Outcome {
     };
     let rows: Vec<_> = found.iter().map(row).collect();
     if options.json {
-        return print_json(&rows.iter().map(object).collect::<Vec<_>>(), options);
+        let row =
+            |(ids, name): (NetId, Option<String>)| Row { nsid: ids.id, current: ids.current, name };
+        return print_json(&rows.into_iter().map(row).collect::<Vec<_>>(), options);
     }
     print(&rows.iter().map(line).collect::<String>())
 }
 
-fn object((ids, name): &(NetId, Option<String>)) -> Value {
-    let mut object = Map::new();
-    object.extend(ids.id.map(|id| ("nsid".to_owned(), id.into())));
-    object.extend(ids.current.map(|id| ("current-nsid".to_owned(), id.into())));
-    object.extend(name.clone().map(|name| ("name".to_owned(), name.into())));
-    object.into()
-}
-
 fn line((ids, name): &(NetId, Option<String>)) -> String {
-    let mut line = match ids.id {
-        Some(id) => format!("nsid {id} "),
-        None => "nsid unassigned ".to_owned(),
-    };
-    if let Some(current) = ids.current {
-        line.push_str(&format!("current-nsid {current} "));
-    }
-    if let Some(name) = name {
-        line.push_str(&format!("(iproute2 netns name: {})", shown(name.as_ref())));
-    }
-    line.push('\n');
-    line
+    let id = ids.id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string());
+    let current = ids.current.map(|id| format!("current-nsid {id} ")).unwrap_or_default();
+    let name =
+        name.as_deref().map(|name| format!("(iproute2 netns name: {})", shown(name.as_ref())));
+    format!("nsid {id} {current}{}\n", name.unwrap_or_default())
 }
 
 /// `set NAME NETNSID`.

@@ -1,0 +1,85 @@
+//! What keeps a namespace alive, besides the processes that are in it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{NsRef, Slot};
+
+/// One reason why a namespace exists. Each shape names a row of the kernel's own book-keeping;
+/// numbers are those of the looker's pid namespace.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Holder {
+    /// A thread is in it, and the first thread of its process is not.
+    Thread {
+        /// The process.
+        pid: u32,
+        /// The thread.
+        tid: u32,
+    },
+    /// The children of a thread will be in it (`pid_for_children`, `time_for_children`), and the
+    /// thread itself is not.
+    ForChildren {
+        /// The process.
+        pid: u32,
+        /// The thread.
+        tid: u32,
+        /// Which of the two slots.
+        slot: Slot,
+    },
+    /// An open file of nsfs.
+    Fd {
+        /// The process.
+        pid: u32,
+        /// The thread, if it has a file table of its own; else the process.
+        tid: u32,
+        /// The number of the descriptor.
+        fd: u32,
+    },
+    /// A socket that was made in it.
+    Socket {
+        /// The process.
+        pid: u32,
+        /// The thread, if it has a file table of its own; else the process.
+        tid: u32,
+        /// The number of the descriptor.
+        fd: u32,
+    },
+    /// A bind mount of nsfs.
+    Mount {
+        /// Where, as the processes of that mount namespace see it.
+        path: Arc<PathBuf>,
+        /// The mount namespace.
+        mnt_ns: NsRef,
+        /// A process in that mount namespace.
+        pid: u32,
+    },
+    /// A procfs that shows a pid namespace.
+    ProcMount {
+        /// Where, as the processes of that mount namespace see it.
+        path: Arc<PathBuf>,
+        /// The mount namespace.
+        mnt_ns: NsRef,
+        /// A process in that mount namespace.
+        pid: u32,
+    },
+    /// A user or pid namespace below it.
+    Child(NsRef),
+    /// A namespace of another kind that the user namespace owns.
+    Owned(NsRef),
+}
+
+impl Holder {
+    /// The word for it in JSON and columns.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Thread { .. } => "thread",
+            Self::ForChildren { .. } => "for_children",
+            Self::Fd { .. } => "fd",
+            Self::Socket { .. } => "socket",
+            Self::Mount { .. } => "mount",
+            Self::ProcMount { .. } => "proc_mount",
+            Self::Child(_) => "child",
+            Self::Owned(_) => "owned",
+        }
+    }
+}

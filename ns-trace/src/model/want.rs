@@ -1,0 +1,110 @@
+//! What is asked of a look at the system.
+
+#[cfg(doc)]
+use super::Holder;
+use super::{Kind, Slot};
+
+/// What is to be found out: the less, the quicker.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+pub struct Want {
+    /// Which kinds of namespaces.
+    pub kinds: Kinds,
+    /// The slots for children too: [`Holder::ForChildren`].
+    pub children: bool,
+    /// Threads that are elsewhere than the first one of their process: [`Holder::Thread`].
+    pub threads: bool,
+    /// Open files and sockets: [`Holder::Fd`], [`Holder::Socket`], and what only they hold.
+    pub files: bool,
+    /// Mounts: `nsfs`, and what only a mount holds.
+    pub mounts: Mounts,
+    /// Parents, owners, levels and `owner_uid`; with them what only its children or what it owns
+    /// keeps: [`Holder::Child`], [`Holder::Owned`].
+    pub relatives: bool,
+    /// The kernel's ids.
+    pub ids: bool,
+    /// `netnsid`.
+    pub netnsid: bool,
+    /// `maps`.
+    pub maps: bool,
+    /// All that the kernel has, also what no file of /proc shows. Needs BPF, or `listns(2)`.
+    pub complete: bool,
+}
+
+/// Where mounts are looked for.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Mounts {
+    /// Nowhere.
+    #[default]
+    Ignored,
+    /// In our own mount namespace: `nsfs`.
+    Own,
+    /// In every mount namespace that has a process: [`Holder::Mount`], [`Holder::ProcMount`].
+    Every,
+}
+
+impl Want {
+    /// The processes and the namespaces they are in, of every kind: the least.
+    pub const MEMBERS: Self = Self {
+        kinds: Kinds::ALL,
+        children: false,
+        threads: false,
+        files: false,
+        mounts: Mounts::Ignored,
+        relatives: false,
+        ids: false,
+        netnsid: false,
+        maps: false,
+        complete: false,
+    };
+
+    /// Everything.
+    pub const ALL: Self = Self {
+        kinds: Kinds::ALL,
+        children: true,
+        threads: true,
+        files: true,
+        mounts: Mounts::Every,
+        relatives: true,
+        ids: true,
+        netnsid: true,
+        maps: true,
+        complete: true,
+    };
+
+    /// Whether a slot is to be read.
+    #[must_use]
+    pub fn slot(&self, slot: Slot) -> bool {
+        let own = !matches!(slot, Slot::PidForChildren | Slot::TimeForChildren);
+        self.kinds.contains(slot.kind()) && (own || self.children)
+    }
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// No kind.
+    pub const NONE: Self = Self(0);
+    /// Every kind.
+    pub const ALL: Self = Self(0xff);
+
+    /// Whether `kind` is one of them.
+    #[must_use]
+    pub const fn contains(self, kind: Kind) -> bool {
+        self.0 & (1 << kind as u8) != 0
+    }
+
+    /// These and `kind`.
+    #[must_use]
+    pub const fn with(self, kind: Kind) -> Self {
+        Self(self.0 | 1 << kind as u8)
+    }
+}
+
+impl FromIterator<Kind> for Kinds {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        kinds.into_iter().fold(Self::NONE, Self::with)
+    }
+}
