@@ -11,7 +11,6 @@ use std::env;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 
-use self::trace::kinds;
 pub use self::{
     called::Called,
     doctor::DoctorArgs,

@@ -77,7 +77,7 @@ fn bash_completes() -> Result<()> {
         (&["ns-trace", "do"][..], "doctor"),
         (&["ns-trace", "trace", "--sn"], "--snapshot"),
         (&["ns-trace", "netns", "id"], "identify"),
-        (&["ns-trace", "netns", "list", "--type", "ut"], "uts"),
+        (&["ns-trace", "netns", "--ba"], "--batch"),
         (&["ns-trace", "trace", "--probe", "fen"], "fentry"),
         (&["ns-trace", "trace", "--probe", "kp"], "kprobe"),
         (&["ns-trace", "trace", "--type", "cg"], "cgroup"),

@@ -7,8 +7,6 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Subcommand};
 
 pub use self::words::canonical;
-use super::kinds;
-use crate::model::Kind;
 
 const AFTER_HELP: &str = "\
 Commands and options may be shortened, and options written with one dash, as ip(8) has them:
@@ -16,7 +14,6 @@ Commands and options may be shortened, and options written with one dash, as ip(
 
 Files:
   /run/netns/NAME                  a network namespace that has a name; shared with ip-netns(8)
-  /run/ns-trace/names/TYPE/NAME    a namespace of another type that has a name
   /etc/netns/NAME/                 what exec shows a program in place of the files in /etc
 
 Examples:
@@ -30,6 +27,7 @@ Exit status:
   0    success; also when the reader of the output went away
   1    failure
   2    wrong usage, or the kernel refuses a number (set, list-id)
+  3    a privilege is missing
   255  a name that cannot be one, and failures of exec itself
 With exec it is the program's own: 128 + n if signal n ended it, 126 if it cannot be run, 127 if it
 is not found; with -all that of the first that failed.";
@@ -37,9 +35,8 @@ is not found; with -all that of the first that failed.";
 /// Name network namespaces, and run programs in them
 ///
 /// Does what `ip netns` does, with the same words, output and files, so that both may be used side
-/// by side; and gives names to namespaces of every other type as well. A name is a file on which
-/// the namespace is mounted: it keeps the namespace alive without a process in it. Without a
-/// command it lists the names.
+/// by side. A name is a file on which the namespace is mounted: it keeps the namespace alive
+/// without a process in it. Without a command it lists the names.
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub struct NetnsArgs {
@@ -92,11 +89,7 @@ pub enum NetnsCommand {
     ///
     /// The number is the one by which the current network namespace knows it (see set).
     #[command(visible_alias = "show", alias = "lst")]
-    List {
-        /// Of namespaces of this type
-        #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "net", value_parser = kinds())]
-        kind: Kind,
-    },
+    List,
 
     /// List the numbers by which the current network namespace knows others
     ///

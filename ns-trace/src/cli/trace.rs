@@ -156,7 +156,7 @@ fn parse_ring(text: &str) -> Result<Bytes, String> {
     Ok(Bytes(bytes))
 }
 
-pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
+fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
     named(Kind::ALL.map(Kind::name), |name| Kind::ALL.into_iter().find(|kind| kind.name() == name))
 }
 

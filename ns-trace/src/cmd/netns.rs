@@ -113,8 +113,7 @@ fn perform(command: Option<&NetnsCommand>, options: &NetnsOptions) -> Outcome {
     }
     let names = Names::of(Kind::Net);
     match command {
-        None => list(Kind::Net, options),
-        Some(NetnsCommand::List { kind }) => list(*kind, options),
+        None | Some(NetnsCommand::List) => list(Kind::Net, options),
         Some(NetnsCommand::ListId { words }) => number::list(words, options),
         Some(NetnsCommand::Set { name, id }) => number::set(name, id),
         Some(NetnsCommand::Add { name }) => done(names.add(name, &Source::New)),

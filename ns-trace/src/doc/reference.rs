@@ -40,9 +40,9 @@ fn describe(name: &str, command: &Command, out: &mut String) {
         for (usage, about, arguments) in words(command) {
             let usage: Vec<_> = usage.lines().map(|usage| format!("`{usage}`")).collect();
             let options = arguments.iter().filter(|(argument, _)| argument.starts_with('-'));
-            let options: String =
-                options.map(|(option, help)| format!("; `{option}`: {help}")).collect();
-            let text = format!("{about}{options}").replace('|', "\\|");
+            let options = options.map(|(option, help)| format!("`{option}`: {help}"));
+            let text: Vec<_> = std::iter::once(about).chain(options).collect();
+            let text = text.join("; ").replace('|', "\\|");
             writeln!(out, "| {} | {text} |", usage.join(" ")).unwrap();
         }
         out.push('\n');
@@ -52,8 +52,11 @@ fn describe(name: &str, command: &Command, out: &mut String) {
     }
 }
 
-/// The further words of a command: their usage, what they do, and their arguments.
-pub(super) fn words(command: &Command) -> Vec<(String, String, Vec<(String, String)>)> {
+/// The usage of a further word of a command, what it does, and its arguments.
+type Word = (String, String, Vec<(String, String)>);
+
+/// The further words of a command.
+pub(super) fn words(command: &Command) -> Vec<Word> {
     let name = format!("{} ", command.get_bin_name().unwrap_or(command.get_name()));
     let word = |word: &Command| {
         let usage = word.clone().render_usage().to_string();
