@@ -32,6 +32,7 @@ pub mod enrich;
 pub mod expr;
 pub mod history;
 pub mod model;
+pub mod name;
 pub mod pipeline;
 pub mod plan;
 pub mod probe;

@@ -20,7 +20,7 @@ impl Action for Unshare {
     }
 
     fn carry_out(&self, _scene: &mut Scene) -> Result<(), Trouble> {
-        sys::unshare::unshare(self.flags.bits()).map_err(|error| {
+        sys::unshare::by_flags(self.flags.bits()).map_err(|error| {
             let what = format!("cannot make {}", word::new_namespaces(self.flags));
             let errno = Errno::from_io_error(&error);
             let reason = errno.and_then(|errno| reason::of_unshare(self.flags, errno));

@@ -1,18 +1,32 @@
-//! New namespaces for this process.
+//! Making namespaces for the own process (unshare(2)).
 
 use std::io;
 
-/// Moves this process into new namespaces, one for each bit (unshare(2)).
+use rustix::thread::UnshareFlags;
+
+use crate::model::Kind;
+
+/// Puts this process into a new namespace of each of these types; of pid and time namespaces its
+/// children only.
+///
+/// # Errors
+///
+/// EPERM without `CAP_SYS_ADMIN` in the own user namespace, unless it makes a user namespace; ENOSPC
+/// above `user.max_*_namespaces`; EINVAL in a process of several threads.
+pub fn unshare(kinds: &[Kind]) -> io::Result<()> {
+    by_flags(kinds.iter().fold(0, |bits, kind| bits | kind.flag()))
+}
+
+/// As [`unshare`], with flags as the call has them.
 ///
 /// # Errors
 ///
 /// Those of unshare(2).
-pub fn unshare(flags: u64) -> io::Result<()> {
-    let Ok(flags) = u32::try_from(flags) else {
-        // The system call takes a long, the library an int.
+pub fn by_flags(bits: u64) -> io::Result<()> {
+    let Ok(bits) = u32::try_from(bits) else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
-    // SAFETY: the one thread of this process owns all that it shares; no memory is unshared.
-    let result = unsafe { libc::unshare(flags.cast_signed()) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    // SAFETY: no flag parts descriptors or memory of threads; there is one thread only.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::from_bits_retain(bits)) }?;
+    Ok(())
 }

@@ -6,9 +6,10 @@ use super::{
 };
 
 /// The rooms, the one that knows least first. Rooms in one row do not know each other.
-const ROWS: [&[&str]; 12] = [
+const ROWS: [&[&str]; 13] = [
     &["model"],
     &["sys", "expr"],
+    &["name"],
     &["discover", "probe", "plan"],
     &["table", "enrich"],
     &["rule", "history"],
