@@ -2,6 +2,7 @@
 
 mod called;
 mod doctor;
+mod netns;
 mod trace;
 mod value;
 
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 pub use self::{
     called::Called,
     doctor::DoctorArgs,
+    netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     trace::{Format, TraceArgs},
     value::{Bytes, parse_bytes, parse_duration},
 };
@@ -66,6 +68,7 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    Netns(NetnsArgs),
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     ///
@@ -84,6 +87,7 @@ impl Command {
     fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
         Some(match called.command()? {
             "doctor" => called.read().map(Self::Doctor),
+            "netns" => called.read().map(Self::Netns),
             "trace" => called.read().map(Box::new).map(Self::Trace),
             _ => return None,
         })

@@ -2,6 +2,7 @@
 
 mod completions;
 mod doctor;
+mod netns;
 mod trace;
 
 use std::{env, process::ExitCode};
@@ -21,6 +22,7 @@ pub fn run(cli: &Cli) -> ExitCode {
             (trace::run(args), own)
         }
         Command::Doctor(args) => (doctor::run(args), None),
+        Command::Netns(args) => return netns::run(args),
         Command::Completions { shell } => (completions::run(*shell), None),
     };
     match result {

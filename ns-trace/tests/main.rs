@@ -12,8 +12,11 @@ mod facts;
 mod hidden;
 mod init;
 mod leftovers;
+mod netns;
+mod portrait;
 mod scene;
 mod soak;
+mod stage;
 mod trace;
 mod tracer;
 
@@ -51,6 +54,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(completions::trials());
     trials.extend(doctor::trials(context));
     trials.extend(hidden::trials(context));
+    trials.extend(netns::trials(context));
     trials.extend(soak::trials(context));
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
