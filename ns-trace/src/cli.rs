@@ -2,6 +2,7 @@
 
 mod called;
 mod doctor;
+mod netns;
 mod show;
 mod trace;
 mod value;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 pub use self::{
     called::Called,
     doctor::DoctorArgs,
+    netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     show::ShowArgs,
     trace::{Format, TraceArgs},
     value::{Bytes, parse_bytes, parse_duration},
@@ -88,6 +90,7 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    Netns(NetnsArgs),
     Show(ShowArgs),
     Why(WhyArgs),
     Doctor(DoctorArgs),
@@ -108,7 +111,10 @@ impl Command {
     fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
         Some(match called.command()? {
             "doctor" => called.read().map(Self::Doctor),
+            "netns" => called.read().map(Self::Netns),
+            "show" => called.read().map(Self::Show),
             "trace" => called.read().map(Box::new).map(Self::Trace),
+            "why" => called.read().map(Self::Why),
             _ => return None,
         })
     }

@@ -2,8 +2,8 @@
 
 mod completions;
 mod doctor;
+mod netns;
 mod show;
-mod sight;
 mod trace;
 mod why;
 
@@ -26,6 +26,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Show(args) => (show::run(args), None),
         Command::Why(args) => (why::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
+        Command::Netns(args) => return netns::run(args),
         Command::Completions { shell } => (completions::run(*shell), None),
     };
     match result {

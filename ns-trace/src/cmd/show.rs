@@ -8,12 +8,11 @@ use std::{
     process::ExitCode,
 };
 
-use super::sight;
 use crate::{
     cli::ShowArgs,
     model::{MapLine, Maps, NsRow, World},
     pipeline::resolve,
-    report::Failure,
+    report::{Failure, sight},
     view::{
         sheet::{Mark, Sheet},
         terminal,

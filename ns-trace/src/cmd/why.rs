@@ -7,12 +7,11 @@ use std::{
 
 use serde::Serialize;
 
-use super::sight;
 use crate::{
     cli::WhyArgs,
     model::{NsInfo, NsRow},
     pipeline::resolve,
-    report::Failure,
+    report::{Failure, sight},
     view::{
         keeper::{Keeper, Member, releases},
         quantity::Count,

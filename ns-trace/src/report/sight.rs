@@ -4,15 +4,15 @@ use std::io::{self, Write as _};
 
 use serde::Serialize;
 
+use super::{Class, Failure};
 use crate::{
     model::{Want, World},
     pipeline::{look, resolve::ResolveError},
-    report::{Class, Failure},
     view::{escape, quantity::Count, terminal},
 };
 
 /// All there is to see.
-pub(super) fn everything() -> Result<World, Failure> {
+pub(crate) fn everything() -> Result<World, Failure> {
     look(&Want::ALL).map_err(|error| {
         Failure::new(format!("cannot list /proc: {error}"))
             .hint("mount it: mount -t proc proc /proc")
@@ -20,7 +20,7 @@ pub(super) fn everything() -> Result<World, Failure> {
 }
 
 /// A selector that names nothing.
-pub(super) fn refusal(error: &ResolveError) -> Failure {
+pub(crate) fn refusal(error: &ResolveError) -> Failure {
     let failure = Failure::new(escape(&error.to_string(), terminal::charset()));
     match error {
         ResolveError::Unknown { .. } | ResolveError::NoNamespace { .. } => failure
@@ -37,25 +37,24 @@ pub(super) fn refusal(error: &ResolveError) -> Failure {
 }
 
 /// Says on standard error what could not be seen.
-#[expect(clippy::print_stderr, reason = "standard output is for what was found")]
-pub(super) fn tell_hidden(world: &World) {
+pub(crate) fn tell_hidden(world: &World) {
     if world.unreadable > 0 {
         let processes = Count(world.unreadable.into(), "process");
-        eprintln!(
-            "ns-trace: {processes} may not be looked into (CAP_SYS_PTRACE is missing, or they have \
+        super::note(&format!(
+            "{processes} may not be looked into (CAP_SYS_PTRACE is missing, or they have \
              capabilities that this process lacks): what only they hold is not shown"
-        );
+        ));
     }
 }
 
 /// Writes a report as JSON.
-pub(super) fn print_json(report: &impl Serialize) -> Result<(), Failure> {
+pub(crate) fn print_json(report: &impl Serialize) -> Result<(), Failure> {
     let json = serde_json::to_string_pretty(report);
     print(&(json.map_err(|error| Failure::new(format!("cannot write JSON: {error}")))? + "\n"))
 }
 
 /// Writes to standard output; a reader who went away is no failure.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("cannot write to standard output: {error}")))
