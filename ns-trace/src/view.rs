@@ -7,6 +7,7 @@ pub mod quantity;
 pub mod sheet;
 mod signal;
 mod summary;
+pub mod table;
 pub mod terminal;
 pub mod text;
 
