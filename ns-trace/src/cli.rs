@@ -2,9 +2,11 @@
 
 mod called;
 mod doctor;
+mod list;
 mod netns;
 mod show;
 mod trace;
+mod tree;
 mod value;
 mod why;
 
@@ -16,12 +18,16 @@ use clap_complete::Shell;
 pub use self::{
     called::Called,
     doctor::DoctorArgs,
+    list::{ListArgs, Output, Relation},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     show::ShowArgs,
     trace::{Format, TraceArgs},
+    tree::TreeArgs,
     value::{Bytes, parse_bytes, parse_duration},
     why::WhyArgs,
 };
+
+pub(crate) use self::list::unknown_column;
 
 /// What the exit status says, for the end of every help text.
 const EXIT_STATUS: &str = "\
@@ -90,6 +96,8 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    List(Box<ListArgs>),
+    Tree(TreeArgs),
     Netns(NetnsArgs),
     Show(ShowArgs),
     Why(WhyArgs),
@@ -111,9 +119,11 @@ impl Command {
     fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
         Some(match called.command()? {
             "doctor" => called.read().map(Self::Doctor),
+            "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),
             "netns" => called.read().map(Self::Netns),
             "show" => called.read().map(Self::Show),
             "trace" => called.read().map(Box::new).map(Self::Trace),
+            "tree" => called.read().map(Self::Tree),
             "why" => called.read().map(Self::Why),
             _ => return None,
         })

@@ -12,6 +12,7 @@ mod facts;
 mod hidden;
 mod init;
 mod leftovers;
+mod list;
 mod netns;
 mod portrait;
 mod scene;
@@ -20,6 +21,7 @@ mod soak;
 mod stage;
 mod trace;
 mod tracer;
+mod tree;
 mod why;
 
 use std::{process::ExitCode, sync::Arc};
@@ -56,9 +58,11 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(completions::trials());
     trials.extend(doctor::trials(context));
     trials.extend(hidden::trials(context));
+    trials.extend(list::trials());
     trials.extend(netns::trials(context));
     trials.extend(show::trials());
     trials.extend(soak::trials(context));
+    trials.extend(tree::trials());
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
     trials.extend(trace::destroy::trials(context));
