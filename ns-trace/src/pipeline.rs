@@ -1,6 +1,7 @@
 //! Source → table → selection → sink, with every loss accounted for.
 
 mod live;
+mod picture;
 mod replay;
 mod scope;
 mod select;
@@ -9,6 +10,7 @@ mod watch;
 
 pub use self::{
     live::{Command, Error, LiveOptions, run_live},
+    picture::{Channel, Ended, Picture, Pictures, Update, Viewer},
     replay::{ReplayError, ReplayOptions, run_replay},
     scope::Scope,
     select::Selection,

@@ -84,6 +84,7 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
         timeout: args.timeout,
         command,
         output: output::watchable(args),
+        viewer: None,
     })
 }
 
