@@ -3,6 +3,7 @@
 mod called;
 mod doctor;
 mod netns;
+mod top;
 mod trace;
 mod value;
 
@@ -15,6 +16,7 @@ pub use self::{
     called::Called,
     doctor::DoctorArgs,
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
+    top::TopArgs,
     trace::{Format, TraceArgs},
     value::{Bytes, parse_bytes, parse_duration},
 };
@@ -68,6 +70,7 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    Top(TopArgs),
     Netns(NetnsArgs),
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
@@ -88,6 +91,7 @@ impl Command {
         Some(match called.command()? {
             "doctor" => called.read().map(Self::Doctor),
             "netns" => called.read().map(Self::Netns),
+            "top" => called.read().map(Self::Top),
             "trace" => called.read().map(Box::new).map(Self::Trace),
             _ => return None,
         })

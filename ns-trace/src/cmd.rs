@@ -3,6 +3,7 @@
 mod completions;
 mod doctor;
 mod netns;
+mod top;
 mod trace;
 
 use std::{env, process::ExitCode};
@@ -21,6 +22,7 @@ pub fn run(cli: &Cli) -> ExitCode {
             let own = (!args.command.is_empty()).then_some(report::OWN_FAILURE);
             (trace::run(args), own)
         }
+        Command::Top(args) => (top::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
         Command::Netns(args) => return netns::run(args),
         Command::Completions { shell } => (completions::run(*shell), None),

@@ -8,6 +8,7 @@ mod signal;
 mod summary;
 pub mod terminal;
 pub mod text;
+pub mod top;
 
 pub use self::{
     escape::{Charset, escape},

@@ -1,6 +1,6 @@
 //! `ns-trace trace`: the stream of events.
 
-mod failure;
+pub(super) mod failure;
 mod output;
 
 use std::{
@@ -89,7 +89,7 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
 }
 
 /// Names every capability that is missing, rather than let the kernel say EPERM to the first use.
-fn check_capabilities() -> Result<(), Failure> {
+pub(super) fn check_capabilities() -> Result<(), Failure> {
     if capability::count_nowhere() {
         return Err(Failure::new("cannot trace: this is not the initial user namespace")
             .class(Class::Privilege)

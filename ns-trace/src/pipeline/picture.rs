@@ -10,7 +10,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -91,8 +91,8 @@ impl fmt::Debug for Viewer {
 pub struct Channel {
     sender: Sender<Update>,
     updates: Receiver<Update>,
-    /// Whose other end the tracer watches.
-    _lease: Option<OwnedFd>,
+    /// The thread that traces, and a pipe whose other end it watches.
+    tracer: Option<(JoinHandle<()>, OwnedFd)>,
 }
 
 impl Channel {
@@ -114,7 +114,7 @@ impl Channel {
         let show = Box::new(move |picture| out.send(Update::Picture(picture)).is_ok());
         options.viewer = Some(Viewer { every, keep_dead, show });
         let out = sender.clone();
-        thread::Builder::new().name("tracer".to_owned()).spawn(move || {
+        let tracer = thread::Builder::new().name("tracer".to_owned()).spawn(move || {
             let sink = Sink::new(Box::new(Events(out.clone())), Box::new(io::sink()));
             let stream = Stream::new(selection, Scope::everybody(), sink, None);
             let ended = match run_live(options, stream) {
@@ -124,7 +124,7 @@ impl Channel {
             // Nobody may be left to be told.
             let _told = out.send(Update::Ended(ended));
         })?;
-        Ok(Self { sender, updates, _lease: Some(read_end) })
+        Ok(Self { sender, updates, tracer: Some((tracer, read_end)) })
     }
 
     /// Looks at /proc as often as `every`: no births, no deaths, no events.
@@ -153,7 +153,7 @@ impl Channel {
                 thread::sleep(every.max(4 * begin.elapsed()));
             }
         })?;
-        Ok(Self { sender, updates, _lease: None })
+        Ok(Self { sender, updates, tracer: None })
     }
 }
 
@@ -162,7 +162,13 @@ impl Pictures for Channel {
         match self.updates.recv_timeout(patience) {
             Ok(update) => Some(update),
             // There is a sender here: the channel never closes.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                let ended = self.tracer.take_if(|(thread, _)| thread.is_finished());
+                if let Some(Err(panic)) = ended.map(|(thread, _)| thread.join()) {
+                    std::panic::resume_unwind(panic);
+                }
+                None
+            }
         }
     }
 
