@@ -5,6 +5,7 @@ mod doctor;
 mod list;
 mod netns;
 mod show;
+mod top;
 mod trace;
 mod tree;
 mod value;
@@ -21,6 +22,7 @@ pub use self::{
     list::{ListArgs, Output, Relation},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     show::ShowArgs,
+    top::TopArgs,
     trace::{Format, TraceArgs},
     tree::TreeArgs,
     value::{Bytes, parse_bytes, parse_duration},
@@ -98,6 +100,7 @@ pub enum Command {
     Trace(Box<TraceArgs>),
     List(Box<ListArgs>),
     Tree(TreeArgs),
+    Top(TopArgs),
     Netns(NetnsArgs),
     Show(ShowArgs),
     Why(WhyArgs),
@@ -122,6 +125,7 @@ impl Command {
             "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),
             "netns" => called.read().map(Self::Netns),
             "show" => called.read().map(Self::Show),
+            "top" => called.read().map(Self::Top),
             "trace" => called.read().map(Box::new).map(Self::Trace),
             "tree" => called.read().map(Self::Tree),
             "why" => called.read().map(Self::Why),

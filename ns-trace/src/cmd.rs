@@ -5,6 +5,7 @@ mod doctor;
 mod list;
 mod netns;
 mod show;
+mod top;
 mod trace;
 mod tree;
 mod why;
@@ -29,6 +30,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Tree(args) => (tree::run(args), None),
         Command::Show(args) => (show::run(args), None),
         Command::Why(args) => (why::run(args), None),
+        Command::Top(args) => (top::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
         Command::Netns(args) => return netns::run(args),
         Command::Completions { shell } => (completions::run(*shell), None),
