@@ -1,8 +1,11 @@
 //! The command line: types only, no behaviour.
 
 mod called;
+mod create;
 mod doctor;
+mod exec;
 mod netns;
+mod number;
 mod trace;
 mod value;
 
@@ -13,8 +16,11 @@ use clap_complete::Shell;
 
 pub use self::{
     called::Called,
+    create::{CreateArgs, CreateWords, Spreading, Who, Word},
     doctor::DoctorArgs,
+    exec::ExecArgs,
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
+    number::{Ids, Range},
     trace::{Format, TraceArgs},
     value::{Bytes, parse_bytes, parse_duration},
 };
@@ -68,6 +74,8 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    Create(Box<CreateArgs>),
+    Exec(ExecArgs),
     Netns(NetnsArgs),
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
@@ -86,6 +94,8 @@ impl Command {
     /// Reads the one command that is meant, if its start matters: one line for each that does.
     fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
         Some(match called.command()? {
+            "create" => called.read().map(Box::new).map(Self::Create),
+            "exec" => called.read().map(Self::Exec),
             "doctor" => called.read().map(Self::Doctor),
             "netns" => called.read().map(Self::Netns),
             "trace" => called.read().map(Box::new).map(Self::Trace),

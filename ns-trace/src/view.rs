@@ -4,7 +4,7 @@ mod color;
 pub mod escape;
 pub mod quantity;
 pub mod sheet;
-mod signal;
+pub(crate) mod signal;
 mod summary;
 pub mod terminal;
 pub mod text;
