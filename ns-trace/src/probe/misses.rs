@@ -4,9 +4,10 @@
 use std::os::fd::AsFd as _;
 
 use aya::{Ebpf, programs::ProgramError};
+use ns_trace_common::Births;
 use rustc_hash::FxHashMap;
 
-use super::plan::{Backend, Plan};
+use super::plan::Plan;
 use crate::{model::event::ByEvent, sys::bpf};
 
 /// What is known of the runs that were left out, by program.
@@ -27,9 +28,12 @@ impl Misses {
             let known = self.known.insert(hook.program, runs).unwrap_or(0);
             *counter(hook.program, &mut missed) += runs.saturating_sub(known);
         }
-        if plan.backend == Backend::Kprobe {
-            // Nothing is lost: calls complete the births, and a look finds the deaths.
-            (missed.create, missed.destroy) = (0, 0);
+        // Nothing is lost where a look finds the deaths, or calls complete the births.
+        if plan.backend.looks_after().is_some() {
+            missed.destroy = 0;
+        }
+        if plan.backend.births() == Births::Completed {
+            missed.create = 0;
         }
         Ok(missed)
     }

@@ -54,10 +54,9 @@ impl Backend {
     #[must_use]
     pub const fn looks_after(self) -> Option<Duration> {
         match self {
-            Self::Fentry => None,
-            // The kernel passes over a kprobe's program while the processor is in another one, and a
-            // pid namespace may be freed by an interrupt.
-            Self::Kprobe => Some(Duration::from_secs(1)),
+            // The kernel passes over a program while the processor is in it already (for a kprobe's:
+            // in any of them), and before 6.14 an interrupt may free a pid namespace.
+            Self::Fentry | Self::Kprobe => Some(Duration::from_secs(1)),
             Self::Tracepoint => Some(Duration::ZERO),
         }
     }
