@@ -297,19 +297,19 @@ mod tests {
         CreateArgs::from_arg_matches(&matches)
     }
 
-    fn other(who: &str) -> Option<Who> {
-        Some(Who::Other(who.into()))
+    fn other(who: &str) -> Who {
+        Who::Other(who.into())
     }
 
     #[test]
     fn the_last_says_who_to_be() {
         for (words, user, group) in [
-            (&["-r"][..], other("0"), other("0")),
+            (&["-r"][..], Some(other("0")), Some(other("0"))),
             (&["-r", "-c"], Some(Who::Same), Some(Who::Same)),
-            (&["-c", "-r"], other("0"), other("0")),
-            (&["-r", "--map-user", "5"], other("5"), other("0")),
-            (&["--map-user", "5", "-r"], other("0"), other("0")),
-            (&["--map-user=5", "--map-user=6"], other("6"), None),
+            (&["-c", "-r"], Some(other("0")), Some(other("0"))),
+            (&["-r", "--map-user", "5"], Some(other("5")), Some(other("0"))),
+            (&["--map-user", "5", "-r"], Some(other("0")), Some(other("0"))),
+            (&["--map-user=5", "--map-user=6"], Some(other("6")), None),
             (&["-U"], None, None),
         ] {
             let args = read(words).unwrap();

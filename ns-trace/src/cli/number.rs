@@ -51,7 +51,7 @@ pub(super) fn parse_range(text: &str) -> Result<Range, String> {
         }
         _ => return Err("expected INSIDE:OUTSIDE:COUNT, auto, subids or all".to_owned()),
     };
-    let fits = |first: u32| u64::from(first) + u64::from(line.count) <= u64::from(u32::MAX);
+    let fits = |first: u32| first.checked_add(line.count).is_some();
     if line.count == 0 {
         Err("a range of 0 numbers".to_owned())
     } else if fits(line.inside) && fits(line.outside) {
@@ -69,7 +69,7 @@ pub(super) fn parse_signal(text: &str) -> Result<i32, String> {
 /// Reads flags in hexadecimal.
 pub(super) fn parse_flags(text: &str) -> Result<u64, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    u64::from_str_radix(digits, 16).or_else(|_| Err("not a hexadecimal number".to_owned()))
+    u64::from_str_radix(digits, 16).or(Err("not a hexadecimal number".to_owned()))
 }
 
 #[cfg(test)]

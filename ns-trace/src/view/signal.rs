@@ -46,8 +46,8 @@ pub(crate) fn number(text: &str) -> Option<u8> {
         return (1..=64).contains(&number).then_some(number);
     }
     let text = text.to_ascii_uppercase();
-    let is_it = |name: &&str| **name == text || name.strip_prefix("SIG") == Some(&text);
-    let index = NAMES.iter().position(|name| is_it(&name))?;
+    let is_it = |name: &str| name == text || name.strip_prefix("SIG") == Some(&text);
+    let index = NAMES.iter().position(|name| is_it(name))?;
     u8::try_from(index + 1).ok()
 }
 
