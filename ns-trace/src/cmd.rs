@@ -4,8 +4,12 @@ mod completions;
 mod create;
 mod doctor;
 mod exec;
+mod list;
 mod netns;
+mod show;
 mod trace;
+mod tree;
+mod why;
 
 use std::{
     env,
@@ -29,6 +33,10 @@ pub fn run(called: &Called, cli: &Cli) -> ExitCode {
             let own = (!args.command.is_empty()).then_some(report::OWN_FAILURE);
             (trace::run(args), own)
         }
+        Command::List(args) => (list::run(args), None),
+        Command::Tree(args) => (tree::run(args), None),
+        Command::Show(args) => (show::run(args), None),
+        Command::Why(args) => (why::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
         Command::Create(args) => return carry_out(called, create::plan(args)),
         Command::Exec(args) => return carry_out(called, exec::plan(args)),

@@ -14,13 +14,17 @@ mod facts;
 mod hidden;
 mod init;
 mod leftovers;
+mod list;
 mod netns;
 mod portrait;
 mod scene;
+mod show;
 mod soak;
 mod stage;
 mod trace;
 mod tracer;
+mod tree;
+mod why;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -58,8 +62,11 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(doctor::trials(context));
     trials.extend(exec::trials(context));
     trials.extend(hidden::trials(context));
+    trials.extend(list::trials());
     trials.extend(netns::trials(context));
+    trials.extend(show::trials());
     trials.extend(soak::trials(context));
+    trials.extend(tree::trials());
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
     trials.extend(trace::destroy::trials(context));
@@ -78,5 +85,6 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::scope::trials(context));
     trials.extend(trace::snapshot::trials(context));
     trials.extend(trace::usage::trials(context));
+    trials.extend(why::trials());
     trials
 }
