@@ -2,6 +2,7 @@
 
 mod churn;
 mod crowd;
+mod held;
 mod peer;
 mod usage;
 mod watch;
@@ -17,7 +18,8 @@ use crate::tracer::program;
 
 /// The trials of this file: they look at the kernel through no probe, so once is enough.
 pub(crate) fn trials() -> Vec<Trial> {
-    let trials = [usage::trials(), churn::trials(), peer::trials(), watch::trials()];
+    let trials =
+        [usage::trials(), held::trials(), churn::trials(), peer::trials(), watch::trials()];
     trials.into_iter().flatten().collect()
 }
 

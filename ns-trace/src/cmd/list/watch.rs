@@ -1,6 +1,7 @@
 //! `ns-trace list --watch`: the list again whenever it changes.
 
 use std::{
+    fmt::Write as _,
     io::{self, IsTerminal as _, Write as _},
     mem,
     process::ExitCode,
@@ -15,7 +16,7 @@ use crate::{
     cli::ListArgs,
     cmd::trace::{check_capabilities, failure},
     model::{Cell, NsRow, Want, World, event::EventKind},
-    pipeline::{Channel, Ended, LiveOptions, Picture, Pictures, Selection, Update},
+    pipeline::{Channel, Ended, LiveOptions, Picture, Pictures as _, Selection, Update},
     probe::Options,
     report::{Failure, note, sight},
     sys::signal,
@@ -170,7 +171,8 @@ fn drawn(text: &str, is_second: bool) -> String {
         drawn.push_str("\x1b[K\n");
     }
     if lines > shown {
-        drawn.push_str(&format!("… and {} lines more\x1b[K\n", lines - shown));
+        // Writing to a string cannot fail.
+        let _ = writeln!(drawn, "… and {} lines more\x1b[K", lines - shown);
     }
     drawn.push_str("\x1b[J");
     drawn
