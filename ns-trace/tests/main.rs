@@ -17,6 +17,7 @@ mod portrait;
 mod scene;
 mod soak;
 mod stage;
+mod top;
 mod trace;
 mod tracer;
 
@@ -56,6 +57,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(hidden::trials(context));
     trials.extend(netns::trials(context));
     trials.extend(soak::trials(context));
+    trials.extend(top::trials(context));
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
     trials.extend(trace::destroy::trials(context));
