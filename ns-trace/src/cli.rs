@@ -2,10 +2,14 @@
 
 mod called;
 mod doctor;
+mod list;
 mod netns;
+mod show;
 mod top;
 mod trace;
+mod tree;
 mod value;
+mod why;
 
 use std::env;
 
@@ -15,11 +19,17 @@ use clap_complete::Shell;
 pub use self::{
     called::Called,
     doctor::DoctorArgs,
+    list::{ListArgs, Output, Relation},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
+    show::ShowArgs,
     top::TopArgs,
     trace::{Format, TraceArgs},
+    tree::TreeArgs,
     value::{Bytes, parse_bytes, parse_duration},
+    why::WhyArgs,
 };
+
+pub(crate) use self::list::unknown_column;
 
 /// What the exit status says, for the end of every help text.
 const EXIT_STATUS: &str = "\
@@ -29,6 +39,24 @@ Exit status:
   2    wrong usage
   3    a privilege is missing
   4    the kernel lacks a feature that is needed";
+
+/// How namespaces are named, for the end of the help of commands that take one.
+const SELECTOR: &str = "\
+NS is one of:
+  4026532281           the inode, as `ls -l /proc/PID/ns` has it
+  net:4026532281       the type and the inode
+  id:59609417          the kernel's 64-bit id, where there is one
+  pid:1234:net         that of a process: mnt, pid, pid_for_children, ipc, uts, net, user,
+                       cgroup, time, time_for_children
+  name:blue            a named network namespace: /run/netns/blue
+  /run/netns/blue      a file: a bind mount, or one of /proc/PID/ns
+PID is 1234, pid:1234, or container:3f2a for the first process of the container whose id begins so.
+
+Exit status:
+  0    success; also when the reader of the output went away
+  1    failure: there is no such namespace, or several
+  2    wrong usage
+  3    a privilege is missing";
 
 /// Linux namespaces, live.
 #[derive(Debug, Parser)]
@@ -70,8 +98,12 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    List(Box<ListArgs>),
+    Tree(TreeArgs),
     Top(TopArgs),
     Netns(NetnsArgs),
+    Show(ShowArgs),
+    Why(WhyArgs),
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     ///
@@ -90,9 +122,13 @@ impl Command {
     fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
         Some(match called.command()? {
             "doctor" => called.read().map(Self::Doctor),
+            "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),
             "netns" => called.read().map(Self::Netns),
+            "show" => called.read().map(Self::Show),
             "top" => called.read().map(Self::Top),
             "trace" => called.read().map(Box::new).map(Self::Trace),
+            "tree" => called.read().map(Self::Tree),
+            "why" => called.read().map(Self::Why),
             _ => return None,
         })
     }

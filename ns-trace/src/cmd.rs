@@ -2,9 +2,13 @@
 
 mod completions;
 mod doctor;
+mod list;
 mod netns;
+mod show;
 mod top;
 mod trace;
+mod tree;
+mod why;
 
 use std::{env, process::ExitCode};
 
@@ -22,6 +26,10 @@ pub fn run(cli: &Cli) -> ExitCode {
             let own = (!args.command.is_empty()).then_some(report::OWN_FAILURE);
             (trace::run(args), own)
         }
+        Command::List(args) => (list::run(args), None),
+        Command::Tree(args) => (tree::run(args), None),
+        Command::Show(args) => (show::run(args), None),
+        Command::Why(args) => (why::run(args), None),
         Command::Top(args) => (top::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
         Command::Netns(args) => return netns::run(args),

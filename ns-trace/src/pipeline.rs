@@ -1,8 +1,10 @@
 //! Source → table → selection → sink, with every loss accounted for.
 
 mod live;
+mod look;
 mod picture;
 mod replay;
+pub mod resolve;
 mod scope;
 mod select;
 mod stream;
@@ -10,6 +12,7 @@ mod watch;
 
 pub use self::{
     live::{Command, Error, LiveOptions, run_live},
+    look::look,
     picture::{Channel, Ended, Picture, Pictures, Update, Viewer},
     replay::{ReplayError, ReplayOptions, run_replay},
     scope::Scope,

@@ -2,10 +2,12 @@
 
 mod color;
 pub mod escape;
+pub mod keeper;
 pub mod quantity;
 pub mod sheet;
 mod signal;
 mod summary;
+pub mod table;
 pub mod terminal;
 pub mod text;
 pub mod top;

@@ -12,14 +12,18 @@ mod facts;
 mod hidden;
 mod init;
 mod leftovers;
+mod list;
 mod netns;
 mod portrait;
 mod scene;
+mod show;
 mod soak;
 mod stage;
 mod top;
 mod trace;
 mod tracer;
+mod tree;
+mod why;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -55,8 +59,11 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(completions::trials());
     trials.extend(doctor::trials(context));
     trials.extend(hidden::trials(context));
+    trials.extend(list::trials());
     trials.extend(netns::trials(context));
+    trials.extend(show::trials());
     trials.extend(soak::trials(context));
+    trials.extend(tree::trials());
     trials.extend(top::trials(context));
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
@@ -76,5 +83,6 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::scope::trials(context));
     trials.extend(trace::snapshot::trials(context));
     trials.extend(trace::usage::trials(context));
+    trials.extend(why::trials());
     trials
 }

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{files, listns, members, mounts, relatives};
 use crate::{
-    model::{Holder, Kind, Mounts, NsRef, NsRow, ProcessRow, Slots, Want},
+    model::{Holder, Kind, Mounts, NsRef, NsRow, ProcessRow, Slot, Slots, Want},
     sys::process::initial_namespace,
 };
 
@@ -53,8 +53,18 @@ impl<'a> Draft<'a> {
 
     /// Takes in what open files hold.
     pub(super) fn files(&mut self, processes: &[ProcessRow]) {
+        let slots: FxHashMap<_, _> =
+            processes.iter().map(|process| (process.pid, &process.slots)).collect();
         for (ns, holder) in files::scan(processes, self.want) {
-            self.hold(ns, holder);
+            let is_member = |pid| {
+                let net = slots.get(pid).and_then(|slots| slots.get(Slot::Net));
+                net.is_some_and(|net| net.inode == ns.inode)
+            };
+            match &holder {
+                // Every socket would be one: what its process does already.
+                Holder::Socket { pid, .. } if is_member(pid) => {}
+                _ => self.hold(ns, holder),
+            }
         }
     }
 

@@ -26,8 +26,17 @@ pub(super) fn scan(processes: &[ProcessRow], want: &Want) -> Held {
         return Held::new();
     };
     let begin = || Worker { proc: &proc, want, held: Held::new(), sockets: FxHashMap::default() };
-    let workers = crowd::share(processes, begin, Worker::process);
-    workers.into_iter().flat_map(|worker| worker.held).collect()
+    // Copies of sockets come and go in our own table while the others are read.
+    let is_own = |process: &&ProcessRow| process.pid == std::process::id();
+    let mut own = begin();
+    processes.iter().filter(is_own).for_each(|process| own.process(process));
+    let step = |worker: &mut Worker<'_>, process: &ProcessRow| {
+        if !is_own(&process) {
+            worker.process(process);
+        }
+    };
+    let workers = crowd::share(processes, begin, step);
+    workers.into_iter().chain([own]).flat_map(|worker| worker.held).collect()
 }
 
 struct Worker<'a> {

@@ -36,7 +36,8 @@ pub enum Holder {
         /// The number of the descriptor.
         fd: u32,
     },
-    /// A socket that was made in it, or the queue of a tun or tap device in it.
+    /// A socket that was made in it, or the queue of a tun or tap device in it, of a process that is
+    /// elsewhere.
     Socket {
         /// The process.
         pid: u32,
