@@ -1,9 +1,12 @@
 //! The command line: types only, no behaviour.
 
 mod called;
+mod create;
 mod doctor;
+mod exec;
 mod list;
 mod netns;
+mod number;
 mod show;
 mod top;
 mod trace;
@@ -18,9 +21,12 @@ use clap_complete::Shell;
 
 pub use self::{
     called::Called,
+    create::{CreateArgs, CreateWords, Spreading, Who, Word},
     doctor::DoctorArgs,
+    exec::ExecArgs,
     list::{ListArgs, Output, Relation},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
+    number::{Ids, Range},
     show::ShowArgs,
     top::TopArgs,
     trace::{Format, TraceArgs},
@@ -98,6 +104,8 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    Create(Box<CreateArgs>),
+    Exec(ExecArgs),
     List(Box<ListArgs>),
     Tree(TreeArgs),
     Top(TopArgs),
@@ -121,6 +129,8 @@ impl Command {
     /// Reads the one command that is meant, if its start matters: one line for each that does.
     fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
         Some(match called.command()? {
+            "create" => called.read().map(Box::new).map(Self::Create),
+            "exec" => called.read().map(Self::Exec),
             "doctor" => called.read().map(Self::Doctor),
             "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),
             "netns" => called.read().map(Self::Netns),

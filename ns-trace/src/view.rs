@@ -5,7 +5,7 @@ pub mod escape;
 pub mod keeper;
 pub mod quantity;
 pub mod sheet;
-mod signal;
+pub(crate) mod signal;
 mod summary;
 pub mod table;
 pub mod terminal;

@@ -7,7 +7,9 @@ mod actor;
 mod compare;
 mod completions;
 mod context;
+mod create;
 mod doctor;
+mod exec;
 mod facts;
 mod hidden;
 mod init;
@@ -57,7 +59,9 @@ fn main() -> ExitCode {
 fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(completions::trials());
+    trials.extend(create::trials(context));
     trials.extend(doctor::trials(context));
+    trials.extend(exec::trials(context));
     trials.extend(hidden::trials(context));
     trials.extend(list::trials());
     trials.extend(netns::trials(context));
