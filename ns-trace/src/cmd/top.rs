@@ -17,7 +17,7 @@ use crate::{
     cli::{Color, TopArgs},
     expr::Filter,
     model::Want,
-    pipeline::{Channel, Ended, LiveOptions, Pictures, Selection, Update},
+    pipeline::{Channel, Ended, LiveOptions, Pictures as _, Selection, Update},
     probe::Options,
     report::{Class, Failure},
     sys::signal::{self, JobControl},

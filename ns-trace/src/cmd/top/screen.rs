@@ -11,7 +11,10 @@ use ratatui::{
     crossterm::{
         cursor::Show,
         execute,
-        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+        terminal::{
+            Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+            enable_raw_mode,
+        },
     },
 };
 
@@ -45,7 +48,10 @@ impl Screen {
 
     /// Has everything drawn anew.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.0.clear()
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        // `Terminal::clear` would ask the terminal where its cursor is, and wait for the answer.
+        self.0 = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
     }
 
     /// Gives the terminal back and stops, until the shell says go on.

@@ -51,13 +51,11 @@ impl Column {
     /// How wide it is; the last one takes the rest.
     pub(super) const fn width(self) -> usize {
         match self {
-            Self::Namespace => 19,
-            Self::Processes => 6,
+            Self::Namespace | Self::Creator => 18,
+            Self::Processes | Self::User => 6,
             Self::Threads | Self::Pid => 7,
-            Self::User => 6,
             Self::Age => 12,
             Self::Cause => 9,
-            Self::Creator => 23,
             Self::Command => 15,
         }
     }

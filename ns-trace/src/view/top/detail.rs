@@ -8,8 +8,10 @@ use crate::{
     view::{escape, quantity::Lasting},
 };
 
-/// How many processes, holders and events are listed each.
+/// How many processes and holders are listed each.
 const MOST: usize = 200;
+/// How many events.
+const EVENTS: usize = 20;
 
 impl Top {
     /// The lines of the page.
@@ -44,16 +46,15 @@ impl Top {
             let cause = row.cause.map_or("unknown", |cause| cause.name());
             say("creator", format!("{who}  uid {}  by {cause}", creator.uid));
         }
-        self.members(row, &mut lines);
         self.holders(row, &mut lines);
         lines.push(String::new());
-        lines.push("EVENTS, the latest first".to_owned());
-        let events = self.events_of(row).take(MOST).map(|event| self.event_line(event, 0));
+        lines.push("EVENTS  the latest first".to_owned());
         let before = lines.len();
-        lines.extend(events);
+        lines.extend(self.events_of(row).take(EVENTS).map(|event| self.event_line(event, 0)));
         if lines.len() == before {
             lines.push("  none yet".to_owned());
         }
+        self.members(row, &mut lines);
         lines
     }
 
