@@ -8,6 +8,7 @@ mod list;
 mod netns;
 mod number;
 mod show;
+mod top;
 mod trace;
 mod tree;
 mod value;
@@ -27,6 +28,7 @@ pub use self::{
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     number::{Ids, Range},
     show::ShowArgs,
+    top::TopArgs,
     trace::{Format, TraceArgs},
     tree::TreeArgs,
     value::{Bytes, parse_bytes, parse_duration},
@@ -106,6 +108,7 @@ pub enum Command {
     Exec(ExecArgs),
     List(Box<ListArgs>),
     Tree(TreeArgs),
+    Top(TopArgs),
     Netns(NetnsArgs),
     Show(ShowArgs),
     Why(WhyArgs),
@@ -132,6 +135,7 @@ impl Command {
             "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),
             "netns" => called.read().map(Self::Netns),
             "show" => called.read().map(Self::Show),
+            "top" => called.read().map(Self::Top),
             "trace" => called.read().map(Box::new).map(Self::Trace),
             "tree" => called.read().map(Self::Tree),
             "why" => called.read().map(Self::Why),

@@ -7,6 +7,7 @@ mod exec;
 mod list;
 mod netns;
 mod show;
+mod top;
 mod trace;
 mod tree;
 mod why;
@@ -37,6 +38,7 @@ pub fn run(called: &Called, cli: &Cli) -> ExitCode {
         Command::Tree(args) => (tree::run(args), None),
         Command::Show(args) => (show::run(args), None),
         Command::Why(args) => (why::run(args), None),
+        Command::Top(args) => (top::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
         Command::Create(args) => return carry_out(called, create::plan(args)),
         Command::Exec(args) => return carry_out(called, exec::plan(args)),

@@ -54,6 +54,11 @@ impl Failure {
         Self { class, ..self }
     }
 
+    /// What failed, without what to do.
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }

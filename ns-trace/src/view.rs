@@ -10,6 +10,7 @@ mod summary;
 pub mod table;
 pub mod terminal;
 pub mod text;
+pub mod top;
 
 pub use self::{
     escape::{Charset, escape},

@@ -21,6 +21,7 @@ mod scene;
 mod show;
 mod soak;
 mod stage;
+mod top;
 mod trace;
 mod tracer;
 mod tree;
@@ -67,6 +68,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(show::trials());
     trials.extend(soak::trials(context));
     trials.extend(tree::trials());
+    trials.extend(top::trials(context));
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
     trials.extend(trace::destroy::trials(context));
