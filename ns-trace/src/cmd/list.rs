@@ -52,7 +52,7 @@ fn table(
     let rows = Rows::new();
     match args.namespace {
         None => {
-            let shown = nest::namespaces(args, world);
+            let shown = nest::namespaces(args, choice, world);
             Ok(nest::table(choice, filters, &rows, shown))
         }
         Some(inode) => {

@@ -13,9 +13,19 @@ use crate::{
 };
 
 /// The namespaces that are asked for, each with its process of the lowest number.
-pub(super) fn namespaces<'w>(args: &ListArgs, world: &'w World) -> Vec<Subject<'w>> {
+///
+/// Those that nobody is in and that are not mounted here are shown if what holds them is looked for:
+/// else it would depend on the way of looking whether one is found.
+pub(super) fn namespaces<'w>(
+    args: &ListArgs,
+    choice: &Choice,
+    world: &'w World,
+) -> Vec<Subject<'w>> {
+    let by_namespace = matches!(choice.relation, Some(Relation::Owner | Relation::Parent));
+    let all = choice.want.files || by_namespace || args.watch;
     let is_asked = |ns: &&NsRow| {
-        (!args.persistent || ns.processes.is_empty())
+        (all || !ns.processes.is_empty() || !ns.nsfs.is_empty())
+            && (!args.persistent || ns.processes.is_empty())
             && args.task.is_none_or(|task| ns.processes.contains(&task))
     };
     let subject = |ns: &'w NsRow| {
