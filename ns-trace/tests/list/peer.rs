@@ -6,7 +6,7 @@ use std::{
     sync::Mutex,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -34,11 +34,21 @@ pub(super) fn trials() -> Vec<Trial> {
     trials.into_iter().map(|trial| trial.with_ignored_flag(!has_lsns)).collect()
 }
 
+/// How often lsns is asked.
+const TRIES: u32 = 100;
+
 /// Such a crowd at a time: two would be in each other's way.
 static ROOM: Mutex<()> = Mutex::new(());
 
+/// Asks it until it answers: it fails now and then when a process ends while it looks.
 fn lsns(args: &[&str]) -> Result<Output> {
-    Ok(Command::new("lsns").args(args).output()?)
+    for _ in 0..TRIES {
+        let output = Command::new("lsns").args(args).output()?;
+        if output.status.success() {
+            return Ok(output);
+        }
+    }
+    bail!("lsns {args:?} fails whenever it is asked")
 }
 
 /// A row as a line of a flat list: its cells, and the namespace that it lies below.
