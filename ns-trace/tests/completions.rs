@@ -101,7 +101,7 @@ fn bash_completes() -> Result<()> {
 fn live_namespaces() -> Result<()> {
     let link = std::fs::read_link("/proc/self/ns/uts")?;
     let inode = link.to_string_lossy().replace(|c: char| !c.is_ascii_digit(), "");
-    let (start, pid) = (&inode[..6], std::process::id().to_string());
+    let (start, pid) = (inode.get(..6).context("a short inode")?, std::process::id().to_string());
     let typed = format!("uts:{start}");
     let by_pid = format!("pid:{pid}");
     for command in ["why", "show"] {

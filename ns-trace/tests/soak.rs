@@ -237,7 +237,7 @@ fn differ(before: &World, world: &World, replay: &Replay, end: &Replay) -> Vec<S
                     show(name),
                     found.keeps,
                     row.keeps
-                ))
+                ));
             }
             // What is older than the stream is alive until the stream tells of its death.
             None if !before.found.contains_key(name) && !before.seen.contains(name) => {
@@ -246,12 +246,16 @@ fn differ(before: &World, world: &World, replay: &Replay, end: &Replay) -> Vec<S
             _ => {}
         }
     }
+    let is_known = |name: &&world::Name| world.found.contains_key(*name);
+    if !replay.alive.is_empty() && !replay.alive.keys().any(|name| is_known(&name)) {
+        faults.push("nothing was discovered of what the stream knows".to_owned());
+    }
     let grace = u64::try_from(2 * GRACE.as_nanos()).unwrap_or(u64::MAX);
     let old = world.at.saturating_sub(grace);
     // In flight within a socket it is out of sight, and may live on.
     let lasting =
         replay.alive.keys().filter(|name| replay.is_older(name, old) && end.is_older(name, old));
-    let missed = lasting.filter(|name| !world.found.contains_key(*name));
+    let missed = lasting.filter(|name| !is_known(name));
     faults.extend(missed.map(|name| format!("{} is in the stream, not discovered", show(name))));
     faults
 }

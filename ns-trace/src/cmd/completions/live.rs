@@ -14,14 +14,13 @@ use crate::{
     model::{Kind, Kinds, Want, World},
     name::Names,
     pipeline::look,
-    report::Failure,
 };
 
 /// What stands before the colon of a selector, besides the types.
 const WORDS: [&str; 4] = ["container:", "id:", "name:", "pid:"];
 
 /// Prints the selectors that begin with `prefix`, one a line.
-pub(in crate::cmd) fn run(prefix: &str) -> Result<ExitCode, Failure> {
+pub(in crate::cmd) fn run(prefix: &str) -> ExitCode {
     let mut text = String::new();
     for word in words(prefix) {
         text.push_str(&word);
@@ -29,7 +28,7 @@ pub(in crate::cmd) fn run(prefix: &str) -> Result<ExitCode, Failure> {
     }
     // A shell that does not listen wants nothing.
     drop(io::stdout().write_all(text.as_bytes()));
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 /// The selectors that begin with `prefix`; none if nothing can be read.
@@ -62,8 +61,8 @@ fn words(prefix: &str) -> BTreeSet<String> {
 }
 
 /// The namespaces of a type, with what a process number means too.
-fn of_type(word: &str) -> BTreeSet<String> {
-    let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == word) else {
+fn of_type(name: &str) -> BTreeSet<String> {
+    let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) else {
         return BTreeSet::new();
     };
     let world = seen(&Want { kinds: Kinds::NONE.with(kind), ..Want::MEMBERS });
