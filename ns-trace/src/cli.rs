@@ -126,6 +126,13 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Print what a selector may be completed to; the scripts of `completions` ask for it
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// What was typed of it
+        #[arg(default_value = "", allow_hyphen_values = true)]
+        prefix: String,
+    },
 }
 
 impl Command {

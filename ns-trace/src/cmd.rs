@@ -46,6 +46,7 @@ pub fn run(called: &Called, cli: &Cli) -> ExitCode {
         Command::Exec(args) => return carry_out(called, exec::plan(args)),
         Command::Netns(args) => return netns::run(args),
         Command::Completions { shell } => (completions::run(*shell), None),
+        Command::Complete { prefix } => return completions::live::run(prefix),
     };
     match result {
         Ok(code) => code,
