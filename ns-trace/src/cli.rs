@@ -3,6 +3,7 @@
 mod called;
 mod create;
 mod doctor;
+mod enter;
 mod exec;
 mod list;
 mod netns;
@@ -23,6 +24,7 @@ pub use self::{
     called::Called,
     create::{CreateArgs, CreateWords, Spreading, Who, Word},
     doctor::DoctorArgs,
+    enter::{Becoming, EnterArgs, TargetWord, canonical_enter},
     exec::ExecArgs,
     list::{ListArgs, Output, Relation},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
@@ -105,6 +107,7 @@ impl Cli {
 pub enum Command {
     Trace(Box<TraceArgs>),
     Create(Box<CreateArgs>),
+    Enter(Box<EnterArgs>),
     Exec(ExecArgs),
     List(Box<ListArgs>),
     Tree(TreeArgs),
@@ -123,6 +126,13 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Print what a selector may be completed to; the scripts of `completions` ask for it
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// What was typed of it
+        #[arg(default_value = "", allow_hyphen_values = true)]
+        prefix: String,
+    },
 }
 
 impl Command {
@@ -130,6 +140,7 @@ impl Command {
     fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
         Some(match called.command()? {
             "create" => called.read().map(Box::new).map(Self::Create),
+            "enter" => called.read().map(Box::new).map(Self::Enter),
             "exec" => called.read().map(Self::Exec),
             "doctor" => called.read().map(Self::Doctor),
             "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),

@@ -3,6 +3,7 @@
 mod completions;
 mod create;
 mod doctor;
+mod enter;
 mod exec;
 mod list;
 mod netns;
@@ -41,9 +42,11 @@ pub fn run(called: &Called, cli: &Cli) -> ExitCode {
         Command::Top(args) => (top::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
         Command::Create(args) => return carry_out(called, create::plan(args)),
+        Command::Enter(args) => return carry_out(called, enter::plan(args)),
         Command::Exec(args) => return carry_out(called, exec::plan(args)),
         Command::Netns(args) => return netns::run(args),
         Command::Completions { shell } => (completions::run(*shell), None),
+        Command::Complete { prefix } => return completions::live::run(prefix),
     };
     match result {
         Ok(code) => code,
@@ -118,6 +121,12 @@ fn carry_out(called: &Called, plan: Result<(Plan, How), Failure>) -> ExitCode {
 
 fn tell(called: &Called, failure: &Failure) -> ExitCode {
     report::failure_of(called.tool(), failure, Some(Class::Failure.code()))
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        failure(&trouble)
+    }
 }
 
 fn failure(trouble: &Trouble) -> Failure {

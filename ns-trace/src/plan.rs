@@ -8,9 +8,13 @@
 
 mod action;
 mod before;
+mod cgroup;
+mod context;
+mod enter;
 mod executor;
 mod fork;
 mod freezer;
+mod host;
 mod identity;
 mod map;
 mod mount;
@@ -21,7 +25,9 @@ mod program;
 mod reason;
 mod root;
 mod scene;
+mod target;
 mod trouble;
+mod tunnel;
 mod unshare;
 mod word;
 
@@ -32,8 +38,12 @@ use serde::Serialize;
 pub use self::{
     action::{Action, Place},
     before::{Pause, Setup},
+    cgroup::JoinCgroup,
+    context::Context,
+    enter::{Enter, NsFile},
     fork::Fork,
     freezer::Freezer,
+    host::HostExec,
     identity::{Identity, KeepCapabilities},
     map::{Map, Setgroups},
     mount::{FileSystem, Interpreter, Mount, Propagation, Spread},
@@ -42,7 +52,9 @@ pub use self::{
     program::{Environment, Exec},
     root::{Directory, Root},
     scene::Scene,
+    target::Target,
     trouble::{Reason, Trouble},
+    tunnel::{OpenDirectory, OpenRoot},
     unshare::Unshare,
 };
 pub use crate::sys::job::End;
@@ -54,18 +66,26 @@ const SCHEMA: &str = "ns-trace-plan/1";
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
+    /// The security context of the program.
+    Context(Context),
     /// Another working directory.
     Directory(Directory),
+    /// Namespaces that exist.
+    Enter(Enter),
     /// Another program, in the same process: the last step.
     Exec(Exec),
     /// A child carries out the rest, and this process waits for it.
     Fork(Fork),
     /// A freezer cgroup for the program.
     Freezer(Freezer),
+    /// A program of this side in a foreign file system: the last step.
+    HostExec(HostExec),
     /// Another user or group.
     Identity(Identity),
     /// An interpreter of programs.
     Interpreter(Interpreter),
+    /// The cgroups of another process.
+    JoinCgroup(JoinCgroup),
     /// Capabilities that the program keeps.
     KeepCapabilities(KeepCapabilities),
     /// Users or groups of a new user namespace.
@@ -74,6 +94,10 @@ pub enum Step {
     Mount(Mount),
     /// A clock of a new time namespace.
     Offset(Offset),
+    /// A working directory that was opened at the start.
+    OpenDirectory(OpenDirectory),
+    /// A root directory that was opened at the start.
+    OpenRoot(OpenRoot),
     /// A wait for the user.
     Pause(Pause),
     /// A file with the number of the program's process.
@@ -96,16 +120,22 @@ impl Step {
     /// What it does.
     fn action(&self) -> &dyn Action {
         match self {
+            Self::Context(step) => step,
             Self::Directory(step) => step,
+            Self::Enter(step) => step,
             Self::Exec(step) => step,
             Self::Fork(step) => step,
             Self::Freezer(step) => step,
+            Self::HostExec(step) => step,
             Self::Identity(step) => step,
             Self::Interpreter(step) => step,
+            Self::JoinCgroup(step) => step,
             Self::KeepCapabilities(step) => step,
             Self::Map(step) => step,
             Self::Mount(step) => step,
             Self::Offset(step) => step,
+            Self::OpenDirectory(step) => step,
+            Self::OpenRoot(step) => step,
             Self::Pause(step) => step,
             Self::PidFile(step) => step,
             Self::Pin(step) => step,

@@ -18,6 +18,7 @@ mod plan;
 pub mod reader;
 mod record;
 mod trial;
+mod walk;
 
 pub use self::{
     abilities::Abilities,
@@ -26,4 +27,5 @@ pub use self::{
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
     record::{Record, RecordBuffer, Records, due, untold},
     trial::trial,
+    walk::Walk,
 };

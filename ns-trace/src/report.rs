@@ -1,5 +1,6 @@
 //! Failures as people read them: what failed, on what, why, and what to do.
 
+pub(crate) mod choice;
 pub(crate) mod sight;
 
 use std::{fmt, process::ExitCode};

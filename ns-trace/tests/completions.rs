@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("completions::name_every_command", every_command_is_named),
         trial("completions::unknown_shell", an_unknown_shell_is_a_usage_error),
         trial("completions::bash_completes", bash_completes).with_ignored_flag(!has_bash),
+        trial("completions::live_namespaces", live_namespaces).with_ignored_flag(!has_bash),
     ]
 }
 
@@ -50,11 +51,19 @@ fn an_unknown_shell_is_a_usage_error() -> Result<()> {
 
 /// What bash offers after some words.
 fn offered(words: &[&str]) -> Result<String> {
+    offered_of(words, &words.join(" "))
+}
+
+/// What it offers if it has broken the line into these words.
+fn offered_of(words: &[&str], line: &str) -> Result<String> {
     let last = words.len() - 1;
     let words = words.join(" ");
+    let program = program();
+    let program = program.to_str().context("a strange path")?;
     // Bash knows which function completes ns-trace, and gives it the command and two words.
     let ask = format!(
-        "how=$(complete -p ns-trace); how=${{how#*-F }}; COMP_WORDS=({words}); COMP_CWORD={last}\n\
+        "ns-trace() {{ '{program}' \"$@\"; }}; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}\n\
+         how=$(complete -p ns-trace); how=${{how#*-F }}; COMP_WORDS=({words}); COMP_CWORD={last}\n\
          ${{how%% *}} ns-trace \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{last}-1]}}\"\n\
          printf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
     );
@@ -85,5 +94,29 @@ fn bash_completes() -> Result<()> {
         let offered = offered(words)?;
         ensure!(offered.lines().any(|line| line == wanted), "{words:?}: {offered}");
     }
+    Ok(())
+}
+
+/// Bash breaks words at colons, and wants what follows the last one.
+fn live_namespaces() -> Result<()> {
+    let link = std::fs::read_link("/proc/self/ns/uts")?;
+    let inode = link.to_string_lossy().replace(|c: char| !c.is_ascii_digit(), "");
+    let (start, pid) = (inode.get(..6).context("a short inode")?, std::process::id().to_string());
+    let typed = format!("uts:{start}");
+    let by_pid = format!("pid:{pid}");
+    for command in ["why", "show"] {
+        for (words, typed, wanted) in [
+            (&["ns-trace", command, "uts", ":", start][..], &*typed, &*inode),
+            (&["ns-trace", command, start], start, &inode),
+            (&["ns-trace", command, "ne"], "ne", "net:"),
+            (&["ns-trace", command, "pid", ":", &pid], &by_pid, &pid),
+            (&["ns-trace", command, "--js"], "--js", "--json"),
+        ] {
+            let offered = offered_of(words, &format!("ns-trace {command} {typed}"))?;
+            ensure!(offered.lines().any(|line| line == wanted), "{words:?}: {offered}");
+        }
+    }
+    let offered = offered_of(&["ns-trace", "why", "uts", ":", "1"], "ns-trace why uts:1")?;
+    ensure!(offered.trim().is_empty(), "no such namespace: {offered}");
     Ok(())
 }

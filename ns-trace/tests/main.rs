@@ -9,6 +9,7 @@ mod completions;
 mod context;
 mod create;
 mod doctor;
+mod enter;
 mod exec;
 mod facts;
 mod hidden;
@@ -61,6 +62,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(completions::trials());
     trials.extend(create::trials(context));
     trials.extend(doctor::trials(context));
+    trials.extend(enter::trials(context));
     trials.extend(exec::trials(context));
     trials.extend(hidden::trials(context));
     trials.extend(list::trials());

@@ -132,6 +132,8 @@ fn soak(room: &Room, time: Duration, seed: u64) -> Result<Vec<String>> {
         println!("soak: {when}: {}; {} alive", replay.summary(), replay.alive.len());
         faults
             .extend(compare(&before, world, &replay, &end).map(|fault| format!("{when}: {fault}")));
+        let unequal = differ(&before, world, &replay, &end);
+        faults.extend(unequal.into_iter().map(|fault| format!("{when}: {fault}")));
         if world.at == over.at {
             faults.extend(unfinished(&over, &replay, &end));
         }
@@ -214,6 +216,48 @@ fn compare<'a>(
     let unknown = unknown.map(|name| format!("{} is in /proc, but not in the stream", show(name)));
     let unlisted = unlisted.map(|id| format!("the kernel lists {id}, the stream does not know it"));
     invisible.chain(unknown).chain(unlisted)
+}
+
+/// How the stream differs from a fresh discovery: in who there is, under which number, and in whom
+/// they belong to.
+fn differ(before: &World, world: &World, replay: &Replay, end: &Replay) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, found) in &world.found {
+        match replay.alive.get(name) {
+            // What discovery cannot open has no number.
+            Some(row) if found.id.is_some() && row.id != found.id => faults.push(format!(
+                "{} has the id {:?}, in the stream {:?}",
+                show(name),
+                found.id,
+                row.id
+            )),
+            Some(row) if !found.keeps.iter().all(|kept| row.keeps.contains(kept)) => {
+                faults.push(format!(
+                    "{} belongs to {:?}, in the stream to {:?}",
+                    show(name),
+                    found.keeps,
+                    row.keeps
+                ));
+            }
+            // What is older than the stream is alive until the stream tells of its death.
+            None if !before.found.contains_key(name) && !before.seen.contains(name) => {
+                faults.push(format!("{} is discovered, but not in the stream", show(name)));
+            }
+            _ => {}
+        }
+    }
+    let is_known = |name: &&world::Name| world.found.contains_key(*name);
+    if !replay.alive.is_empty() && !replay.alive.keys().any(|name| is_known(&name)) {
+        faults.push("nothing was discovered of what the stream knows".to_owned());
+    }
+    let grace = u64::try_from(2 * GRACE.as_nanos()).unwrap_or(u64::MAX);
+    let old = world.at.saturating_sub(grace);
+    // In flight within a socket it is out of sight, and may live on.
+    let lasting =
+        replay.alive.keys().filter(|name| replay.is_older(name, old) && end.is_older(name, old));
+    let missed = lasting.filter(|name| !is_known(name));
+    faults.extend(missed.map(|name| format!("{} is in the stream, not discovered", show(name))));
+    faults
 }
 
 /// Tasks that had ended when the world was looked at, but never do in the stream.

@@ -11,7 +11,7 @@ use std::{
 
 use clap::{Args, Command, FromArgMatches};
 
-use super::canonical;
+use super::{canonical, canonical_enter};
 
 /// The width at which help is wrapped on wide terminals.
 const WIDTH: usize = 100;
@@ -44,6 +44,7 @@ impl Called {
         // A login shell would be called `-unshare`.
         let file = file.trim_start_matches('-');
         if let Some((tool, command)) = TOOLS.into_iter().find(|(tool, _)| *tool == file) {
+            let words = spell(command, words);
             return Self { name: tool.to_owned(), command: Some(command.to_owned()), words };
         }
         let first = words.get(1).and_then(|word| word.to_str());
@@ -51,10 +52,7 @@ impl Called {
         let name = match &command {
             Some(command) => {
                 words.remove(0);
-                if command == "netns" {
-                    let rest = words.split_off(1);
-                    words.extend(canonical(rest));
-                }
+                words = spell(command, words);
                 format!("ns-trace {command}")
             }
             None => "ns-trace".to_owned(),
@@ -110,6 +108,17 @@ impl Called {
     }
 }
 
+/// Writes the words behind the name as clap wants them, for tools whose ways are not clap's.
+fn spell(command: &str, mut words: Vec<OsString>) -> Vec<OsString> {
+    let rest = words.split_off(1);
+    words.extend(match command {
+        "netns" => canonical(rest),
+        "enter" => canonical_enter(rest),
+        _ => rest,
+    });
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,9 +130,9 @@ mod tests {
     #[test]
     fn a_link_names_the_command() {
         for (tool, command) in TOOLS {
-            let called = called(&[&format!("/usr/bin/{tool}"), "-x", "y"]);
+            let called = called(&[&format!("/usr/bin/{tool}"), "-x"]);
             assert_eq!((called.tool(), called.command()), (Some(tool), Some(command)));
-            assert_eq!(called.words(), ["ns-trace", command, "-x", "y"]);
+            assert_eq!(called.words()[..3], ["ns-trace", command, "-x"]);
         }
     }
 

@@ -1,5 +1,7 @@
 //! `ns-trace completions`: scripts for shells.
 
+pub(super) mod live;
+
 use std::{
     io::{self, Write as _},
     process::ExitCode,
@@ -23,6 +25,7 @@ pub(super) fn run(shell: Shell) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     generate(shell, &mut Cli::command(), NAME, &mut script);
     let script = String::from_utf8_lossy(&script).replace(IN_BASH_BY_MISTAKE, IN_BASH);
+    let script = live::extend(shell, &script);
     match io::stdout().write_all(script.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("cannot write the script: {error}")))

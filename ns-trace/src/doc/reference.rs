@@ -13,7 +13,7 @@ pub(super) fn commands() -> Vec<(String, Command)> {
     root.build();
     let below: Vec<_> = root
         .get_subcommands()
-        .filter(|command| command.get_name() != "help")
+        .filter(|command| command.get_name() != "help" && !command.is_hide_set())
         .map(|command| (format!("ns-trace {}", command.get_name()), command.clone()))
         .collect();
     std::iter::once(("ns-trace".to_owned(), root)).chain(below).collect()

@@ -1,7 +1,7 @@
 //! Users, groups and capabilities of the program.
 
 use rustix::{
-    process::{Gid, Uid},
+    process::{Gid, Uid, getgroups},
     thread::{
         capabilities, configure_capability_in_ambient_set, set_capabilities, set_thread_gid,
         set_thread_groups, set_thread_uid,
@@ -32,9 +32,11 @@ impl Action for Identity {
 
     fn carry_out(&self, _scene: &mut Scene) -> Result<(), Trouble> {
         if let Some(gid) = self.gid {
-            set_thread_groups(&[]).map_err(|error| {
-                Trouble::of("cannot drop the supplementary groups", &error.into())
-                    .because(reason::of_groups(error))
+            set_thread_groups(&[]).or_else(|error| {
+                // It may be forbidden where there is nothing to drop.
+                let has_none = getgroups().is_ok_and(|groups| groups.is_empty());
+                let refused = Trouble::of("cannot drop the supplementary groups", &error.into());
+                if has_none { Ok(()) } else { Err(refused.because(reason::of_groups(error))) }
             })?;
             set_thread_gid(Gid::from_raw(gid)).map_err(|error| {
                 Trouble::of(format!("cannot become group {gid}"), &error.into())

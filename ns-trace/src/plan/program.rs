@@ -43,6 +43,22 @@ fn names<S: serde::Serializer>(
     word::as_texts(&names, to)
 }
 
+impl Scene {
+    /// The last things before this process becomes the program.
+    pub(super) fn before_exec(&mut self) -> Result<(), Trouble> {
+        if let (Some(parent), Some(signal)) = (&self.parent, self.death_signal)
+            && let Some(signal) = Signal::from_named_raw(signal)
+        {
+            // New credentials have made the kernel forget it.
+            fork::die_with(std::os::fd::AsFd::as_fd(parent), signal)?;
+        }
+        if let Some(outside) = &mut self.outside {
+            outside.keep();
+        }
+        Ok(())
+    }
+}
+
 impl Action for Exec {
     fn describe(&self) -> String {
         let environment = match &self.environment {
@@ -62,15 +78,7 @@ impl Action for Exec {
     }
 
     fn carry_out(&self, scene: &mut Scene) -> Result<(), Trouble> {
-        if let (Some(parent), Some(signal)) = (&scene.parent, scene.death_signal)
-            && let Some(signal) = Signal::from_named_raw(signal)
-        {
-            // New credentials have made the kernel forget it.
-            fork::die_with(std::os::fd::AsFd::as_fd(parent), signal)?;
-        }
-        if let Some(outside) = &mut scene.outside {
-            outside.keep();
-        }
+        scene.before_exec()?;
         if let Environment::Only(variables) = &self.environment {
             program::replace_environment(variables);
         }

@@ -1,5 +1,6 @@
 //! Why the kernel refuses a step, found out by looking: errno alone has many.
 
+mod enter;
 mod identity;
 mod map;
 mod mount;
@@ -10,6 +11,7 @@ use std::fs;
 use rustix::{process::geteuid, thread::CapabilitySet};
 
 pub(super) use self::{
+    enter::{of_enter, of_open},
     identity::{of_groups, of_identity, of_root},
     map::{of_map, of_offset, of_setgroups},
     mount::{of_interpreter, of_mount, of_pin, of_propagation},

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     os::fd::{BorrowedFd, OwnedFd},
+    path::PathBuf,
 };
 
 use rustix::process::Pid;
@@ -25,6 +27,10 @@ pub struct Scene {
     pub(super) main: Option<Pid>,
     /// The process that becomes the program, as the namespaces have it that everything started in.
     pub(super) program: Option<Pid>,
+    /// Where a program of this side is.
+    pub(super) program_path: PathBuf,
+    /// Where its libraries are.
+    pub(super) libraries: Vec<OsString>,
     /// Files that were opened while everything was as it was, by names that steps agree on.
     pub(super) files: BTreeMap<String, OwnedFd>,
 }

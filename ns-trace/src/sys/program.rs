@@ -4,7 +4,10 @@ use std::{
     env,
     ffi::{CString, OsStr, OsString},
     io,
-    os::unix::ffi::OsStrExt as _,
+    os::{
+        fd::{AsRawFd as _, BorrowedFd},
+        unix::ffi::OsStrExt as _,
+    },
     ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -49,6 +52,36 @@ pub fn exec(program: &OsStr, args: &[OsString]) -> io::Error {
     unsafe { libc::execvp(program.as_ptr(), pointers.as_ptr()) };
     let error = io::Error::last_os_error();
     // From here on it is Rust's again.
+    set_pipe(libc::SIG_IGN);
+    error
+}
+
+/// Runs the program of an open file with `args`, its own name included; returns only if it cannot.
+///
+/// Signals are as they were when this process began.
+///
+/// # Errors
+///
+/// Those of execveat(2).
+pub fn exec_file(program: BorrowedFd<'_>, args: &[OsString]) -> io::Error {
+    let variable = |(name, value): (OsString, OsString)| {
+        CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())
+    };
+    let variables: Result<Vec<_>, _> = env::vars_os().map(variable).collect();
+    let args: Result<Vec<_>, _> = args.iter().map(|arg| CString::new(arg.as_bytes())).collect();
+    let (Ok(variables), Ok(args)) = (variables, args) else {
+        return io::ErrorKind::InvalidInput.into();
+    };
+    let pointers = |words: &[CString]| {
+        words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
+    };
+    let (arg_pointers, variable_pointers) = (pointers(&args), pointers(&variables));
+    set_pipe(if PIPE_IGNORED.load(Ordering::Relaxed) { libc::SIG_IGN } else { libc::SIG_DFL });
+    // SAFETY: both lists are ended by null, their words by NUL, and all outlive the call.
+    unsafe {
+        libc::fexecve(program.as_raw_fd(), arg_pointers.as_ptr(), variable_pointers.as_ptr())
+    };
+    let error = io::Error::last_os_error();
     set_pipe(libc::SIG_IGN);
     error
 }

@@ -3,13 +3,17 @@
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
-    mem::MaybeUninit,
 };
 
 use rustix::{
     io::Errno,
     pipe::{PipeFlags, pipe_with},
-    process::{Pid, WaitOptions, setsid, waitpid},
+    process::{WaitOptions, setsid, waitpid},
+};
+
+use super::{
+    fork::{Forked, fork},
+    job, program,
 };
 
 /// What a worker says when it fails: a number of the caller's, and the error.
@@ -25,24 +29,28 @@ pub type Outcome = Result<(), (u8, Errno)>;
 /// If there can be no child, or it is killed.
 pub fn run(work: impl FnOnce() -> Outcome) -> io::Result<Outcome> {
     let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
-    // SAFETY: this process has one thread (see the invariants of the crate), so the child has a
-    // copy of memory in which nothing is locked.
-    let pid = unsafe { libc::fork() };
-    if pid < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let Some(pid) = Pid::from_raw(pid) else {
-        drop(read_end);
-        let outcome = in_child(work);
-        let (step, errno) =
-            outcome.err().map_or((0, 0), |(step, errno)| (step, errno.raw_os_error()));
-        let mut message = vec![step];
-        message.extend(errno.to_ne_bytes());
-        // Nobody may be left to be told.
-        let _told = File::from(write_end).write_all(&message);
-        // SAFETY: it has no preconditions; what the parent would still write is not written twice.
-        unsafe { libc::_exit(0) }
+    let mask = job::block();
+    let pid = match fork(0) {
+        Ok(Forked::Parent(pid)) => pid,
+        Ok(Forked::Child) => {
+            drop(read_end);
+            // A new child leads no group, so this cannot fail.
+            let _session = setsid();
+            let outcome = work();
+            let failed = outcome.err().map_or((0, 0), |(step, errno)| (step, errno.raw_os_error()));
+            let (step, errno) = failed;
+            let mut message = vec![step];
+            message.extend(errno.to_ne_bytes());
+            // Nobody may be left to be told.
+            let _told = File::from(write_end).write_all(&message);
+            program::quit(0)
+        }
+        Err(error) => {
+            job::restore(&mask);
+            return Err(error);
+        }
     };
+    job::restore(&mask);
     drop(write_end);
     let mut message = [0; 5];
     let read = File::from(read_end).read_exact(&mut message);
@@ -51,17 +59,6 @@ pub fn run(work: impl FnOnce() -> Outcome) -> io::Result<Outcome> {
     let [step, errno @ ..] = message;
     let errno = i32::from_ne_bytes(errno);
     Ok(if errno == 0 { Ok(()) } else { Err((step, Errno::from_raw_os_error(errno))) })
-}
-
-fn in_child(work: impl FnOnce() -> Outcome) -> Outcome {
-    let mut all = MaybeUninit::uninit();
-    // SAFETY: sigfillset initialises the set that it is given.
-    unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    // SAFETY: the set is initialised; nobody wants the former mask.
-    unsafe { libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut()) };
-    // A new child leads no group, so this cannot fail.
-    let _session = setsid();
-    work()
 }
 
 #[cfg(test)]

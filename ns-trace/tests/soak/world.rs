@@ -1,9 +1,16 @@
 //! The namespaces that /proc shows, those of tasks, of descriptors and of mounts, and those that the
 //! kernel lists.
 
-use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
+use ns_trace::{discover, model::Want};
 
 use crate::{actor::syscall, scene::boot_ns};
 
@@ -19,6 +26,8 @@ pub(super) struct World {
     pub(super) stays: BTreeSet<Name>,
     /// What was there in either.
     pub(super) seen: BTreeSet<Name>,
+    /// What a fresh discovery found, both times the same.
+    pub(super) found: BTreeMap<Name, Found>,
     /// The ids that the kernel listed both times; none where it lists none (before 6.19).
     pub(super) listed: BTreeSet<u64>,
     /// All threads, a little later.
@@ -33,18 +42,40 @@ impl World {
 
     /// Looks twice, so that what comes and goes meanwhile does not count.
     pub(super) fn look(pause: Duration) -> Self {
-        let (first, listed) = (names(), ids());
+        let (first, listed, found) = (names(), ids(), discovered());
         thread::sleep(pause);
         let at = boot_ns();
-        let second = names();
+        let (second, mut again) = (names(), discovered());
+        again.retain(|name, what| found.get(name) == Some(what));
         Self {
             at,
             stays: first.intersection(&second).cloned().collect(),
             seen: first.union(&second).cloned().collect(),
+            found: again,
             listed: listed.intersection(&ids()).copied().collect(),
             tasks: tasks(),
         }
     }
+}
+
+/// What the product itself finds of a namespace without having seen its birth.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Found {
+    /// The kernel's number, if it has one.
+    pub(super) id: Option<u64>,
+    /// Its owner and its parent.
+    pub(super) keeps: Vec<Name>,
+}
+
+/// A fresh discovery, with all that /proc and the namespaces tell.
+fn discovered() -> BTreeMap<Name, Found> {
+    let world = discover::look(&Want::ALL).unwrap_or_default();
+    let name = |ns: ns_trace::model::NsRef| (ns.kind.name().to_owned(), u64::from(ns.inode));
+    let rows = world.namespaces.into_iter().map(|row| {
+        let keeps = [row.info.owner, row.info.parent].into_iter().flatten().map(name).collect();
+        (name(row.info.to_ref()), Found { id: row.info.id, keeps })
+    });
+    rows.collect()
 }
 
 /// Every active namespace by its id.

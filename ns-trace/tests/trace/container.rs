@@ -58,7 +58,7 @@ fn fresh_uid() -> String {
 }
 
 /// A cgroup and those above it that were made for it; removed when dropped.
-pub(super) struct Cgroup {
+pub(crate) struct Cgroup {
     made: Vec<PathBuf>,
 }
 
@@ -79,12 +79,12 @@ impl Cgroup {
     }
 
     /// One in the unified hierarchy.
-    pub(super) fn unified(path: &str) -> Result<Self> {
+    pub(crate) fn unified(path: &str) -> Result<Self> {
         Self::new(&cgroup::mount_point().context("no unified hierarchy is mounted")?, path)
     }
 
     /// What tells the task in front to go there.
-    pub(super) fn join(&self) -> Result<String> {
+    pub(crate) fn join(&self) -> Result<String> {
         let place = self.made.last().context("no cgroup was made")?;
         Ok(format!("write {}/cgroup.procs 0", place.display()))
     }

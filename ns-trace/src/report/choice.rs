@@ -1,0 +1,143 @@
+//! From selectors to open namespaces.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    thread,
+    time::Duration,
+};
+
+use super::{Class, Failure, sight};
+use crate::{
+    discover,
+    model::{Kind, NsRow, Selector, World},
+    name::Names,
+    pipeline::resolve,
+    sys::nsfs,
+};
+
+/// A namespace that was chosen; it stays alive as long as this is kept.
+pub(crate) struct Chosen {
+    pub(crate) kind: Kind,
+    pub(crate) file: OwnedFd,
+    /// How it was named.
+    pub(crate) told: String,
+}
+
+/// What a selector names.
+pub(crate) enum Choice {
+    /// All namespaces of a process.
+    Process(u32),
+    /// One namespace.
+    One(Chosen),
+    /// All namespaces of a container.
+    Container(Vec<Chosen>),
+}
+
+/// Opens what a selector names, over the shortest way: most need no look at the whole system.
+pub(crate) fn choose(selector: &Selector) -> Result<Choice, Failure> {
+    let told = selector.to_string();
+    match selector {
+        Selector::Pid { pid, slot: None } => Ok(Choice::Process(*pid)),
+        Selector::Pid { pid, slot: Some(slot) } => {
+            opened(format!("/proc/{pid}/ns/{}", slot.name()), told).map(Choice::One)
+        }
+        Selector::Path(path) => opened(path, told).map(Choice::One),
+        Selector::Name(name) => named(name.as_ref(), None).map(Choice::One),
+        Selector::Id(id) => match nsfs::open_by_id(*id, None) {
+            Ok(file) => Ok(Choice::One(Chosen { kind: kind(&file, &told)?, file, told })),
+            // Before Linux 6.19 a handle must say more.
+            Err(_) => looked_up(selector),
+        },
+        Selector::Inode(_) | Selector::Kind { .. } | Selector::Container(_) => looked_up(selector),
+    }
+}
+
+/// The namespace of a name, of whatever type.
+pub(crate) fn named(name: &OsStr, kind: Option<Kind>) -> Result<Chosen, Failure> {
+    let kinds = Kind::ALL.into_iter().filter(|known| kind.is_none_or(|kind| kind == *known));
+    let mut found: Vec<_> =
+        kinds.filter(|kind| Names::of(*kind).path(name).is_ok_and(|path| path.exists())).collect();
+    let told = format!("name:{}", name.display());
+    match (found.pop(), found.as_slice()) {
+        (None, _) => Err(Failure::new(format!("there is no namespace with the name {}", name.display()))
+            .hint("`ns-trace netns list` shows the names of network namespaces, with -t TYPE those of others")),
+        (Some(kind), []) => {
+            let file = Names::of(kind).open(name);
+            let file = file.map_err(|error| Failure::new(error.to_string()))?;
+            Ok(Chosen { kind, file, told })
+        }
+        (Some(last), more) => {
+            let kinds: Vec<_> = more.iter().chain([&last]).map(|kind| kind.name()).collect();
+            let sentence = format!("{told} may be any of these types: {}", kinds.join(", "));
+            let path = Names::of(last).directory().join(name);
+            Err(Failure::new(sentence).hint(format!("give its file: {}", path.display())))
+        }
+    }
+}
+
+fn opened(path: impl AsRef<std::path::Path>, told: String) -> Result<Chosen, Failure> {
+    let path = path.as_ref();
+    let file = File::open(path).map_err(|error| {
+        let failure = Failure::new(format!("cannot open {}: {}", path.display(), words(&error)));
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => failure
+                .class(Class::Privilege)
+                .hint("it takes CAP_SYS_PTRACE and every capability that the process has"),
+            io::ErrorKind::NotFound => {
+                failure.hint("is it gone? `ns-trace list` shows what there is")
+            }
+            _ => failure,
+        }
+    })?;
+    let file = OwnedFd::from(file);
+    Ok(Chosen { kind: kind(&file, &told)?, file, told })
+}
+
+fn kind(file: &OwnedFd, told: &str) -> Result<Kind, Failure> {
+    nsfs::kind(file).map_err(|_other_file| Failure::new(format!("{told} is no namespace")))
+}
+
+/// Looks at everything there is.
+fn looked_up(selector: &Selector) -> Result<Choice, Failure> {
+    let world = sight::everything()?;
+    let choice = if let Selector::Container(_) = selector {
+        let rows = resolve::namespaces(selector, &world).map_err(|error| sight::refusal(&error))?;
+        let open = |row: &&NsRow| open(row, &world, selector);
+        Choice::Container(rows.iter().map(open).collect::<Result<_, _>>()?)
+    } else {
+        let row = resolve::one(selector, &world).map_err(|error| sight::refusal(&error))?;
+        Choice::One(open(row, &world, selector)?)
+    };
+    // The look took several threads. Some calls want this to be the only one, and the kernel counts
+    // one a moment longer than whoever waits for its end.
+    while fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() > 1) {
+        thread::sleep(Duration::from_micros(100));
+    }
+    Ok(choice)
+}
+
+fn open(row: &NsRow, world: &World, selector: &Selector) -> Result<Chosen, Failure> {
+    let told = row.info.to_ref().to_string();
+    let file = discover::open(row).map_err(|error| {
+        let sentence = format!("{selector} is {told}, which cannot be opened: {}", words(&error));
+        let failure = Failure::new(sentence);
+        if world.unreadable > 0 || error.kind() == io::ErrorKind::PermissionDenied {
+            failure
+                .class(Class::Privilege)
+                .hint("`ns-trace why` shows what holds it; run it as root")
+        } else {
+            failure.hint("`ns-trace why` shows what holds it")
+        }
+    })?;
+    debug_assert!(nsfs::kind(file.as_fd()).is_ok_and(|kind| kind == row.info.kind));
+    Ok(Chosen { kind: row.info.kind, file, told })
+}
+
+/// An error without the number that Rust adds to it.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
