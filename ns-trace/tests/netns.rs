@@ -19,7 +19,7 @@ use crate::{
     actor::Actor,
     context::{Context, Room},
     scene::Stage,
-    stage::{Told, apart, has, names, own, run},
+    stage::{Told, apart, has, names, own, run, wait_until_idle},
     tracer::program,
 };
 
@@ -276,6 +276,7 @@ fn without_privileges() -> Result<()> {
     netns("add blue")?.well()?;
     let copy = std::env::temp_dir().join(format!("ns-trace-netns-{}", std::process::id()));
     fs::copy(program(), &copy)?;
+    wait_until_idle(&copy);
     let nobody = |words: &str| {
         let mut command = Command::new(&copy);
         command.arg("netns").args(words.split(' ')).uid(NOBODY).gid(NOBODY).current_dir("/");

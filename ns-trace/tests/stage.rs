@@ -4,9 +4,11 @@
 use std::{
     ffi::OsStr,
     fs,
-    io::Write as _,
+    io::{Error, ErrorKind, Write as _},
+    path::Path,
     process::{Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -97,6 +99,16 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Result<Told> {
         stdout: text(output.stdout),
         stderr: text(output.stderr),
     })
+}
+
+/// Waits until a program that was just copied can be run: a test beside us may have forked while
+/// the copy was written, and until that child runs its own program it holds the file (ETXTBSY).
+pub(crate) fn wait_until_idle(program: &Path) {
+    let ask = || Command::new(program).arg("--help").output();
+    let is_busy = |error: &Error| error.kind() == ErrorKind::ExecutableFileBusy;
+    while ask().is_err_and(|error| is_busy(&error)) {
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Whether a tool to compare with is installed.

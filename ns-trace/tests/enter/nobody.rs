@@ -1,19 +1,17 @@
 //! Somebody without any right, in namespaces of their own.
 
-use std::{
-    fs,
-    io::{Error, ErrorKind},
-    os::unix::process::CommandExt as _,
-    path::PathBuf,
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::{fs, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 
-use crate::{actor::Actor, facts::Task, portrait::Portrait, stage::run, tracer::program};
+use crate::{
+    actor::Actor,
+    facts::Task,
+    portrait::Portrait,
+    stage::{run, wait_until_idle},
+    tracer::program,
+};
 
 const NOBODY: u32 = 65534;
 
@@ -38,12 +36,7 @@ impl Copies {
         fs::copy(program(), copies.0.join("ns-trace"))?;
         fs::copy(std::env::current_exe()?, copies.0.join("actor"))?;
         for name in ["ns-trace", "actor"] {
-            // A test beside us may just have forked while the copy was written (ETXTBSY).
-            let ask = || Command::new(copies.0.join(name)).arg("--help").output();
-            let is_busy = |error: &Error| error.kind() == ErrorKind::ExecutableFileBusy;
-            while ask().is_err_and(|error| is_busy(&error)) {
-                thread::sleep(Duration::from_millis(2));
-            }
+            wait_until_idle(&copies.0.join(name));
         }
         Ok(copies)
     }
