@@ -40,8 +40,10 @@ pub fn around(tasks: Tasks, known: &[Known], want: &Want) -> World {
     let mut draft = Draft::new(want);
     draft.members(&tasks.processes);
     draft.known(known);
+    let mut unreadable = tasks.unreadable;
     if want.files {
-        draft.files(&tasks.processes);
+        // Whose namespaces /proc hides, whose files it hides as well; memory hides neither.
+        unreadable = unreadable.max(draft.files(&tasks.processes));
     }
     draft.mounts();
     draft.ask();
@@ -51,7 +53,7 @@ pub fn around(tasks: Tasks, known: &[Known], want: &Want) -> World {
     }
     let mut processes = tasks.processes;
     let namespaces = draft.finish(&mut processes);
-    World { namespaces, processes, unreadable: tasks.unreadable }
+    World { namespaces, processes, unreadable }
 }
 
 #[cfg(test)]

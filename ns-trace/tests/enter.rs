@@ -275,7 +275,9 @@ fn bad_targets() -> Result<()> {
     let plan = own(&["enter", "-t", &pid, "-n", "--dry-run", "-J", "true"])?.well()?;
     let plan: Value = serde_json::from_str(&plan)?;
     if let Some(inode) = plan["steps"][0]["target"]["pidfs_inode"].as_u64() {
-        own(&["enter", "-t", &format!("{pid}:{inode}"), "-n", "true"])?.well()?;
+        let program = program();
+        let program = program.to_str().context("no text")?;
+        own(&["enter", "-t", &format!("{pid}:{inode}"), "-n", program, "--version"])?.well()?;
     }
     actor.end()?;
     own(&["enter", "-t", &pid, "-n", "true"])?.failed(1, "No such process")?;

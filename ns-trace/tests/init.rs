@@ -17,10 +17,11 @@ use rustix::{
 };
 
 /// File systems, outer ones first: type and place.
-const MOUNTS: [(&str, &str); 8] = [
+const MOUNTS: [(&str, &str); 9] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
+    ("devpts", "/dev/pts"),
     ("tmpfs", "/dev/shm"),
     ("tmpfs", "/tmp"),
     ("tmpfs", "/run"),

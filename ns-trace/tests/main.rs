@@ -67,7 +67,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(hidden::trials(context));
     trials.extend(list::trials());
     trials.extend(netns::trials(context));
-    trials.extend(show::trials());
+    trials.extend(show::trials(context));
     trials.extend(soak::trials(context));
     trials.extend(tree::trials());
     trials.extend(top::trials(context));
@@ -89,6 +89,6 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::scope::trials(context));
     trials.extend(trace::snapshot::trials(context));
     trials.extend(trace::usage::trials(context));
-    trials.extend(why::trials());
+    trials.extend(why::trials(context));
     trials
 }

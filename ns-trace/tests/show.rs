@@ -1,6 +1,6 @@
 //! `ns-trace show`: what it says of a process and of a namespace is what /proc and nsfs say.
 
-use std::{fs, os::unix::process::CommandExt as _, process::Command};
+use std::{fs, os::unix::process::CommandExt as _, process::Command, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::{
     actor::Actor,
+    context::Context,
     facts::{KINDS, SLOTS, namespace},
+    trace::snapshot::agree,
     tracer::program,
     why::run,
 };
@@ -17,10 +19,8 @@ use crate::{
 const NOBODY: u32 = 65534;
 
 /// The trials of this file. They do not depend on the backend.
-pub(crate) fn trials() -> Vec<Trial> {
-    let plain = |name: &str, test: fn() -> Result<()>| {
-        Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
-    };
+pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
+    let plain = |name: &str, test: fn() -> Result<()>| context.once(name, test);
     vec![
         plain("show::a_process", a_process),
         plain("show::a_thread_that_is_elsewhere", a_thread_that_is_elsewhere),
@@ -47,7 +47,7 @@ fn a_process() -> Result<()> {
     let slots = task.slots()?;
     for slot in SLOTS {
         ensure!(
-            process["ns"][slot] == slots[slot],
+            agree(&process["ns"][slot], &slots[slot]),
             "{slot}: {} for {}",
             process["ns"][slot],
             slots[slot]

@@ -2,6 +2,7 @@
 
 use std::{
     process::{Command, Output},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -12,15 +13,14 @@ use serde_json::{Value, json};
 
 use crate::{
     actor::Actor,
+    context::Context,
     facts::kind_named,
     tracer::{PATIENCE, program},
 };
 
 /// The trials of this file. They do not depend on the backend.
-pub(crate) fn trials() -> Vec<Trial> {
-    let plain = |name: &str, test: fn() -> Result<()>| {
-        Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
-    };
+pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
+    let plain = |name: &str, test: fn() -> Result<()>| context.once(name, test);
     vec![
         plain("why::a_member", a_member),
         plain("why::a_zombie", a_zombie),

@@ -157,7 +157,7 @@ fn parse(args: &[String]) -> Result<Plan> {
     let mut plan = Plan {
         releases: RELEASES.iter().collect(),
         backends: BACKENDS.to_vec(),
-        timeout: Duration::from_mins(15),
+        timeout: Duration::from_mins(25),
         filter: None,
     };
     let mut args = args.iter().map(String::as_str);

@@ -69,11 +69,12 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Takes in what open files hold.
-    pub(super) fn files(&mut self, processes: &[ProcessRow]) {
+    /// Takes in what open files hold; returns how many processes let nobody see theirs.
+    pub(super) fn files(&mut self, processes: &[ProcessRow]) -> u32 {
         let slots: FxHashMap<_, _> =
             processes.iter().map(|process| (process.pid, &process.slots)).collect();
-        for (ns, holder) in files::scan(processes, self.want) {
+        let held = files::scan(processes, self.want);
+        for (ns, holder) in held.holders {
             let is_member = |pid| {
                 let net = slots.get(pid).and_then(|slots| slots.get(Slot::Net));
                 net.is_some_and(|net| net.inode == ns.inode)
@@ -84,6 +85,7 @@ impl<'a> Draft<'a> {
                 _ => self.hold(ns, holder),
             }
         }
+        held.unreadable
     }
 
     /// Takes in what is mounted.

@@ -6,7 +6,10 @@ use std::{
 };
 
 use rustc_hash::FxHashMap;
-use rustix::fs::{Mode, openat, readlinkat_raw};
+use rustix::{
+    fs::{Mode, openat, readlinkat_raw},
+    io::Errno,
+};
 
 use super::{
     crowd,
@@ -17,15 +20,22 @@ use crate::{
     sys::{file, nsfs},
 };
 
-/// What holds what.
-pub(super) type Held = Vec<(NsRef, Holder)>;
+/// What the files of all processes hold.
+#[derive(Default)]
+pub(super) struct Held {
+    /// What holds what.
+    pub(super) holders: Vec<(NsRef, Holder)>,
+    /// Processes whose files must not be seen.
+    pub(super) unreadable: u32,
+}
 
 /// Looks through the file tables of all processes, and of threads that have their own.
 pub(super) fn scan(processes: &[ProcessRow], want: &Want) -> Held {
     let Ok(proc) = openat(rustix::fs::CWD, "/proc", DIRECTORY, Mode::empty()) else {
-        return Held::new();
+        return Held::default();
     };
-    let begin = || Worker { proc: &proc, want, held: Held::new(), sockets: FxHashMap::default() };
+    let begin =
+        || Worker { proc: &proc, want, held: Held::default(), sockets: FxHashMap::default() };
     // Copies of sockets come and go in our own table while the others are read.
     let is_own = |process: &&ProcessRow| process.pid == std::process::id();
     let mut own = begin();
@@ -35,8 +45,12 @@ pub(super) fn scan(processes: &[ProcessRow], want: &Want) -> Held {
             worker.process(process);
         }
     };
-    let workers = crowd::share(processes, begin, step);
-    workers.into_iter().chain([own]).flat_map(|worker| worker.held).collect()
+    let mut held = Held::default();
+    for worker in crowd::share(processes, begin, step).into_iter().chain([own]) {
+        held.holders.extend(worker.held.holders);
+        held.unreadable += worker.held.unreadable;
+    }
+    held
 }
 
 struct Worker<'a> {
@@ -49,10 +63,13 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Whatever cannot be read is gone, or counted as unreadable already.
+    /// Whatever else cannot be read is gone.
     fn process(&mut self, process: &ProcessRow) {
         let pid = process.pid;
-        self.table(pid, pid);
+        if let Err(Errno::ACCESS | Errno::PERM) = self.table(pid, pid) {
+            self.held.unreadable += 1;
+            return;
+        }
         if process.count < 2 {
             return;
         }
@@ -63,17 +80,16 @@ impl Worker<'_> {
         for tid in numbers(&directory).unwrap_or_default() {
             // Where the kernel cannot compare them, a table is taken for shared.
             if tid != pid && file::same_table(pid, tid).is_ok_and(|same| !same) {
-                self.table(pid, tid);
+                // It ended meanwhile.
+                self.table(pid, tid).unwrap_or_default();
             }
         }
     }
 
     /// Reads the table of one thread.
-    fn table(&mut self, pid: u32, tid: u32) {
+    fn table(&mut self, pid: u32, tid: u32) -> Result<(), Errno> {
         let path = if pid == tid { format!("{pid}/fd") } else { format!("{pid}/task/{tid}/fd") };
-        let Ok(directory) = openat(self.proc, path, DIRECTORY, Mode::empty()) else {
-            return;
-        };
+        let directory = openat(self.proc, path, DIRECTORY, Mode::empty())?;
         let mut handle = None;
         let mut room = [const { MaybeUninit::uninit() }; 40];
         for fd in numbers(&directory).unwrap_or_default() {
@@ -82,15 +98,16 @@ impl Worker<'_> {
                 continue;
             };
             if let Some(ns) = namespace(link) {
-                self.held.push((ns, Holder::Fd { pid, tid, fd }));
+                self.held.holders.push((ns, Holder::Fd { pid, tid, fd }));
                 continue;
             }
             let asked = self.want.kinds.contains(Kind::Net)
                 && (link.starts_with(b"socket:[") || link == b"/dev/net/tun");
             if asked && let Some(ns) = self.socket(link, pid, tid, fd, &mut handle) {
-                self.held.push((ns, Holder::Socket { pid, tid, fd }));
+                self.held.holders.push((ns, Holder::Socket { pid, tid, fd }));
             }
         }
+        Ok(())
     }
 
     /// The network namespace that a socket or tap device was made in.

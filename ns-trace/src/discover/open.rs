@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    model::{Holder, NsRow},
+    model::{Holder, NsRow, World},
     sys::{file, nsfs},
 };
 
@@ -19,8 +19,35 @@ const MEMBERS: usize = 4;
 ///
 /// # Errors
 ///
+/// `NotFound` if nothing in this `world` leads to it that may be opened.
+pub fn open(row: &NsRow, world: &World) -> io::Result<OwnedFd> {
+    let mut opened = straight(row);
+    for holder in &row.holders {
+        let (ns, step): (_, fn(OwnedFd) -> io::Result<OwnedFd>) = match holder {
+            Holder::Child(child) => (child, nsfs::parent),
+            Holder::Owned(owned) => (owned, nsfs::owner),
+            _ => continue,
+        };
+        if opened.is_ok() {
+            break;
+        }
+        let Some(relative) = world.namespace(ns.kind, ns.inode) else { continue };
+        // Relatives lie below, and the last of them has a member or a file.
+        if let Ok(fd) = open(relative, world).and_then(step)
+            && is(&fd, row)
+        {
+            opened = Ok(fd);
+        }
+    }
+    opened
+}
+
+/// Opens a namespace without a way through another.
+///
+/// # Errors
+///
 /// `NotFound` if nothing leads to it that is in sight and may be opened.
-pub fn open(row: &NsRow) -> io::Result<OwnedFd> {
+pub(super) fn straight(row: &NsRow) -> io::Result<OwnedFd> {
     let mut way = None;
     let name = row.info.kind.name();
     let members = row.processes.iter().take(MEMBERS);

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustc_hash::FxHashMap;
 
-use super::{crowd, maps, open::open};
+use super::{crowd, maps, open::straight};
 use crate::{
     model::{Kind, Maps, NsRef, NsRow, Want},
     sys::{netnsid::Netnsids, nsfs},
@@ -63,7 +63,7 @@ impl<'a> Worker<'a> {
     }
 
     fn row(&mut self, row: &NsRow, known: impl Fn(NsRef) -> bool) {
-        let Ok(fd) = open(row) else {
+        let Ok(fd) = straight(row) else {
             return;
         };
         let mut answer = self.answer(&fd, row.info.to_ref(), known);

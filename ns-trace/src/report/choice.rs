@@ -62,8 +62,10 @@ pub(crate) fn named(name: &OsStr, kind: Option<Kind>) -> Result<Chosen, Failure>
         kinds.filter(|kind| Names::of(*kind).path(name).is_ok_and(|path| path.exists())).collect();
     let told = format!("name:{}", name.display());
     match (found.pop(), found.as_slice()) {
-        (None, _) => Err(Failure::new(format!("there is no namespace with the name {}", name.display()))
-            .hint("`ns-trace netns list` shows the names of network namespaces, with -t TYPE those of others")),
+        (None, _) => {
+            Err(Failure::new(format!("there is no namespace with the name {}", name.display()))
+                .hint("`ns-trace netns list` shows the names of network namespaces"))
+        }
         (Some(kind), []) => {
             let file = Names::of(kind).open(name);
             let file = file.map_err(|error| Failure::new(error.to_string()))?;
@@ -121,7 +123,7 @@ fn looked_up(selector: &Selector) -> Result<Choice, Failure> {
 
 fn open(row: &NsRow, world: &World, selector: &Selector) -> Result<Chosen, Failure> {
     let told = row.info.to_ref().to_string();
-    let file = discover::open(row).map_err(|error| {
+    let file = discover::open(row, world).map_err(|error| {
         let sentence = format!("{selector} is {told}, which cannot be opened: {}", words(&error));
         let failure = Failure::new(sentence);
         if world.unreadable > 0 || error.kind() == io::ErrorKind::PermissionDenied {

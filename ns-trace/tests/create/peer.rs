@@ -189,7 +189,9 @@ pub(super) fn same_as_unshare() -> Result<()> {
 }
 
 pub(super) fn same_without_privileges() -> Result<()> {
-    each(&OPTIONS, As::Nobody)?;
+    // unshare insists on dropping supplementary groups also where there are none, and is refused.
+    let options: Vec<_> = OPTIONS.into_iter().filter(|words| !words.contains("-G")).collect();
+    each(&options, As::Nobody)?;
     each(&["-Urmpf --mount-proc", "-Urnpf --mount-proc", "-Uc", "-UrT", "-rR /", "-cm"], As::Nobody)
 }
 

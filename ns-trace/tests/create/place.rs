@@ -121,8 +121,9 @@ impl Drop for Place {
 pub(crate) fn child(pid: u32) -> Result<u32> {
     let deadline = Instant::now() + PATIENCE;
     let exe = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();
-    let own = exe(&pid.to_string());
     loop {
+        // Not once and for all: who is started runs its program a moment later than it is told of.
+        let own = exe(&pid.to_string());
         let entries = fs::read_dir("/proc")?.flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         for name in names.filter(|name| name.parse::<u32>().is_ok()) {

@@ -55,7 +55,7 @@ pub(crate) fn in_proc() -> Result<BTreeMap<u64, (Value, u64)>> {
 }
 
 /// Whether an event says what /proc says; before 6.18 it knows ids that /proc does not.
-fn agree(event: &Value, facts: &Value) -> bool {
+pub(crate) fn agree(event: &Value, facts: &Value) -> bool {
     let Some(facts) = facts.as_object() else { return event == facts };
     facts.iter().all(|(name, fact)| {
         let unknown = name == "id" && fact.is_null();
