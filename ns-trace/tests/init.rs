@@ -5,6 +5,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, ExitCode},
 };
@@ -67,6 +68,8 @@ fn tests() -> Result<String> {
         mount(kind, place, kind, MountFlags::empty(), options)
             .with_context(|| format!("cannot mount {kind} on {place}"))?;
     }
+    // As everywhere: TOMOYO looks for a program that is executed by its descriptor through it.
+    symlink("/proc/self/fd", "/dev/fd").context("cannot create /dev/fd")?;
     let options = fs::read_to_string("/proc/cmdline").context("cannot read /proc/cmdline")?;
     // Another program may have the machine to itself: its words are separated by commas.
     let mut words = option(&options, "rooms.run=").unwrap_or("/init,--color,never").split(',');
