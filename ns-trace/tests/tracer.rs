@@ -166,7 +166,8 @@ impl Tracer {
 
     /// Waits for its end, without making it end.
     pub(crate) fn end(self) -> Result<Ended> {
-        let deadline = Instant::now() + PATIENCE;
+        // After a storm there is much left to write.
+        let deadline = Instant::now() + 4 * PATIENCE;
         let status = loop {
             if let Some(status) = self.child().try_wait()? {
                 break status;
