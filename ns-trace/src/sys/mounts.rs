@@ -1,4 +1,4 @@
-//! The mounts that a process sees, from /proc/<pid>/mountinfo (`proc_pid_mountinfo(5)`).
+//! The mounts that a process sees, from `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`).
 
 use std::{ffi::OsString, fs, io, os::unix::ffi::OsStringExt as _, path::PathBuf};
 

@@ -1,6 +1,6 @@
 //! The live screen: what it knows, and how it changes with what comes in.
 //!
-//! [`Top`] is a plain value: [`Top::press`] and [`Top::take`] change it, [`draw`] shows it. It reads
+//! [`Top`] is a plain value: [`Top::press`] and [`Top::take`] change it, [`draw()`] shows it. It reads
 //! no clock and no terminal, so that tests can script it.
 
 mod column;
