@@ -1,7 +1,9 @@
-//! Compiles the probes and leaves them in `$OUT_DIR/ns-trace.bpf.o`.
+//! Compiles the probes and leaves them in `$OUT_DIR/ns-trace.bpf.o`; links the command.
 
 #[path = "build/compiler.rs"]
 mod compiler;
+#[path = "build/link.rs"]
+mod link;
 #[path = "build/probes.rs"]
 mod probes;
 
@@ -51,7 +53,7 @@ fn build() -> Result<(), String> {
     let object = probes::build(package, &arch.to_string_lossy(), &out.join("ebpf"))?;
     fs::copy(&object, out.join("ns-trace.bpf.o"))
         .map_err(|error| format!("cannot copy {}: {error}", object.display()))?;
-    Ok(())
+    link::statically(&out)
 }
 
 fn variable(name: &str) -> Result<OsString, String> {

@@ -3,12 +3,11 @@
 use std::{cell::RefCell, collections::HashSet, fmt::Write as _, fs, sync::OnceLock};
 
 use rustc_hash::FxHashMap;
-use uzers::get_user_by_uid;
 
 use crate::{
     enrich,
     model::{Cause, Cell, Column, Holder, Maps, NsRow, ProcessRow, Time, printable},
-    sys::clock,
+    sys::{account, clock},
 };
 
 /// What a row is about: a namespace, and the process that stands for it.
@@ -79,9 +78,10 @@ impl Rows {
 
     /// The name of a user, the number if it has none.
     fn user(&self, uid: u32) -> String {
-        let name = || match get_user_by_uid(uid) {
-            Some(user) => user.name().to_string_lossy().into_owned(),
-            None => uid.to_string(),
+        let name = || {
+            let number = uid.to_string();
+            let found = account::find("passwd", number.as_ref());
+            found.map_or(number, |account| account.name.to_string_lossy().into_owned())
         };
         self.users.borrow_mut().entry(uid).or_insert_with(name).clone()
     }
