@@ -10,6 +10,7 @@ pub(crate) mod floor;
 mod latency;
 mod list;
 pub(crate) mod peer;
+mod place;
 mod ratio;
 mod rounds;
 mod start;
