@@ -70,6 +70,8 @@ impl Contest {
 
     fn row(&self, bench: &mut Bench, program: &Path) -> Result<Row> {
         let child = PathBuf::from(&bench.children).join(child::NAME);
+        let of = if self.ours.starts_with("enter") { "PID" } else { "NAME" };
+        let (peer, what) = (self.peer.replace('@', of), self.ours.replace('@', of));
         let mut runners = [Runner::Peer, Runner::NsTrace, Runner::NsTraceAgain];
         for runner in runners {
             self.place.check(|| self.command(runner, program))?;
@@ -77,7 +79,7 @@ impl Contest {
         let (mut ratios, mut noise) = (Vec::new(), Vec::new());
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 1..=bench.rounds {
-            eprintln!("{}: round {round} of {}", self.ours, bench.rounds);
+            eprintln!("{what}: round {round} of {}", bench.rounds);
             let mut runs = [const { Vec::new() }; 3];
             for _ in 0..RUNS {
                 bench.random.shuffle(&mut runners);
@@ -93,16 +95,13 @@ impl Contest {
                     }
                 }
             }
-            let [peer, ns_trace, again] = runs.map(|runs| Spread::of(runs).median);
-            ratios.push(ns_trace / peer);
+            let [theirs_now, ns_trace, again] = runs.map(|runs| Spread::of(runs).median);
+            ratios.push(ns_trace / theirs_now);
             noise.push(again / ns_trace);
             ours.push(ns_trace);
-            theirs.push(peer);
+            theirs.push(theirs_now);
         }
         let (ratio, ours, theirs) = (Spread::of(ratios), Spread::of(ours), Spread::of(theirs));
-        let told = |words: &str, of: &str| words.replace('@', of);
-        let of = if self.ours.starts_with("enter") { "PID" } else { "NAME" };
-        let (peer, what) = (told(self.peer, of), told(self.ours, of));
         Ok(Row {
             what: format!(
                 "`{what}` of the smallest program, from start to end: times what `{peer}` takes"
