@@ -1,10 +1,13 @@
 //! Where events leave.
 
+mod ahead;
+
 use std::{
     fmt,
     io::{self, Write},
 };
 
+pub use self::ahead::Ahead;
 use crate::model::{Event, JsonWriter};
 
 /// Written in pieces of at least this many bytes while more is at hand.

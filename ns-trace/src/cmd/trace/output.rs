@@ -14,7 +14,7 @@ use super::{Class, Failure, TraceArgs};
 use crate::{
     cli::{Color, Format},
     model::{Event, JsonWriter},
-    sink::{Render, Sink},
+    sink::{Ahead, Render, Sink},
     view::{TextOptions, TextWriter, terminal},
 };
 
@@ -35,7 +35,11 @@ pub(super) fn sink(args: &TraceArgs) -> Result<Sink, Failure> {
             }
             let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
             let told = |error| Failure::new(format!("cannot write {}: {error}", path.display()));
-            Box::new(file.map_err(told)?)
+            let file = file.map_err(told)?;
+            match file.metadata() {
+                Ok(what) if what.is_file() => Box::new(Ahead::new(file)),
+                _ => Box::new(file),
+            }
         }
     };
     Ok(Sink::new(render, output))
