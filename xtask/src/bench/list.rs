@@ -46,7 +46,7 @@ const SIZES: [Size; 4] = [
     // lsns takes the better part of a minute.
     Size {
         processes: 20_000,
-        sets: 2_500,
+        sets: 1_000,
         reach: 300.0,
         reach_without: Some(100.0),
         rounds: 1,
@@ -54,8 +54,10 @@ const SIZES: [Size; 4] = [
     },
 ];
 
-/// How much memory the largest listing may take, in MiB.
+/// How much memory a listing may take, in MiB, and of how many processes and sets.
 const MEMORY: f64 = 60.0;
+const PROCESSES: usize = 20_000;
+const SETS: usize = 2_500;
 
 /// Who lists.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +77,7 @@ pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
     for size in SIZES {
         rows.extend(size.rows(bench, &program)?);
     }
+    rows.push(memory(bench, &program)?);
     Ok(rows)
 }
 
@@ -119,7 +122,6 @@ impl Size {
         let mut rows = vec![row(Lister::NsTrace, "", self.reach)];
         if let Some(reach) = self.reach_without {
             rows.push(row(Lister::WithoutBpf, ", without BPF", reach));
-            rows.push(memory(program, processes, namespaces)?);
         }
         Ok(rows)
     }
@@ -187,7 +189,8 @@ fn same_rows(
 }
 
 /// The memory of a listing that has all it needs, and waits for its reader.
-fn memory(program: &Path, processes: usize, namespaces: usize) -> Result<Row> {
+fn memory(bench: &Bench, program: &Path) -> Result<Row> {
+    let _crowd = Crowd::gather(&bench.children, PROCESSES, SETS)?;
     let mut list = Lister::NsTrace.command(program)?;
     let mut list = list.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut output = list.stdout.take().context("no pipe")?;
@@ -205,7 +208,8 @@ fn memory(program: &Path, processes: usize, namespaces: usize) -> Result<Row> {
     ensure!(list.wait()?.success(), "{} failed", program.display());
     Ok(Row {
         what: format!(
-            "memory (Pss) of `list` of {processes} processes more, in {namespaces} namespaces"
+            "memory (Pss) of `list` of {PROCESSES} processes more, in {} namespaces",
+            SETS * SET
         ),
         reach: format!("≤ {MEMORY} MiB"),
         measured: format!("{pss:.1} MiB; at most resident, with the ring {peak:.1} MiB"),
