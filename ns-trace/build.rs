@@ -1,4 +1,5 @@
-//! Compiles the probes and leaves them in `$OUT_DIR/ns-trace.bpf.o`; links the command.
+//! Compiles the probes and leaves them in `$OUT_DIR`, as `ns-trace-ebpf.o` and `ns-trace-walk.o`;
+//! links the command.
 
 #[path = "build/compiler.rs"]
 mod compiler;
@@ -50,9 +51,12 @@ fn build() -> Result<(), String> {
     let arch = variable("CARGO_CFG_TARGET_ARCH")?;
     let out = PathBuf::from(variable("OUT_DIR")?);
     let package = Path::new("../ns-trace-ebpf");
-    let object = probes::build(package, &arch.to_string_lossy(), &out.join("ebpf"))?;
-    fs::copy(&object, out.join("ns-trace.bpf.o"))
-        .map_err(|error| format!("cannot copy {}: {error}", object.display()))?;
+    let objects = probes::build(package, &arch.to_string_lossy(), &out.join("ebpf"))?;
+    for name in probes::OBJECTS {
+        let object = objects.join(name);
+        fs::copy(&object, out.join(format!("{name}.o")))
+            .map_err(|error| format!("cannot copy {}: {error}", object.display()))?;
+    }
     link::statically(&out)
 }
 

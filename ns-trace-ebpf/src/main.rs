@@ -11,6 +11,7 @@
 #![feature(asm_experimental_arch)]
 
 mod arch;
+mod bare;
 mod birth;
 mod call;
 mod create;
@@ -22,20 +23,9 @@ mod exit;
 mod fail;
 mod fork;
 mod inspect;
-mod list;
 mod map;
 mod maps;
 mod memory;
 mod repeat;
 mod snapshot;
 mod task;
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // The verifier proves that no path leads here: nothing above panics.
-    loop {}
-}

@@ -27,7 +27,10 @@ const KEEP: [&str; 8] = [
     "CARGO_TERM_",
 ];
 
-/// Compiles the probes of `package` within `directory`; returns the object.
+/// The objects: the tracer's, and that of a single look.
+pub(crate) const OBJECTS: [&str; 2] = ["ns-trace-ebpf", "ns-trace-walk"];
+
+/// Compiles the probes of `package` within `directory`; returns the directory of the objects.
 ///
 /// # Errors
 ///
@@ -55,7 +58,7 @@ pub(crate) fn build(package: &Path, arch: &str, directory: &Path) -> Result<Path
     if !status.success() {
         return Err(format!("the probes do not compile for {arch} ({status}), see above"));
     }
-    Ok(directory.join(TARGET).join("release/ns-trace-ebpf"))
+    Ok(directory.join(TARGET).join("release"))
 }
 
 /// The inner cargo, without a trace of the outer one: its flags, wrappers (clippy's among them)

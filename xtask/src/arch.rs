@@ -19,8 +19,10 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     for arch in wanted {
         let package = command::root()?.join("ns-trace-ebpf");
         let directory = command::target()?.join("probes").join(arch);
-        let object = probes::build(&package, arch, &directory).map_err(Error::msg)?;
-        ensure!(object.is_file(), "cargo left no {}", object.display());
+        let objects = probes::build(&package, arch, &directory).map_err(Error::msg)?;
+        for object in probes::OBJECTS.map(|name| objects.join(name)) {
+            ensure!(object.is_file(), "cargo left no {}", object.display());
+        }
         println!("the probes compile for {arch}");
     }
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ mod decode;
 pub(crate) mod emulated;
 pub(crate) mod floor;
 mod latency;
-mod list;
+pub(crate) mod list;
 pub(crate) mod peer;
 mod place;
 mod ratio;

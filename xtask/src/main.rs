@@ -39,7 +39,7 @@ Usage: cargo xtask VERB
   arch [ARCHITECTURE]   compile the probes for the other architectures that they know
   vm [--kernel 5.10|6.1|6.12|7] [--backend fentry|tracepoint] [--timeout SECONDS] [FILTER]
                         run the room tests in virtual machines, one per kernel and backend
-  bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start|fentry] [--peers] [--readme]
+  bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start|list|create|fentry] [--peers] [--readme]
                         measure what tracing costs; --peers: and other tracers that are installed
   soak [MINUTES] [--seed N]
                         trace a random life in namespaces and compare the events with /proc
@@ -71,6 +71,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         bench::worker::VERB => bench::worker::main(rest),
         bench::crowd::VERB => bench::crowd::main(rest),
         bench::floor::VERB => bench::floor::main(rest),
+        bench::list::VERB => bench::list::main(rest),
         bench::peer::VERB => bench::peer::main(rest),
         bench::emulated::VERB => bench::emulated::main(rest),
         "soak" => soak::main(rest),

@@ -16,9 +16,8 @@ use aya::{
 };
 use bytemuck::Pod;
 use ns_trace_common::{
-    ABSENT, Births, Due, Kind, Offsets, Slot, Task,
+    ABSENT, Births, Due, Slot, Task,
     inspect::{BATCH, Inspect},
-    list,
     lost::Ledger,
     repeat::Thread,
     snapshot::TIDS,
@@ -37,7 +36,7 @@ use crate::{
 };
 
 /// The compiled probes; ns-trace/build.rs puts them there.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns-trace.bpf.o"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns-trace-ebpf.o"));
 
 /// How many calls that make namespaces may be under way at once.
 const CALLS: u32 = 8192;
@@ -95,6 +94,14 @@ pub enum Error {
     /// How many CPUs there are is unknown.
     #[error("cannot tell how many CPUs there are: {0}")]
     Cpus(#[source] io::Error),
+    /// The kernel refuses what a single look needs.
+    #[error("the kernel refuses {what}: {source}")]
+    Refused {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
     /// The memory of a map could not be mapped.
     #[error("cannot map memory: {0}")]
     Mapping(#[source] io::Error),
@@ -115,15 +122,12 @@ pub struct Options {
 pub struct Probes {
     ebpf: Ebpf,
     plan: Plan,
-    offsets: Offsets,
     misses: Misses,
     ledgers: Arc<Mapping<Ledger>>,
     questions: Mapping<Inspect>,
     met: Mapping<u64>,
     /// Only its keys are of interest.
     repeats: HashMap<MapData, u32, [u64; size_of::<Thread>() / 8]>,
-    /// Whether snapshots include tasks that have ended and are not reaped.
-    zombies: bool,
     /// Links that aya does not know of.
     links: Vec<OwnedFd>,
 }
@@ -162,23 +166,6 @@ impl Probes {
         Self::load_plan(plan, &layout, &constants, loader, options)
     }
 
-    /// Loads only what looks at tasks and namespaces on demand: much quicker than all probes.
-    ///
-    /// # Errors
-    ///
-    /// If this kernel cannot run them; see [`Error`].
-    pub(super) fn load_walk(ring_bytes: u32) -> Result<Loaded, Error> {
-        let _lift = MemoryLockLift::new();
-        let layout = Layout::read(KERNEL_BTF.as_ref(), &[])?;
-        if !Abilities::ask().loops {
-            return Err(Error::NoBackend("programs cannot loop before Linux 5.17".to_owned()));
-        }
-        let legacy = ABSENT.to_ne_bytes();
-        let constants = [("BIRTHS", 0_u32.to_ne_bytes()), ("LEGACY", legacy)];
-        let options = Options { backend: None, ring_bytes, btf: None };
-        Self::load_plan(Plan::walk(), &layout, &constants, EbpfLoader::new(), &options)
-    }
-
     fn load_plan<'a>(
         plan: Plan,
         layout: &'a Layout,
@@ -213,18 +200,8 @@ impl Probes {
         let repeats = take_map(&mut ebpf, "REPEATS", HashMap::try_from)?;
         let met = take_mapping(&mut ebpf, "MET", TIDS / u64::BITS)?;
         let misses = Misses::default();
-        let probes = Self {
-            ebpf,
-            plan,
-            offsets: layout.offsets,
-            misses,
-            ledgers,
-            questions,
-            met,
-            repeats,
-            zombies: false,
-            links: Vec::new(),
-        };
+        let probes =
+            Self { ebpf, plan, misses, ledgers, questions, met, repeats, links: Vec::new() };
         Ok(Loaded { probes, ring })
     }
 
@@ -307,7 +284,7 @@ impl Probes {
                 return iterate(&mut self.ebpf, hook.program);
             }
         }
-        run(&mut self.ebpf, "snapshot", &[self.zombies.into()])
+        run(&mut self.ebpf, "snapshot", &[])
     }
 
     /// Answers questions about namespaces, in place and in batches.
@@ -330,49 +307,6 @@ impl Probes {
             batch.iter_mut().zip(answers).for_each(|(question, answer)| *question = *answer);
         }
         Ok(())
-    }
-
-    /// The namespaces of a kind that the kernel has in its own lists, with their relatives: nothing
-    /// where the kernel has none for that kind. The same one may appear twice if others come or go
-    /// meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel refuses to run the program.
-    pub(super) fn list(&mut self, kind: Kind) -> Result<Vec<Inspect>, Error> {
-        let offsets = &self.offsets;
-        let Some(places) = offsets.namespaces.get(kind as usize).filter(|at| at.list != ABSENT)
-        else {
-            return Ok(Vec::new());
-        };
-        let within = |offset| if offset == ABSENT { ABSENT } else { places.common + offset };
-        let slot = offsets.nsproxy.get(Slot::of(kind) as usize).copied().unwrap_or(ABSENT);
-        let mut all: Vec<Inspect> = Vec::new();
-        loop {
-            self.questions.elements().fill(Inspect::default());
-            let mut arguments = [0; list::ARGUMENTS];
-            arguments[list::KIND] = kind as u64;
-            arguments[list::SKIP] = all.len() as u64;
-            arguments[list::LIST] = places.list.into();
-            arguments[list::INODE] = within(offsets.inum).into();
-            arguments[list::ID] = places.id.into();
-            arguments[list::NS_TYPE] = within(offsets.ns_type).into();
-            arguments[list::FLAG] = kind.flag();
-            arguments[list::SLOT] = slot.into();
-            run(&mut self.ebpf, "list", &arguments)?;
-            let found = self.questions.elements().iter().take_while(|found| found.ns.inode != 0);
-            let found = found.count();
-            run(&mut self.ebpf, "inspect", &[found as u64])?;
-            all.extend(self.questions.elements().iter().take(found));
-            if found < BATCH as usize {
-                return Ok(all);
-            }
-        }
-    }
-
-    /// Has snapshots include zombies.
-    pub(super) const fn with_zombies(&mut self) {
-        self.zombies = true;
     }
 
     /// Has what was counted instead of told be told in the ring.

@@ -1,10 +1,11 @@
 //! Where the running kernel keeps what the probes read.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use ns_trace_common::{ABSENT, Kind, NamespaceOffsets, Offsets, SLOTS, Slot};
 
 use super::btf::{self, Btf};
+use crate::sys::mapping::Image;
 
 /// Where a kernel with BTF shows it.
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -61,7 +62,7 @@ impl Layout {
     /// If the file cannot be read, is not BTF, or lacks a member that every supported kernel has.
     pub fn read(path: &Path, functions: &[&'static str]) -> Result<Self, Error> {
         let shown = || path.display().to_string();
-        let data = fs::read(path).map_err(|source| Error::Read { path: shown(), source })?;
+        let data = Image::of(path).map_err(|source| Error::Read { path: shown(), source })?;
         let btf = Btf::parse(&data, &STRUCTS, functions)
             .map_err(|source| Error::Parse { path: shown(), source })?;
         let (functions, function_ids) =

@@ -141,9 +141,6 @@ const ALWAYS: [Hook; 4] = [
 const LOOPING: [Hook; 2] =
     [hook("snapshot", HookKind::OnDemand), hook("inspect", HookKind::OnDemand)];
 
-/// Who lists what the kernel has.
-const LIST: Hook = hook("list", HookKind::OnDemand);
-
 /// The same where programs cannot loop.
 const STEPPING: [Hook; 2] = [
     hook("snapshot_iterator", HookKind::Iterator("task")),
@@ -260,13 +257,6 @@ impl Plan {
             }
         }
         Self { backend, hooks }
-    }
-
-    /// What looks at tasks and namespaces once, and hangs on nothing.
-    #[must_use]
-    pub(super) fn walk() -> Self {
-        let hooks = LOOPING.into_iter().chain([LIST]).collect();
-        Self { backend: Backend::Tracepoint, hooks }
     }
 
     /// Every function that some plan hooks.

@@ -1,9 +1,18 @@
 //! One walk over what exists: all tasks, and the kernel's own lists of namespaces.
 
-use ns_trace_common::{Kind, Task, inspect::Inspect};
+mod load;
 
+use ns_trace_common::{
+    ABSENT, Due, Kind, Offsets, Slot, Task,
+    inspect::{BATCH, Inspect},
+    list,
+};
+
+use self::load::Programs;
 use super::{
-    load::{Error, Loaded, Probes, self_check},
+    load::{Error, self_check},
+    losses,
+    offsets::{KERNEL_BTF, Layout},
     record::{Record, RecordBuffer},
 };
 
@@ -14,7 +23,10 @@ const RECORD: u32 = 512;
 const RINGS: std::ops::RangeInclusive<u32> = (1 << 16)..=(1 << 24);
 
 /// What walks; nothing of it is attached anywhere.
-pub struct Walk(Loaded);
+pub struct Walk {
+    programs: Programs,
+    offsets: Offsets,
+}
 
 impl Walk {
     /// Loads it, with room for about as many tasks.
@@ -24,26 +36,26 @@ impl Walk {
     /// If this kernel, or the lack of a privilege, does not let it; see [`Error`].
     pub fn load(tasks: u32) -> Result<Self, Error> {
         let wanted = tasks.saturating_mul(RECORD).clamp(*RINGS.start(), *RINGS.end());
-        let mut loaded = Probes::load_walk(wanted.next_power_of_two())?;
-        loaded.probes.with_zombies();
-        Ok(Self(loaded))
+        // Whoever may not is told before anything is read.
+        load::check_loops()?;
+        let offsets = Layout::read(KERNEL_BTF.as_ref(), &[])?.offsets;
+        Ok(Self { programs: Programs::load(&offsets, wanted.next_power_of_two())?, offsets })
     }
 
-    /// Visits every task, zombies too.
+    /// Visits every task, zombies too; those that were visited before only if they are new.
     ///
     /// # Errors
     ///
     /// If the kernel refuses to run the program, or what it read of this process is not what /proc
     /// says.
     pub fn tasks(&mut self, mut visit: impl FnMut(&Task)) -> Result<(), Error> {
-        let Loaded { probes, ring } = &mut self.0;
         let own = std::process::id();
         let mut met = Err(Error::SelfCheck("this process was not found".to_owned()));
         let mut records = RecordBuffer::default();
         let mut lost = 0;
-        probes.snapshot()?;
         loop {
-            while let Some(record) = ring.next() {
+            self.programs.snapshot()?;
+            while let Some(record) = self.programs.ring.next() {
                 records.clear();
                 records.push(&record);
                 for record in records.records() {
@@ -55,32 +67,73 @@ impl Walk {
                     }
                 }
             }
-            if probes.lost_members() == lost {
+            let before = std::mem::replace(&mut lost, self.lost_members());
+            if before == lost {
                 return met;
             }
-            lost = probes.lost_members();
-            probes.rest_of_snapshot()?;
         }
     }
 
-    /// The namespaces of a kind that the kernel lists, with owners and parents; those that are just
-    /// being freed are left out.
+    /// How many tasks found no room in the ring so far.
+    fn lost_members(&self) -> u64 {
+        losses::counters(&self.programs.ledgers)
+            .map(|counts| counts.get(Due::MEMBER as usize).copied().unwrap_or(0))
+            .sum()
+    }
+
+    /// The namespaces of a kind that the kernel has in its own lists, with their relatives; nothing
+    /// where the kernel has none for that kind. Those that are just being freed are left out; the
+    /// same one may appear twice if others come or go meanwhile.
     ///
     /// # Errors
     ///
     /// If the kernel refuses to run the program.
     pub fn namespaces(&mut self, kind: Kind) -> Result<Vec<Inspect>, Error> {
-        let mut found = self.0.probes.list(kind)?;
-        found.retain(|one| one.alive != 0);
-        Ok(found)
+        let offsets = &self.offsets;
+        let Some(places) = offsets.namespaces.get(kind as usize).filter(|at| at.list != ABSENT)
+        else {
+            return Ok(Vec::new());
+        };
+        let within = |offset| if offset == ABSENT { ABSENT } else { places.common + offset };
+        let slot = offsets.nsproxy.get(Slot::of(kind) as usize).copied().unwrap_or(ABSENT);
+        let mut arguments = [0; list::ARGUMENTS];
+        arguments[list::KIND] = kind as u64;
+        arguments[list::LIST] = places.list.into();
+        arguments[list::INODE] = within(offsets.inum).into();
+        arguments[list::ID] = places.id.into();
+        arguments[list::NS_TYPE] = within(offsets.ns_type).into();
+        arguments[list::FLAG] = kind.flag();
+        arguments[list::SLOT] = slot.into();
+        let mut all: Vec<Inspect> = Vec::new();
+        loop {
+            let questions = &mut self.programs.questions;
+            questions.elements().fill(Inspect::default());
+            arguments[list::SKIP] = all.len() as u64;
+            self.programs.list(&arguments)?;
+            let answers = self.programs.questions.elements();
+            let found = answers.iter().take_while(|found| found.ns.inode != 0).count();
+            self.programs.inspect(found)?;
+            all.extend(self.programs.questions.elements().iter().take(found));
+            if found < BATCH as usize {
+                all.retain(|one| one.alive != 0);
+                return Ok(all);
+            }
+        }
     }
 
-    /// Answers questions about namespaces.
+    /// Answers questions about namespaces, in place and in batches.
     ///
     /// # Errors
     ///
     /// If the kernel refuses to run the program.
     pub fn inspect(&mut self, questions: &mut [Inspect]) -> Result<(), Error> {
-        self.0.probes.inspect(questions)
+        for batch in questions.chunks_mut(BATCH as usize) {
+            let shared = self.programs.questions.elements();
+            shared.iter_mut().zip(&*batch).for_each(|(shared, question)| *shared = *question);
+            self.programs.inspect(batch.len())?;
+            let answers = self.programs.questions.elements();
+            batch.iter_mut().zip(answers).for_each(|(question, answer)| *question = *answer);
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Attaching to perf events: aya looks for a mounted tracefs, we need none.
 
+pub mod object;
+
 use std::{
     ffi::CString,
     fs, io,
@@ -152,8 +154,13 @@ struct LoadAttributes {
     name: [u8; 16],
     interface: u32,
     expected_attach_type: u32,
-    info: [u64; 4],
-    info_cnt: u32,
+    types: u32,
+    function_len: u32,
+    functions: u64,
+    functions_cnt: u32,
+    line_len: u32,
+    lines: u64,
+    lines_cnt: u32,
     attach_btf_id: u32,
     attach_program: u64,
 }
@@ -286,8 +293,9 @@ pub fn can_run_on_demand() -> io::Result<bool> {
 }
 
 /// Loads a program of these instructions.
-fn load(attributes: LoadAttributes, instructions: &[u64]) -> io::Result<OwnedFd> {
+fn load<I>(attributes: LoadAttributes, instructions: &[I]) -> io::Result<OwnedFd> {
     const PROG_LOAD: libc::c_long = 5;
+    const { assert!(size_of::<I>() == 8, "an instruction takes 8 bytes") };
     let attributes = LoadAttributes {
         instructions_len: u32::try_from(instructions.len()).map_err(io::Error::other)?,
         instructions: instructions.as_ptr() as u64,

@@ -1,6 +1,9 @@
-//! A BPF array map as memory.
+//! Maps and files of the kernel as memory.
 
-use std::{io, marker::PhantomData, os::fd::AsFd, ptr::NonNull, sync::atomic::AtomicU64};
+use std::{
+    fs, io, marker::PhantomData, ops::Deref, os::fd::AsFd, path::Path, ptr::NonNull,
+    sync::atomic::AtomicU64,
+};
 
 use bytemuck::Pod;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -60,5 +63,61 @@ impl<T: Pod> Drop for Mapping<T> {
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len * size_of::<T>()) };
         // It fails only for a range that was never mapped.
         debug_assert!(unmapped.is_ok());
+    }
+}
+
+/// What a file of sysfs holds, which never changes while the kernel runs.
+#[derive(Debug)]
+pub enum Image {
+    /// In the kernel's own memory.
+    Mapped(NonNull<u8>, usize),
+    /// A copy.
+    Read(Vec<u8>),
+}
+
+impl Image {
+    /// Maps it, or reads it where the kernel does not map such files: of its BTF before 6.16.
+    ///
+    /// # Errors
+    ///
+    /// Those of open(2) and read(2).
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::File::open(path)?;
+        let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        let sysfs = 0x6265_6572;
+        if rustix::fs::fstatfs(&file)?.f_type == sysfs {
+            // SAFETY: no address is asked for, so no memory in use is replaced.
+            let start = unsafe {
+                mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, &file, 0)
+            };
+            if let Some(start) = start.ok().and_then(|start| NonNull::new(start.cast())) {
+                return Ok(Self::Mapped(start, len));
+            }
+        }
+        Ok(Self::Read(fs::read(path)?))
+    }
+}
+
+impl Deref for Image {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            // SAFETY: mapped for as long as self lives, of this many bytes; only sysfs is mapped,
+            // where nobody cuts files.
+            Self::Mapped(start, len) => unsafe { std::slice::from_raw_parts(start.as_ptr(), *len) },
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        if let Self::Mapped(start, len) = self {
+            // SAFETY: mapped by `of` with this length; what was borrowed of it is gone with self.
+            let unmapped = unsafe { munmap(start.as_ptr().cast(), *len) };
+            // It fails only for a range that was never mapped.
+            debug_assert!(unmapped.is_ok());
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! What stands in the cells of a row.
 
-use std::{cell::RefCell, collections::HashSet, fmt::Write as _, fs, sync::OnceLock};
+use std::{
+    cell::RefCell, collections::HashSet, fmt::Write as _, fs::File, io::Read as _, sync::OnceLock,
+};
 
 use rustc_hash::FxHashMap;
 
@@ -92,9 +94,20 @@ impl Rows {
     }
 }
 
+/// Room for the arguments of almost every process.
+const PAGE: usize = 4096;
+
 /// The arguments with blanks between them; `None` if there are none, as of kernel threads.
 fn command_line(pid: u32) -> Option<String> {
-    let mut bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut file = File::open(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut bytes = vec![0; PAGE];
+    let len = file.read(&mut bytes).ok()?;
+    bytes.truncate(len);
+    // The kernel fills the room as far as it can (fs/proc/base.c, `get_mm_cmdline`): one read does
+    // for almost all.
+    if len == PAGE {
+        file.read_to_end(&mut bytes).ok()?;
+    }
     while bytes.last() == Some(&0) {
         bytes.pop();
     }
