@@ -20,6 +20,7 @@ mod enter;
 mod exec;
 mod exit;
 mod fail;
+mod files;
 mod fork;
 mod inspect;
 mod list;

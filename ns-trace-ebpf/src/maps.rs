@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, RingBuf},
 };
-use ns_trace_common::{inspect, lost::Ledger, snapshot};
+use ns_trace_common::{files, inspect, lost::Ledger, snapshot};
 
 use crate::memory::constant;
 
@@ -24,6 +24,10 @@ pub static LEDGERS: Array<Ledger> = Array::with_max_entries(1, MMAPABLE);
 /// Questions about namespaces, answered in place.
 #[map]
 pub static INSPECT: Array<inspect::Inspect> = Array::with_max_entries(inspect::BATCH, MMAPABLE);
+
+/// Open files that keep a namespace, as the walk over them finds them.
+#[map]
+pub static FILES: Array<files::Held> = Array::with_max_entries(files::BATCH, MMAPABLE);
 
 /// One bit for each thread number: whether the walk has met the thread. A walk that does not fit into
 /// the ring takes several runs; userspace clears the bits before the first.

@@ -17,6 +17,7 @@ use aya::{
 use bytemuck::Pod;
 use ns_trace_common::{
     ABSENT, Births, Due, Kind, Offsets, Slot, Task,
+    files::{self, Held},
     inspect::{BATCH, Inspect},
     list,
     lost::Ledger,
@@ -119,6 +120,7 @@ pub struct Probes {
     misses: Misses,
     ledgers: Arc<Mapping<Ledger>>,
     questions: Mapping<Inspect>,
+    files: Mapping<Held>,
     met: Mapping<u64>,
     /// Only its keys are of interest.
     repeats: HashMap<MapData, u32, [u64; size_of::<Thread>() / 8]>,
@@ -167,7 +169,7 @@ impl Probes {
     /// # Errors
     ///
     /// If this kernel cannot run them; see [`Error`].
-    pub(super) fn load_walk(ring_bytes: u32) -> Result<Loaded, Error> {
+    pub(super) fn load_walk(ring_bytes: u32, files: bool) -> Result<Loaded, Error> {
         let _lift = MemoryLockLift::new();
         let layout = Layout::read(KERNEL_BTF.as_ref(), &[])?;
         if !Abilities::ask().loops {
@@ -176,7 +178,7 @@ impl Probes {
         let legacy = ABSENT.to_ne_bytes();
         let constants = [("BIRTHS", 0_u32.to_ne_bytes()), ("LEGACY", legacy)];
         let options = Options { backend: None, ring_bytes, btf: None };
-        Self::load_plan(Plan::walk(), &layout, &constants, EbpfLoader::new(), &options)
+        Self::load_plan(Plan::walk(files), &layout, &constants, EbpfLoader::new(), &options)
     }
 
     fn load_plan<'a>(
@@ -210,6 +212,7 @@ impl Probes {
         let ring = take_map(&mut ebpf, "EVENTS", RingBuf::try_from)?;
         let ledgers = Arc::new(take_mapping(&mut ebpf, "LEDGERS", cpus)?);
         let questions = take_mapping(&mut ebpf, "INSPECT", BATCH)?;
+        let files = take_mapping(&mut ebpf, "FILES", files::BATCH)?;
         let repeats = take_map(&mut ebpf, "REPEATS", HashMap::try_from)?;
         let met = take_mapping(&mut ebpf, "MET", TIDS / u64::BITS)?;
         let misses = Misses::default();
@@ -220,6 +223,7 @@ impl Probes {
             misses,
             ledgers,
             questions,
+            files,
             met,
             repeats,
             zombies: false,
@@ -365,6 +369,28 @@ impl Probes {
             run(&mut self.ebpf, "inspect", &[found as u64])?;
             all.extend(self.questions.elements().iter().take(found));
             if found < BATCH as usize {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The open files that keep a namespace. The same one may appear twice if others come or go
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub(super) fn files(&mut self) -> Result<Vec<Held>, Error> {
+        let mut all: Vec<Held> = Vec::new();
+        loop {
+            self.files.elements().fill(Held::default());
+            let mut arguments = [0; files::ARGUMENTS];
+            arguments[files::SKIP] = all.len() as u64;
+            run(&mut self.ebpf, "files", &arguments)?;
+            let found = self.files.elements().iter().take_while(|held| held.ns.address != 0);
+            let before = all.len();
+            all.extend(found);
+            if all.len() - before < files::BATCH as usize {
                 return Ok(all);
             }
         }

@@ -144,6 +144,9 @@ const LOOPING: [Hook; 2] =
 /// Who lists what the kernel has.
 const LIST: Hook = hook("list", HookKind::OnDemand);
 
+/// Who looks at open files.
+const FILES: Hook = hook("files", HookKind::OnDemand);
+
 /// The same where programs cannot loop.
 const STEPPING: [Hook; 2] = [
     hook("snapshot_iterator", HookKind::Iterator("task")),
@@ -262,10 +265,11 @@ impl Plan {
         Self { backend, hooks }
     }
 
-    /// What looks at tasks and namespaces once, and hangs on nothing.
+    /// What looks at tasks and namespaces once, at open files too if those are wanted, and hangs on
+    /// nothing.
     #[must_use]
-    pub(super) fn walk() -> Self {
-        let hooks = LOOPING.into_iter().chain([LIST]).collect();
+    pub(super) fn walk(files: bool) -> Self {
+        let hooks = LOOPING.into_iter().chain([LIST]).chain(files.then_some(FILES)).collect();
         Self { backend: Backend::Tracepoint, hooks }
     }
 

@@ -1,6 +1,6 @@
-//! One walk over what exists: all tasks, and the kernel's own lists of namespaces.
+//! One walk over what exists: all tasks, the kernel's own lists of namespaces, and open files.
 
-use ns_trace_common::{Kind, Task, inspect::Inspect};
+use ns_trace_common::{Kind, Task, files::Held, inspect::Inspect};
 
 use super::{
     load::{Error, Loaded, Probes, self_check},
@@ -17,14 +17,14 @@ const RINGS: std::ops::RangeInclusive<u32> = (1 << 16)..=(1 << 24);
 pub struct Walk(Loaded);
 
 impl Walk {
-    /// Loads it, with room for about as many tasks.
+    /// Loads it, with room for about as many tasks; what looks at files only if they are wanted.
     ///
     /// # Errors
     ///
     /// If this kernel, or the lack of a privilege, does not let it; see [`Error`].
-    pub fn load(tasks: u32) -> Result<Self, Error> {
+    pub fn load(tasks: u32, files: bool) -> Result<Self, Error> {
         let wanted = tasks.saturating_mul(RECORD).clamp(*RINGS.start(), *RINGS.end());
-        let mut loaded = Probes::load_walk(wanted.next_power_of_two())?;
+        let mut loaded = Probes::load_walk(wanted.next_power_of_two(), files)?;
         loaded.probes.with_zombies();
         Ok(Self(loaded))
     }
@@ -73,6 +73,15 @@ impl Walk {
         let mut found = self.0.probes.list(kind)?;
         found.retain(|one| one.alive != 0);
         Ok(found)
+    }
+
+    /// Every open file that keeps a namespace in a way that only memory tells.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program, or it was not loaded.
+    pub fn files(&mut self) -> Result<Vec<Held>, Error> {
+        self.0.probes.files()
     }
 
     /// Answers questions about namespaces.
