@@ -13,6 +13,7 @@ pub mod enter;
 pub mod exec;
 pub mod exit;
 pub mod fail;
+pub mod files;
 mod flags;
 pub mod fork;
 pub mod inspect;

@@ -135,6 +135,8 @@ offsets! {
         fdt_fd: u32,
         /// `fdtable.max_fds`
         fdt_max_fds: u32,
+        /// `file.f_cred`
+        file_cred: u32,
         /// `file.f_inode`
         file_inode: u32,
         /// `file.f_path.dentry`
@@ -151,6 +153,16 @@ offsets! {
         sb_magic: u32,
         /// `dentry.d_name.name`
         dentry_name: u32,
+        /// `proc_inode.pid`
+        proc_inode_pid: u32,
+        /// `proc_inode.vfs_inode`
+        proc_inode_vfs: u32,
+        /// `proc_mounts.ns`
+        mounts_ns: u32,
+        /// `kernfs_open_file.priv`
+        kernfs_open_priv: u32,
+        /// `cgroup_file_ctx.ns`
+        cgroup_file_ns: u32,
         /// `kernel_clone_args.flags`
         clone_args_flags: u32,
     }

@@ -15,7 +15,7 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 /// `BPF_F_MMAPABLE`: userspace asks and reads through a mapping, without a system call an element.
 /// On preemptible kernels such a call is worse than slow: programs on perf events that interrupt it
 /// are not run (kernel/bpf/syscall.c, `bpf_disable_instrumentation`).
-const MMAPABLE: u32 = 1 << 10;
+pub const MMAPABLE: u32 = 1 << 10;
 
 /// What found no room in the ring, by CPU; userspace sets how many there are.
 #[map]

@@ -128,12 +128,26 @@ pub fn digest(task: *const u8) -> u64 {
 pub unsafe fn own_pid<M: Memory>(task: *const u8) -> (*const u8, u32) {
     // SAFETY: integers and pointers may have any bits.
     unsafe {
-        // `numbers` ends in an array whose index the verifier cannot bound by type: probe it.
         let pid = M::pointer(task, offset!(task_thread_pid));
-        let level: u32 = Probed::read(pid, offset!(pid_level));
-        let number = offset!(pid_numbers) + (level & LEVEL_MASK) * 16;
+        let number = innermost(pid);
         (Probed::pointer(pid, number + 8), Probed::read(pid, number))
     }
+}
+
+/// The address of the pid namespace that a `struct pid` belongs to.
+#[inline(always)]
+pub fn pid_namespace(pid: *const u8) -> *const u8 {
+    // SAFETY: pointers may have any bits.
+    unsafe { Probed::pointer(pid, innermost(pid) + 8) }
+}
+
+/// Where in a `struct pid` its number in its own namespace is, with the namespace behind it.
+#[inline(always)]
+fn innermost(pid: *const u8) -> u32 {
+    // SAFETY: integers may have any bits. `numbers` ends in an array whose index the verifier cannot
+    // bound by type: probe it.
+    let level: u32 = unsafe { Probed::read(pid, offset!(pid_level)) };
+    offset!(pid_numbers) + (level & LEVEL_MASK) * 16
 }
 
 /// Writes numbers and name; returns the address of the task's own pid namespace.

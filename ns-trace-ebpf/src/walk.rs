@@ -9,6 +9,7 @@ mod arch;
 mod bare;
 mod call;
 mod emit;
+mod files;
 mod inspect;
 mod list;
 mod maps;

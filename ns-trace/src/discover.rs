@@ -22,7 +22,7 @@ pub use self::{
     picture::{Known, Picture},
     tasks::count,
 };
-use crate::model::{Want, World};
+use crate::model::{Holder, NsRef, Want, World};
 
 /// Looks at /proc.
 ///
@@ -30,20 +30,20 @@ use crate::model::{Want, World};
 ///
 /// If /proc cannot be listed.
 pub fn look(want: &Want) -> std::io::Result<World> {
-    Ok(around(tasks::scan(want)?, &[], want))
+    Ok(around(tasks::scan(want)?, &[], Vec::new(), want))
 }
 
 /// Finds out the rest about the namespaces that `tasks` are in, and about those that are `known`
-/// already.
+/// already; with what files `held` in ways that only memory tells.
 #[must_use]
-pub fn around(tasks: Tasks, known: &[Known], want: &Want) -> World {
+pub fn around(tasks: Tasks, known: &[Known], held: Vec<(NsRef, Holder)>, want: &Want) -> World {
     let mut draft = Draft::new(want);
     draft.members(&tasks.processes);
     draft.known(known);
     let mut unreadable = tasks.unreadable;
     if want.files {
         // Whose namespaces /proc hides, whose files it hides as well; memory hides neither.
-        unreadable = unreadable.max(draft.files(&tasks.processes));
+        unreadable = unreadable.max(draft.files(&tasks.processes, held));
     }
     draft.mounts();
     draft.ask();
@@ -61,10 +61,7 @@ mod tests {
     use std::{fs::File, os::fd::AsRawFd as _};
 
     use super::*;
-    use crate::{
-        model::{Holder, Kind},
-        sys::process::own_namespace,
-    };
+    use crate::{model::Kind, sys::process::own_namespace};
 
     #[test]
     fn a_look_finds_the_own_namespaces_and_who_holds_them() {

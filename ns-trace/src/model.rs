@@ -33,4 +33,4 @@ pub use self::{
     want::{Kinds, Mounts, Want},
     world::{MapLine, Maps, NsRow, ProcessRow, ThreadRow, World},
 };
-pub use ns_trace_common::{Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot, map::MapFile};
+pub use ns_trace_common::{Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot, files::Hold, map::MapFile};

@@ -1,5 +1,7 @@
 //! `ns-trace why`: every holder is found, named, and gone when it lets go.
 
+mod held;
+
 use std::{
     process::{Command, Output},
     sync::Arc,
@@ -21,7 +23,7 @@ use crate::{
 /// The trials of this file. They do not depend on the backend.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let plain = |name: &str, test: fn() -> Result<()>| context.once(name, test);
-    vec![
+    let mut trials = vec![
         plain("why::a_member", a_member),
         plain("why::a_zombie", a_zombie),
         plain("why::a_descriptor_of_every_type", a_descriptor_of_every_type),
@@ -36,11 +38,13 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         listed(),
         plain("why::selectors_that_name_nothing", selectors_that_name_nothing),
         plain("why::names_are_escaped", names_are_escaped),
-    ]
+    ];
+    trials.extend(held::trials(context));
+    trials
 }
 
-/// What no file of /proc leads to: in a message on its way, among the files of a ring, and a pid
-/// namespace that waits for its first process.
+/// What no file of /proc leads to: in a message on its way, among the files of a ring, behind memory
+/// that is attached, and a pid namespace that waits for its first process.
 fn listed() -> Trial {
     let name = "why::nothing_visible";
     let obstacle = match kernel_lists() {
@@ -89,6 +93,15 @@ fn nothing_visible() -> Result<()> {
         maker.end()?;
     }
     let mut actor = Actor::start()?;
+    let back = actor.number("open /proc/self/ns/ipc")?;
+    actor.act("unshare 8000000")?;
+    let memory = actor.number("attach")?;
+    let task = actor.who()?;
+    let ns = of_task(task.pid, task.tid, "ipc")?;
+    actor.act(&format!("setns {back} 8000000"))?;
+    expect_holders(&ns, &[])?;
+    actor.act(&format!("detach {memory}"))?;
+    expect_gone(&ns)?;
     actor.act("unshare 20000000")?;
     let report = run(&["show", &actor.pid().to_string(), "-J"])?;
     let report: Value = serde_json::from_slice(&report.stdout)?;

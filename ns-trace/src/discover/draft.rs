@@ -69,23 +69,24 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Takes in what open files hold; returns how many processes let nobody see theirs.
-    pub(super) fn files(&mut self, processes: &[ProcessRow]) -> u32 {
+    /// Takes in what open files hold, and what they are known to have `held` already; returns how many
+    /// processes let nobody see theirs.
+    pub(super) fn files(&mut self, processes: &[ProcessRow], held: Vec<(NsRef, Holder)>) -> u32 {
         let slots: FxHashMap<_, _> =
             processes.iter().map(|process| (process.pid, &process.slots)).collect();
-        let held = files::scan(processes, self.want);
-        for (ns, holder) in held.holders {
+        let seen = files::scan(processes, self.want);
+        for (ns, holder) in seen.holders.into_iter().chain(held) {
             let is_member = |pid| {
-                let net = slots.get(pid).and_then(|slots| slots.get(Slot::Net));
-                net.is_some_and(|net| net.inode == ns.inode)
+                let own = slots.get(pid).and_then(|slots| slots.get(Slot::of(ns.kind)));
+                own.is_some_and(|own| own.inode == ns.inode)
             };
             match &holder {
                 // Every socket would be one: what its process does already.
-                Holder::Socket { pid, .. } if is_member(pid) => {}
+                Holder::Socket { pid, .. } | Holder::File { pid, .. } if is_member(pid) => {}
                 _ => self.hold(ns, holder),
             }
         }
-        held.unreadable
+        seen.unreadable
     }
 
     /// Takes in what is mounted.

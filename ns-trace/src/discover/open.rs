@@ -93,7 +93,7 @@ fn through(holder: &Holder) -> io::Result<OwnedFd> {
         Holder::Thread { pid, tid, kind } => {
             at(format!("/proc/{pid}/task/{tid}/ns/{}", kind.name()))
         }
-        Holder::ProcMount { .. } | Holder::Child(_) | Holder::Owned(_) => {
+        Holder::File { .. } | Holder::ProcMount { .. } | Holder::Child(_) | Holder::Owned(_) => {
             Err(io::ErrorKind::NotFound.into())
         }
     }

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use ns_trace_common::{Kind, Ns, SLOTS, Slot, Task, inspect::Inspect};
+use ns_trace_common::{Kind, Ns, SLOTS, Slot, Task, files::Held, inspect::Inspect};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::tasks::Tasks;
 use crate::{
-    model::{NsRef, ProcessRow, Slots, ThreadRow, Want, printable},
+    model::{Hold, Holder, NsRef, ProcessRow, Slots, ThreadRow, Want, printable},
     sys::process::initial_namespace,
 };
 
@@ -117,6 +117,16 @@ impl<'a> Picture<'a> {
             parent: some(kind, &answer.parent).filter(|_| has_parent),
             uid: answer.uid,
         })
+    }
+
+    /// What a file holds.
+    #[must_use]
+    pub fn held(&self, found: &Held) -> Option<(NsRef, Holder)> {
+        let kind = Kind::ALL.into_iter().find(|kind| *kind as u32 == found.kind)?;
+        let hold = Hold::ALL.into_iter().find(|hold| *hold as u32 == found.hold)?;
+        let Held { pid, tid, fd, .. } = *found;
+        let ns = reference(kind, &found.ns, &self.initial);
+        Some((ns, Holder::File { hold, pid, tid, fd }))
     }
 
     /// The processes.

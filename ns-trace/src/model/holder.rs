@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Kind, NsRef, Slot};
+use super::{Hold, Kind, NsRef, Slot};
 
 /// One reason why a namespace exists. Each shape names a row of the kernel's own book-keeping;
 /// numbers are those of the looker's pid namespace.
@@ -46,6 +46,18 @@ pub enum Holder {
         /// The number of the descriptor.
         fd: u32,
     },
+    /// An open file of another kind that keeps it, of a process that is elsewhere. Only the kernel's
+    /// memory tells.
+    File {
+        /// By what.
+        hold: Hold,
+        /// The process.
+        pid: u32,
+        /// The thread, if it has a file table of its own; else the process.
+        tid: u32,
+        /// The number of the descriptor.
+        fd: u32,
+    },
     /// A bind mount of nsfs.
     Mount {
         /// Where, as the processes of that mount namespace see it.
@@ -79,6 +91,10 @@ impl Holder {
             Self::ForChildren { .. } => "for_children",
             Self::Fd { .. } => "fd",
             Self::Socket { .. } => "socket",
+            Self::File { hold: Hold::Pidfd, .. } => "pidfd",
+            Self::File { hold: Hold::Proc, .. } => "proc_file",
+            Self::File { hold: Hold::Cgroup, .. } => "cgroup_file",
+            Self::File { hold: Hold::Cred, .. } => "cred",
             Self::Mount { .. } => "mount",
             Self::ProcMount { .. } => "proc_mount",
             Self::Child(_) => "child",

@@ -2,7 +2,10 @@
 
 use std::io;
 
-use ns_trace_common::inspect::{Inspect, RELATIVES};
+use ns_trace_common::{
+    Ns,
+    inspect::{Inspect, RELATIVES},
+};
 use rustc_hash::FxHashSet;
 
 use crate::{
@@ -53,14 +56,16 @@ fn walk(want: &Want, processes: u32) -> Result<World, probe::Error> {
     walk.tasks(|task| picture.add(task))?;
     let mut known = Vec::new();
     // Whom the tasks lead to, they have named.
-    if !(want.complete || want.relatives || want.ids) {
-        return Ok(discover::around(picture.finish(), &known, want));
+    if !(want.complete || want.relatives || want.ids || want.files) {
+        return Ok(discover::around(picture.finish(), &known, Vec::new(), want));
     }
     for kind in Kind::ALL.into_iter().filter(|kind| want.kinds.contains(*kind)) {
         known.extend(walk.namespaces(kind)?.iter().filter_map(|found| picture.known(found)));
     }
+    let files = if want.files { walk.files()? } else { Vec::new() };
     if want.relatives {
         let mut questions = picture.questions(&known, RELATIVES);
+        questions.extend(files.iter().map(|held| about(held.ns, held.kind)));
         let mut asked = FxHashSet::default();
         while !questions.is_empty() {
             asked.extend(questions.iter().map(|question| question.ns.address));
@@ -70,11 +75,16 @@ fn walk(want: &Want, processes: u32) -> Result<World, probe::Error> {
             questions.retain(|question| asked.insert(question.ns.address));
         }
     }
-    Ok(discover::around(picture.finish(), &known, want))
+    let held = files.iter().filter_map(|held| picture.held(held)).collect();
+    Ok(discover::around(picture.finish(), &known, held, want))
 }
 
 /// Questions about the owner and the parent in an answer.
 fn relatives(answer: &Inspect) -> [Inspect; 2] {
-    let about = |ns, kind| Inspect { ns, kind, want: RELATIVES, ..Inspect::default() };
     [about(answer.owner, Kind::User as u32), about(answer.parent, answer.kind)]
+}
+
+/// A question about one namespace.
+fn about(ns: Ns, kind: u32) -> Inspect {
+    Inspect { ns, kind, want: RELATIVES, ..Inspect::default() }
 }

@@ -73,8 +73,9 @@ impl Layout {
 }
 
 /// Every struct that [`resolve`] asks for.
-pub const STRUCTS: [&str; 31] = [
+pub const STRUCTS: [&str; 35] = [
     "cgroup",
+    "cgroup_file_ctx",
     "cgroup_namespace",
     "cgroup_subsys_id",
     "cgroup_subsys_state",
@@ -88,6 +89,7 @@ pub const STRUCTS: [&str; 31] = [
     "ipc_namespace",
     "kernel_clone_args",
     "kernfs_node",
+    "kernfs_open_file",
     "linux_binprm",
     "mm_struct",
     "mnt_namespace",
@@ -96,6 +98,8 @@ pub const STRUCTS: [&str; 31] = [
     "nsproxy",
     "pid",
     "pid_namespace",
+    "proc_inode",
+    "proc_mounts",
     "proc_ns_operations",
     "pt_regs",
     "seq_file",
@@ -187,6 +191,7 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         files_fdt: must("files_struct", "fdt")?,
         fdt_fd: must("fdtable", "fd")?,
         fdt_max_fds: must("fdtable", "max_fds")?,
+        file_cred: must("file", "f_cred")?,
         file_inode: must("file", "f_inode")?,
         file_dentry: must("file", "f_path.dentry")?,
         file_private: must("file", "private_data")?,
@@ -195,6 +200,11 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         inode_sb: must("inode", "i_sb")?,
         sb_magic: must("super_block", "s_magic")?,
         dentry_name: must("dentry", "d_name.name")?,
+        proc_inode_pid: optional("proc_inode", "pid"),
+        proc_inode_vfs: optional("proc_inode", "vfs_inode"),
+        mounts_ns: optional("proc_mounts", "ns"),
+        kernfs_open_priv: optional("kernfs_open_file", "priv"),
+        cgroup_file_ns: optional("cgroup_file_ctx", "ns"),
         clone_args_flags: must("kernel_clone_args", "flags")?,
     })
 }

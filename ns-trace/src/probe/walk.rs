@@ -1,9 +1,10 @@
-//! One walk over what exists: all tasks, and the kernel's own lists of namespaces.
+//! One walk over what exists: all tasks, the kernel's own lists of namespaces, and open files.
 
 mod load;
 
 use ns_trace_common::{
     ABSENT, Due, Kind, Offsets, Slot, Task,
+    files::{self, Held},
     inspect::{BATCH, Inspect},
     list,
 };
@@ -116,6 +117,28 @@ impl Walk {
             all.extend(self.programs.questions.elements().iter().take(found));
             if found < BATCH as usize {
                 all.retain(|one| one.alive != 0);
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Every open file that keeps a namespace in a way that only memory tells. The same one may appear
+    /// twice if others come or go meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub fn files(&mut self) -> Result<Vec<Held>, Error> {
+        let mut all: Vec<Held> = Vec::new();
+        loop {
+            self.programs.files.elements().fill(Held::default());
+            let mut arguments = [0; files::ARGUMENTS];
+            arguments[files::SKIP] = all.len() as u64;
+            self.programs.files(&arguments)?;
+            let before = all.len();
+            let found = self.programs.files.elements().iter();
+            all.extend(found.take_while(|held| held.ns.address != 0));
+            if all.len() - before < files::BATCH as usize {
                 return Ok(all);
             }
         }

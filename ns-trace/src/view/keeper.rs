@@ -25,7 +25,7 @@ pub struct Member {
 /// What holds a namespace; what does not apply is left out.
 #[derive(Debug, Serialize)]
 pub struct Keeper {
-    /// `thread`, `for_children`, `fd`, `socket`, `mount`, `proc_mount`, `child`, `owned`.
+    /// `thread`, `for_children`, `fd`, `socket`, `pidfd`, `proc_file`, `cgroup_file`, `cred`, `mount`, `proc_mount`, `child`, `owned`.
     pub holder: &'static str,
     /// The process; of a mount one that sees it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,9 @@ impl Keeper {
                 keeper.slot = Some(*slot);
                 Some((*pid, *tid))
             }
-            Holder::Fd { pid, tid, fd } | Holder::Socket { pid, tid, fd } => {
+            Holder::Fd { pid, tid, fd }
+            | Holder::Socket { pid, tid, fd }
+            | Holder::File { pid, tid, fd, .. } => {
                 keeper.fd = Some(*fd);
                 Some((*pid, *tid))
             }
@@ -144,7 +146,7 @@ impl Keeper {
             }
             ("child", _) => format!("the end of {ns}, which is below it"),
             ("owned", _) => format!("the end of {ns}, which it owns"),
-            ("fd" | "socket", _) => format!("closing {}", self.what()),
+            _ if self.fd.is_some() => format!("closing {}", self.what()),
             _ => format!("the end of {}", self.task()),
         }
     }

@@ -4,6 +4,7 @@ use std::{env, ffi::CString, io, net::UdpSocket, os::fd::IntoRawFd as _};
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    mount::MountFlags,
     process::{WaitId, WaitIdOptions, waitid},
     time::Timespec,
 };
@@ -72,6 +73,11 @@ pub(super) fn perform(words: &[&str]) -> io::Result<Next> {
         ["attach"] => Ok(Next::Answer(json!({ "value": holder::attach()? }))),
         ["detach", place] => {
             holder::detach(place.parse().map_err(io::Error::other)?)?;
+            done()
+        }
+        ["tap"] => descriptor(holder::tap()?),
+        ["procfs", at] => {
+            rustix::mount::mount("proc", at, "proc", MountFlags::empty(), None)?;
             done()
         }
         ["tree", path, flags] => descriptor(holder::open_tree(path, short(flags)?)?),

@@ -16,6 +16,7 @@ use aya_obj::{EbpfSectionKind, Object, btf::BtfFeatures};
 use bytemuck::Pod;
 use ns_trace_common::{
     ABSENT, Offsets,
+    files::{self, Held},
     inspect::{BATCH, Inspect},
     lost::Ledger,
 };
@@ -50,6 +51,7 @@ pub(super) struct Programs {
     pub(super) ring: RingBuf<MapData>,
     pub(super) ledgers: Mapping<Ledger>,
     pub(super) questions: Mapping<Inspect>,
+    pub(super) files: Mapping<Held>,
     /// Programs that are yet to be loaded name them by their descriptors.
     _maps: HashMap<String, OwnedFd>,
 }
@@ -97,6 +99,7 @@ impl Programs {
             ring: RingBuf::try_from(Map::RingBuf(ring)).map_err(told)?,
             ledgers: mapping(&maps, "LEDGERS", cpus)?,
             questions: mapping(&maps, "INSPECT", BATCH)?,
+            files: mapping(&maps, "FILES", files::BATCH)?,
             _maps: maps,
         })
     }
@@ -114,6 +117,11 @@ impl Programs {
     /// Asks for what the kernel lists.
     pub(super) fn list(&mut self, arguments: &[u64]) -> Result<(), Error> {
         self.run("list", arguments)
+    }
+
+    /// Asks for open files that keep a namespace.
+    pub(super) fn files(&mut self, arguments: &[u64]) -> Result<(), Error> {
+        self.run("files", arguments)
     }
 
     fn run(&mut self, name: &'static str, arguments: &[u64]) -> Result<(), Error> {

@@ -100,7 +100,9 @@ impl Top {
             Holder::ForChildren { pid, tid, slot } => {
                 format!("{word:<13} {} of thread {tid} of process {pid}", slot.name())
             }
-            Holder::Fd { pid, fd, .. } | Holder::Socket { pid, fd, .. } => {
+            Holder::Fd { pid, fd, .. }
+            | Holder::Socket { pid, fd, .. }
+            | Holder::File { pid, fd, .. } => {
                 format!("{word:<13} descriptor {fd} of process {pid}")
             }
             Holder::Mount { path, mnt_ns, pid } | Holder::ProcMount { path, mnt_ns, pid } => {

@@ -101,6 +101,20 @@ pub(crate) fn detach(place: usize) -> io::Result<()> {
     result(detached.into()).map(drop)
 }
 
+/// A tap device of a name that the kernel chooses; it goes when the file is closed.
+pub(crate) fn tap() -> io::Result<OwnedFd> {
+    /// `TUNSETIFF` (`include/uapi/linux/if_tun.h`).
+    const SET: libc::Ioctl = 0x4004_54ca;
+    /// `IFF_TAP | IFF_NO_PI`, which stand behind the 16 bytes of the name in `struct ifreq`.
+    const FLAGS: u16 = 0x1002;
+    let file = std::fs::File::options().read(true).write(true).open("/dev/net/tun")?;
+    let mut request = [0_u8; 40];
+    request[16..18].copy_from_slice(&FLAGS.to_ne_bytes());
+    // SAFETY: the request reads and writes one `struct ifreq`, which is no longer.
+    result(unsafe { libc::ioctl(file.as_raw_fd(), SET, request.as_mut_ptr()) }.into())?;
+    Ok(file.into())
+}
+
 /// `open_tree`(2) of a path, with any flags.
 pub(crate) fn open_tree(path: &str, flags: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path)?;

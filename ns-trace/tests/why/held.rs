@@ -1,0 +1,174 @@
+//! Holders that only the kernel's memory tells, and those that the kernel itself must be asked about.
+
+use std::{fs, sync::Arc};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use super::{expect_gone, expect_holders, of_task, pids, run, why};
+use crate::{
+    actor::Actor,
+    context::{Context, skipped},
+    facts::kind_named,
+};
+
+/// Has `holder` take hold of the namespace of `child`, which is in front of `maker`; returns the
+/// descriptor to close.
+type Hold = fn(maker: &mut Actor, holder: &mut Actor, child: u64) -> Result<u64>;
+
+/// The trials of this file.
+pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
+    let walks = no_walk();
+    let mut trials = Vec::new();
+    let mut add = |obstacle: Option<&str>, name: &str, test: fn() -> Result<()>| {
+        let title = format!("why::held::{name}");
+        let trial = context.once(&title, test);
+        if let Some(obstacle) = obstacle {
+            skipped(&title, obstacle);
+        }
+        let is_ignored = obstacle.is_some() || trial.has_ignored_flag();
+        trials.push(trial.with_ignored_flag(is_ignored));
+    };
+    let walks = walks.as_deref();
+    add(walks, "by_a_pidfd", || {
+        held("pid", "pidfd", |_, holder, child| holder.number(&format!("pidfd {child}")))
+    });
+    add(walks, "by_a_directory_of_proc", || {
+        held("pid", "proc_file", |_, holder, child| open(holder, child, ""))
+    });
+    add(walks, "by_a_list_of_mounts", || {
+        held("mnt", "proc_file", |_, holder, child| open(holder, child, "/mountinfo"))
+    });
+    add(walks, "by_a_file_of_proc_net", || {
+        held("net", "proc_file", |_, holder, child| open(holder, child, "/net/dev"))
+    });
+    add(walks, "by_who_opened_a_file", || {
+        held("user", "cred", |maker, holder, child| fetch(maker, holder, child, "/dev/null"))
+    });
+    add(walks, "by_a_file_in_a_table_of_a_thread", by_a_thread);
+    let cgroups = ns_trace::sys::cgroup::mount_point();
+    let nowhere = cgroups.is_none().then_some("no unified hierarchy of cgroups");
+    add(walks.or(nowhere), "by_a_control_file", || {
+        held("cgroup", "cgroup_file", |maker, holder, child| {
+            let root = ns_trace::sys::cgroup::mount_point().context("no cgroups")?;
+            fetch(maker, holder, child, &format!("{}/cgroup.procs", root.display()))
+        })
+    });
+    let no_tap = fs::File::options().read(true).write(true).open("/dev/net/tun").err();
+    let no_tap = no_tap.map(|error| format!("no /dev/net/tun: {error}"));
+    add(no_tap.as_deref(), "by_a_tap_device", by_a_tap_device);
+    add(None, "by_a_procfs", by_a_procfs);
+    trials
+}
+
+/// Why the memory of the kernel is not read here; none if it is.
+fn no_walk() -> Option<String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split('.').map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next(), numbers.next());
+    if version < (Some(5), Some(17)) {
+        return Some("programs cannot loop before Linux 5.17".to_owned());
+    }
+    match run(&["doctor", "-J"]) {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Some(format!("{error:#}")),
+    }
+}
+
+fn open(holder: &mut Actor, child: u64, file: &str) -> Result<u64> {
+    holder.number(&format!("open /proc/{child}{file}"))
+}
+
+/// What the child opened, in the hands of somebody elsewhere.
+fn fetch(maker: &mut Actor, holder: &mut Actor, child: u64, path: &str) -> Result<u64> {
+    let file = maker.number(&format!("open {path}"))?;
+    let pidfd = holder.number(&format!("pidfd {child}"))?;
+    let same = holder.number(&format!("fetch {pidfd} {file}"))?;
+    holder.act(&format!("close {pidfd}"))?;
+    Ok(same)
+}
+
+/// A namespace whose process has gone, and that one descriptor holds.
+fn held(name: &str, word: &str, take: Hold) -> Result<()> {
+    let kind = kind_named(name)?;
+    let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
+    let child = maker.task(&format!("clone3 {:x}", kind.flag))?;
+    let ns = of_task(child.pid, child.tid, name)?;
+    let fd = take(&mut maker, &mut holder, child.pid)?;
+    maker.act("exit 0")?;
+    maker.act("reap")?;
+    let held = json!({ "holder": word, "pid": holder.pid(), "tid": holder.pid(), "fd": fd });
+    let report = expect_holders(&ns, &[held])?;
+    ensure!(pids(&report).is_empty(), "{report:#}");
+    ensure!(report["ns"]["owner"]["type"] == "user", "{report:#}");
+    let step = report["frees"][0].as_str().context("no step")?;
+    ensure!(step.starts_with(&format!("closing descriptor {fd} of ")), "{step}");
+    holder.act(&format!("close {fd}"))?;
+    expect_gone(&ns)?;
+    holder.end()?;
+    maker.end()
+}
+
+/// As long as its process lives, a pidfd is one holder among others.
+fn by_a_thread() -> Result<()> {
+    let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
+    let child = maker.task("clone3 20000000")?;
+    let ns = of_task(child.pid, child.tid, "pid")?;
+    let thread = holder.task("thread")?;
+    holder.act("unshare 400")?;
+    let fd = holder.number(&format!("pidfd {}", child.pid))?;
+    let held = json!({ "holder": "pidfd", "pid": thread.pid, "tid": thread.tid, "fd": fd });
+    let report = expect_holders(&ns, &[held])?;
+    ensure!(pids(&report) == [child.pid], "{report:#}");
+    maker.act("exit 0")?;
+    maker.act("reap")?;
+    ensure!(pids(&why(&ns)?).is_empty());
+    holder.end()?;
+    expect_gone(&ns)?;
+    maker.end()
+}
+
+/// Its process has left the network namespace since.
+fn by_a_tap_device() -> Result<()> {
+    let mut actor = Actor::start()?;
+    let task = actor.who()?;
+    let back = actor.number("open /proc/self/ns/net")?;
+    actor.act("unshare 40000000")?;
+    let ns = of_task(task.pid, task.tid, "net")?;
+    let tap = actor.number("tap")?;
+    actor.act(&format!("setns {back} 40000000"))?;
+    let held = json!({ "holder": "socket", "pid": task.pid, "fd": tap });
+    let report = expect_holders(&ns, &[held])?;
+    ensure!(pids(&report).is_empty(), "{report:#}");
+    actor.act(&format!("close {tap}"))?;
+    expect_gone(&ns)?;
+    actor.end()
+}
+
+/// As long as a process in it tells whose procfs it is.
+fn by_a_procfs() -> Result<()> {
+    let mut actor = Actor::start()?;
+    let place = std::env::temp_dir().join(format!("ns-trace-test-{}-procfs", std::process::id()));
+    fs::create_dir(&place)?;
+    let path = place.to_str().context("a strange directory for files")?;
+    actor.act("unshare 20000")?;
+    actor.act("private")?;
+    let child = actor.task("clone3 20000000")?;
+    let (ns, mnt) = (of_task(child.pid, child.tid, "pid")?, of_task(child.pid, child.tid, "mnt")?);
+    actor.act(&format!("procfs {path}"))?;
+    let held = json!({ "holder": "proc_mount", "path": path });
+    let report = expect_holders(&ns, &[held])?;
+    ensure!(pids(&report) == [child.pid], "{report:#}");
+    ensure!(mnt == format!("mnt:{}", report["holders"][0]["mnt_ns"]["inode"]), "{report:#}");
+    let steps = report["frees"].to_string();
+    ensure!(steps.contains(&format!("umount the procfs at {path}")), "{steps}");
+    actor.act(&format!("unbind {path}"))?;
+    expect_holders(&ns, &[])?;
+    actor.act("exit 0")?;
+    actor.act("reap")?;
+    expect_gone(&ns)?;
+    actor.end()?;
+    Ok(fs::remove_dir(&place)?)
+}
