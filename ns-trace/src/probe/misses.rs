@@ -7,7 +7,7 @@ use aya::{Ebpf, programs::ProgramError};
 use ns_trace_common::Births;
 use rustc_hash::FxHashMap;
 
-use super::plan::Plan;
+use super::{fprobe, plan::Plan};
 use crate::{model::event::ByEvent, sys::bpf};
 
 /// What is known of the runs that were left out, by program.
@@ -20,11 +20,19 @@ impl Misses {
     /// The runs of the plan's programs that were left out since the last call, each as one event of
     /// the sort that the program tells of: what it would have seen is unknown. Before Linux 5.12 no
     /// run is left out; of perf events they are counted from 6.7 on.
-    pub(super) fn look(&mut self, plan: &Plan, ebpf: &Ebpf) -> Result<ByEvent, ProgramError> {
+    pub(super) fn look(
+        &mut self,
+        plan: &Plan,
+        ebpf: &Ebpf,
+        others: &fprobe::Programs,
+    ) -> Result<ByEvent, ProgramError> {
         let mut missed = ByEvent::default();
         for hook in &plan.hooks {
-            let Some(program) = ebpf.program(hook.program) else { continue };
-            let runs = bpf::missed_runs(program.fd()?.as_fd())?;
+            let runs = match (others.get(hook.program), ebpf.program(hook.program)) {
+                (Some(program), _) => bpf::missed_runs(program.as_fd())?,
+                (None, Some(program)) => bpf::missed_runs(program.fd()?.as_fd())?,
+                (None, None) => continue,
+            };
             let known = self.known.insert(hook.program, runs).unwrap_or(0);
             *counter(hook.program, &mut missed) += runs.saturating_sub(known);
         }
@@ -32,7 +40,7 @@ impl Misses {
         if plan.backend.looks_after().is_some() {
             missed.destroy = 0;
         }
-        if plan.backend.births() == Births::Completed {
+        if plan.births == Births::Completed {
             missed.create = 0;
         }
         Ok(missed)
@@ -55,7 +63,7 @@ fn counter<'a>(program: &str, by_event: &'a mut ByEvent) -> &'a mut u64 {
     } else if is("clone") {
         // Those that succeed are told by the new task.
         &mut by_event.fail
-    } else if is("unshare") || is("setns") {
+    } else if is("unshare") || is("setns") || is("sys_exit") {
         &mut by_event.enter
     } else {
         &mut by_event.create

@@ -53,14 +53,7 @@ const fn release(
 
 /// The kernels, newest first: there most is new.
 pub(super) const RELEASES: [Release; 4] = [
-    Release {
-        only: Some((
-            "trace::create",
-            "it may preempt a probe, and then passes over others of the same program on that \
-             processor: what comes of that is told as lost, and differs from run to run",
-        )),
-        ..release("7", NATIVE, Some("unstable"), "linux-image-cloud-amd64")
-    },
+    release("7", NATIVE, Some("unstable"), "linux-image-cloud-amd64"),
     release("6.12", NATIVE, None, "linux-image-6.12-cloud-amd64"),
     release("6.1", NATIVE, None, "linux-image-cloud-amd64"),
     release("5.10", NATIVE, Some("bullseye"), "linux-image-cloud-amd64"),
