@@ -2,8 +2,11 @@
 
 mod called;
 mod doctor;
+mod netns;
+mod show;
 mod trace;
 mod value;
+mod why;
 
 use std::env;
 
@@ -13,8 +16,11 @@ use clap_complete::Shell;
 pub use self::{
     called::Called,
     doctor::DoctorArgs,
+    netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
+    show::ShowArgs,
     trace::{Format, TraceArgs},
     value::{Bytes, parse_bytes, parse_duration},
+    why::WhyArgs,
 };
 
 /// What the exit status says, for the end of every help text.
@@ -25,6 +31,24 @@ Exit status:
   2    wrong usage
   3    a privilege is missing
   4    the kernel lacks a feature that is needed";
+
+/// How namespaces are named, for the end of the help of commands that take one.
+const SELECTOR: &str = "\
+NS is one of:
+  4026532281           the inode, as `ls -l /proc/PID/ns` has it
+  net:4026532281       the type and the inode
+  id:59609417          the kernel's 64-bit id, where there is one
+  pid:1234:net         that of a process: mnt, pid, pid_for_children, ipc, uts, net, user,
+                       cgroup, time, time_for_children
+  name:blue            a named network namespace: /run/netns/blue
+  /run/netns/blue      a file: a bind mount, or one of /proc/PID/ns
+PID is 1234, pid:1234, or container:3f2a for the first process of the container whose id begins so.
+
+Exit status:
+  0    success; also when the reader of the output went away
+  1    failure: there is no such namespace, or several
+  2    wrong usage
+  3    a privilege is missing";
 
 /// Linux namespaces, live.
 #[derive(Debug, Parser)]
@@ -66,6 +90,9 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    Netns(NetnsArgs),
+    Show(ShowArgs),
+    Why(WhyArgs),
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     ///
@@ -84,7 +111,10 @@ impl Command {
     fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
         Some(match called.command()? {
             "doctor" => called.read().map(Self::Doctor),
+            "netns" => called.read().map(Self::Netns),
+            "show" => called.read().map(Self::Show),
             "trace" => called.read().map(Box::new).map(Self::Trace),
+            "why" => called.read().map(Self::Why),
             _ => return None,
         })
     }

@@ -2,7 +2,10 @@
 
 mod completions;
 mod doctor;
+mod netns;
+mod show;
 mod trace;
+mod why;
 
 use std::{env, process::ExitCode};
 
@@ -20,7 +23,10 @@ pub fn run(cli: &Cli) -> ExitCode {
             let own = (!args.command.is_empty()).then_some(report::OWN_FAILURE);
             (trace::run(args), own)
         }
+        Command::Show(args) => (show::run(args), None),
+        Command::Why(args) => (why::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
+        Command::Netns(args) => return netns::run(args),
         Command::Completions { shell } => (completions::run(*shell), None),
     };
     match result {

@@ -3,12 +3,21 @@
 //! Nothing here keeps a namespace open longer than the pass that needs it, and no process that ends
 //! meanwhile spoils what is said of the others.
 
+mod crowd;
 mod draft;
+mod files;
+mod listns;
+mod maps;
+mod members;
+mod mounts;
+mod open;
+mod relatives;
 mod stat;
 pub mod tasks;
 
+pub use self::open::open;
 use self::{draft::Draft, tasks::Tasks};
-use crate::model::{Want, World};
+use crate::model::{NsRef, Want, World};
 
 /// Looks at /proc.
 ///
@@ -16,13 +25,68 @@ use crate::model::{Want, World};
 ///
 /// If /proc cannot be listed.
 pub fn look(want: &Want) -> std::io::Result<World> {
-    Ok(around(tasks::scan(want)?, want))
+    Ok(around(tasks::scan(want)?, &[], want))
 }
 
-/// Finds out the rest about the namespaces that `tasks` are in.
+/// Finds out the rest about the namespaces that `tasks` are in, and about `others`, which something
+/// else led to.
 #[must_use]
-pub fn around(tasks: Tasks, want: &Want) -> World {
+pub fn around(tasks: Tasks, others: &[NsRef], want: &Want) -> World {
     let mut draft = Draft::new(want);
     draft.members(&tasks.processes);
-    World { namespaces: draft.finish(), processes: tasks.processes, unreadable: tasks.unreadable }
+    for ns in others {
+        draft.row(*ns);
+    }
+    if want.files {
+        draft.files(&tasks.processes);
+    }
+    draft.mounts();
+    draft.ask();
+    if want.complete {
+        draft.listed();
+        draft.ask();
+    }
+    let mut processes = tasks.processes;
+    let namespaces = draft.finish(&mut processes);
+    World { namespaces, processes, unreadable: tasks.unreadable }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::fd::AsRawFd as _};
+
+    use super::*;
+    use crate::{
+        model::{Holder, Kind},
+        sys::process::own_namespace,
+    };
+
+    #[test]
+    fn a_look_finds_the_own_namespaces_and_who_holds_them() {
+        let file = File::open("/proc/self/ns/uts").expect("the own namespace");
+        let world = look(&Want { complete: false, ..Want::ALL }).expect("a look at /proc");
+        let pid = std::process::id();
+        let own = world.process(pid).expect("this process");
+        assert!(own.count >= 2, "the tests run in a thread of their own");
+        for kind in Kind::ALL {
+            let Ok(inode) = own_namespace(kind.name()) else {
+                continue;
+            };
+            let row = world.namespace(kind, inode).expect("a row");
+            assert!(row.processes.contains(&pid), "{kind:?}");
+            assert!(row.threads >= own.count, "{kind:?}");
+        }
+        let uts = own_namespace("uts").expect("the own namespace");
+        let held = Holder::Fd { pid, tid: pid, fd: file.as_raw_fd().cast_unsigned() };
+        assert!(world.namespace(Kind::Uts, uts).is_some_and(|row| row.holders.contains(&held)));
+        assert!(world.namespaces.is_sorted_by_key(|row| (row.info.inode, row.info.kind)));
+    }
+
+    #[test]
+    fn only_wanted_kinds_are_there() {
+        let want = Want { kinds: [Kind::Uts].into_iter().collect(), ..Want::ALL };
+        let world = look(&want).expect("a look at /proc");
+        assert!(!world.namespaces.is_empty());
+        assert!(world.namespaces.iter().all(|row| row.info.kind == Kind::Uts));
+    }
 }

@@ -83,3 +83,12 @@ pub fn running(pid: u32, limit: usize) -> Option<Running> {
     args.truncate(limit);
     Some(Running { exe: process::exe(pid), args, truncated })
 }
+
+/// The container that a running process is in, as far as its cgroups tell: the unified one first.
+#[must_use]
+pub fn container_of(pid: u32) -> Option<crate::model::Container> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    // `hierarchy:controllers:path`; the unified one has the number 0 and stands last.
+    let mut paths = text.lines().rev().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.find_map(|path| container::of_cgroup(path).0)
+}

@@ -1,7 +1,9 @@
 //! Source → table → selection → sink, with every loss accounted for.
 
 mod live;
+mod look;
 mod replay;
+pub mod resolve;
 mod scope;
 mod select;
 mod stream;
@@ -9,6 +11,7 @@ mod watch;
 
 pub use self::{
     live::{Command, Error, LiveOptions, run_live},
+    look::look,
     replay::{ReplayError, ReplayOptions, run_replay},
     scope::Scope,
     select::Selection,

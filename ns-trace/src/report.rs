@@ -1,5 +1,7 @@
 //! Failures as people read them: what failed, on what, why, and what to do.
 
+pub(crate) mod sight;
+
 use std::{fmt, process::ExitCode};
 
 /// Exit status for failures of ns-trace itself when the status of a command is returned otherwise.
@@ -77,4 +79,10 @@ pub(crate) fn failure(failure: &Failure, own: Option<u8>) -> ExitCode {
         class => own.unwrap_or(class.code()),
     };
     ExitCode::from(code)
+}
+
+/// Prints what is worth knowing beside a success.
+#[expect(clippy::print_stderr, reason = "standard output is for what was asked for")]
+pub(crate) fn note(sentence: &str) {
+    eprintln!("ns-trace: {sentence}");
 }

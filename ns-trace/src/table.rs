@@ -5,7 +5,10 @@
 
 mod apply;
 mod birth;
+mod dead;
 mod member;
+#[cfg(test)]
+mod property;
 mod relation;
 mod repeat;
 mod rows;
@@ -21,6 +24,7 @@ use rustc_hash::FxHashMap;
 
 use self::{
     birth::Making,
+    dead::Dead,
     member::{Member, Set},
     repeat::Heard,
     rows::Rows,
@@ -64,6 +68,7 @@ pub struct Table {
     /// Whether `fork`, `exec` and `exit` are told.
     tells_tasks: bool,
     rows: Rows,
+    dead: Dead,
     tasks: FxHashMap<u32, Member>,
     /// Births whose call has not returned yet, by thread number.
     unfinished: FxHashMap<u32, Making>,
@@ -80,7 +85,7 @@ pub struct Table {
     /// Namespaces that snapshots have shown tasks to have moved to unseen, since
     /// [`take_moved`](Self::take_moved).
     moved: Vec<RowId>,
-    /// Namespaces of unknown origin since [`take_strangers`](Self::take_strangers).
+    /// Namespaces of unknown origin or depth since [`take_strangers`](Self::take_strangers).
     strangers: Vec<RowId>,
 }
 
@@ -91,6 +96,7 @@ impl Table {
         Self {
             tells_tasks,
             rows: Rows::default(),
+            dead: Dead::default(),
             tasks: FxHashMap::default(),
             unfinished: FxHashMap::default(),
             initial: [0; 8],
@@ -130,10 +136,23 @@ impl Table {
         std::mem::take(&mut self.moved)
     }
 
-    /// The namespaces met since the last call whose birth was not seen: their owners and parents
-    /// are unknown until [`relate`](Self::relate).
+    /// The namespaces met since the last call whose birth was not seen, or was in one of these:
+    /// owner and parent, or the depth, are unknown until [`relate`](Self::relate).
     pub fn take_strangers(&mut self) -> Vec<RowId> {
         std::mem::take(&mut self.strangers)
+    }
+
+    /// The namespaces that no event has told of, nor will when a call returns: their births were
+    /// lost, or went unseen.
+    #[must_use]
+    pub fn untold(&self) -> Vec<RowId> {
+        let untold = self.rows.iter().filter(|(_, row)| !row.told && row.born.is_none());
+        untold.map(|(id, _)| id).collect()
+    }
+
+    /// Takes what exists now for known to whoever listens.
+    pub fn all_told(&mut self) {
+        self.rows.iter_mut().for_each(|row| row.told = true);
     }
 
     /// Fills in what the kernel answered of a living namespace: who owns it, who its parent is and
@@ -145,10 +164,25 @@ impl Table {
         }
         let owner = self.relative(Kind::User, &answer.owner);
         let parent = self.relative(kind, &answer.parent);
-        if let Some(row) = self.rows.get_mut(id) {
-            row.owner = owner;
-            row.parent = parent;
-            row.level = matches!(kind, Kind::Pid | Kind::User).then_some(answer.level);
+        let Some(row) = self.rows.get_mut(id) else { return };
+        row.owner = owner;
+        row.parent = parent;
+        row.level = matches!(kind, Kind::Pid | Kind::User).then_some(answer.level);
+    }
+
+    /// Takes in what the kernel answered of a namespace after a loss.
+    ///
+    /// Owner and parent never change: with others it is another namespace, made unseen at the same
+    /// place and under the same inode. (Where it has a number of its own that shows by itself, and
+    /// what was wrong is what was known.)
+    pub fn confirm(&mut self, id: RowId, answer: &Inspect) {
+        let known = self.rows.get(id).map(|row| (row.owner, row.parent));
+        self.relate(id, answer);
+        if let Some(row) = self.rows.get_mut(id)
+            && row.ns.id == 0
+            && known.is_some_and(|known| known.0.is_some() && known != (row.owner, row.parent))
+        {
+            (row.born, row.creator, row.cause, row.told) = (None, None, None, false);
         }
     }
 
@@ -168,17 +202,22 @@ impl Table {
         let Some(row) = self.rows.remove(id) else { return };
         let destroy = Destroy {
             ns: row.info(),
-            creator: row.creator,
+            creator: row.creator.clone(),
             lifetime_ns: row.born.map(|born| boot_ns.saturating_sub(born)),
             last_task_boot_ns: row.last_task_ns,
         };
+        if let Some(walk) = &mut self.walk {
+            walk.died(row.kind, row.ns, boot_ns);
+        }
+        self.dead.bury(row, boot_ns);
         let body = Body::Destroy(destroy);
         out.push(Finding { boot_ns, source: Source::Probe, body, row: Some(id) });
     }
 
     /// Tells of a namespace that it exists.
-    pub fn exists(&self, id: RowId, boot_ns: u64, out: &mut Vec<Finding>) {
-        let Some(row) = self.rows.get(id) else { return };
+    pub fn exists(&mut self, id: RowId, boot_ns: u64, out: &mut Vec<Finding>) {
+        let Some(row) = self.rows.get_mut(id) else { return };
+        row.told = true;
         let body = Body::Exist(Exist { ns: row.info(), members: row.members });
         out.push(Finding { boot_ns, source: Source::Snapshot, body, row: Some(id) });
     }
@@ -235,7 +274,11 @@ impl Table {
             return id;
         }
         self.supersede(ns.inode, boot_ns, out);
-        self.meet(kind, ns)
+        let id = self.meet(kind, ns);
+        if let Some(row) = self.rows.get_mut(id) {
+            row.since = boot_ns;
+        }
+        id
     }
 
     /// A living namespace has this inode: whoever was known by it before is gone, since the kernel

@@ -2,6 +2,7 @@
 
 mod color;
 pub mod escape;
+pub mod keeper;
 pub mod quantity;
 pub mod sheet;
 mod signal;

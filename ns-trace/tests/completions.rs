@@ -76,6 +76,8 @@ fn bash_completes() -> Result<()> {
     for (words, wanted) in [
         (&["ns-trace", "do"][..], "doctor"),
         (&["ns-trace", "trace", "--sn"], "--snapshot"),
+        (&["ns-trace", "netns", "id"], "identify"),
+        (&["ns-trace", "netns", "--ba"], "--batch"),
         (&["ns-trace", "trace", "--probe", "fen"], "fentry"),
         (&["ns-trace", "trace", "--probe", "kp"], "kprobe"),
         (&["ns-trace", "trace", "--type", "cg"], "cgroup"),

@@ -14,7 +14,7 @@ use crate::{leftovers, tracer::Tracer};
 const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
 /// The groups about what becomes of events once they are there, which is the same whatever the
-/// backend: the best is enough.
+/// backend: the best is enough, on one kernel in each series of machines.
 const ONCE: [&str; 4] =
     ["trace::container::", "trace::filter::", "trace::output::", "trace::scope::"];
 
@@ -110,6 +110,27 @@ impl Context {
         self.register(name, test, true, |backend| self.is_second(backend))
     }
 
+    /// Registers a `test` that needs no tracer: where each backend has a machine of its own, only
+    /// the best has it run.
+    #[expect(clippy::print_stdout, reason = "whoever skips says why")]
+    pub(crate) fn once(
+        self: &Arc<Self>,
+        name: &str,
+        test: impl Fn() -> Result<()> + Send + 'static,
+    ) -> Trial {
+        let wanted = std::env::var("NS_TRACE_TEST_BACKEND").ok();
+        let obstacle = wanted.and_then(|backend| self.is_second(&backend));
+        if let Some(obstacle) = &obstacle {
+            println!("skipped: {name}: {obstacle}");
+        }
+        let context = Arc::clone(self);
+        let run = move || {
+            let _company = context.quiet.read().unwrap_or_else(PoisonError::into_inner);
+            test().map_err(|error| format!("{error:#}").into())
+        };
+        Trial::test(name, run).with_ignored_flag(obstacle.is_some())
+    }
+
     /// Why a backend is not the best that can run here; none if it is.
     fn is_second(&self, backend: &str) -> Option<String> {
         let best = self.best.get_or_init(best_backend).as_deref();
@@ -132,8 +153,9 @@ impl Context {
             // Why a whole backend cannot run has been said.
             let is_once = ONCE.iter().any(|group| name.starts_with(group));
             let obstacle = || {
-                let second = is_once.then(|| self.is_second(backend.name)).flatten();
-                second.or_else(|| obstacle(backend.name))
+                let second = || self.is_second(backend.name);
+                let elsewhere = is_once.then(|| tested_elsewhere().or_else(second)).flatten();
+                elsewhere.or_else(|| obstacle(backend.name))
             };
             let obstacle = if backend.obstacle.is_none() { obstacle() } else { None };
             if let Some(obstacle) = &obstacle {
@@ -202,6 +224,11 @@ fn obstacle_to(backend: &str) -> Option<String> {
         Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")),
         Err(error) => Some(error.to_string()),
     }
+}
+
+/// Why [`ONCE`] is not run here: `NS_TRACE_TEST_ONCE` names the kernel on which it is.
+fn tested_elsewhere() -> Option<String> {
+    std::env::var("NS_TRACE_TEST_ONCE").ok().map(|kernel| format!("on Linux {kernel} alone"))
 }
 
 /// The backend that `--probe auto` takes here, in ns-trace's own words.

@@ -21,16 +21,13 @@ const NOBODY: u32 = 65534;
 
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
-    let plain = |name: &str, test: fn() -> Result<()>| {
-        Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
-    };
     let mut trials = vec![
-        plain("doctor::agrees_with_the_kernel", agrees_with_the_kernel),
-        plain("doctor::text_and_json_agree", text_and_json_agree),
-        plain("doctor::works_without_privileges", works_without_privileges),
-        plain("doctor::offsets_are_named", offsets_are_named),
-        plain("doctor::a_file_that_is_no_btf", a_file_that_is_no_btf),
-        plain("doctor::leaves_no_mount", leaves_no_mount),
+        context.once("doctor::agrees_with_the_kernel", agrees_with_the_kernel),
+        context.once("doctor::text_and_json_agree", text_and_json_agree),
+        context.once("doctor::works_without_privileges", works_without_privileges),
+        context.once("doctor::offsets_are_named", offsets_are_named),
+        context.once("doctor::a_file_that_is_no_btf", a_file_that_is_no_btf),
+        context.once("doctor::leaves_no_mount", leaves_no_mount),
     ];
     trials.extend(context.per_backend("doctor::knows_what_runs", knows_what_runs));
     trials

@@ -76,9 +76,11 @@ fn tests() -> Result<String> {
         .env("NS_TRACE_BIN", "/bin/ns-trace")
         .env("PATH", "/bin")
         .current_dir("/");
-    for (option_name, variable) in
-        [("rooms.backend=", "NS_TRACE_TEST_BACKEND"), ("rooms.seed=", "NS_TRACE_TEST_SEED")]
-    {
+    for (option_name, variable) in [
+        ("rooms.backend=", "NS_TRACE_TEST_BACKEND"),
+        ("rooms.once=", "NS_TRACE_TEST_ONCE"),
+        ("rooms.seed=", "NS_TRACE_TEST_SEED"),
+    ] {
         if let Some(value) = option(&options, option_name) {
             command.env(variable, value);
         }

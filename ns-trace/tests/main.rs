@@ -12,10 +12,15 @@ mod facts;
 mod hidden;
 mod init;
 mod leftovers;
+mod netns;
+mod portrait;
 mod scene;
+mod show;
 mod soak;
+mod stage;
 mod trace;
 mod tracer;
+mod why;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -51,6 +56,8 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(completions::trials());
     trials.extend(doctor::trials(context));
     trials.extend(hidden::trials(context));
+    trials.extend(netns::trials(context));
+    trials.extend(show::trials());
     trials.extend(soak::trials(context));
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));
@@ -70,5 +77,6 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(trace::scope::trials(context));
     trials.extend(trace::snapshot::trials(context));
     trials.extend(trace::usage::trials(context));
+    trials.extend(why::trials());
     trials
 }

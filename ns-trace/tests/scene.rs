@@ -79,6 +79,11 @@ impl Stage {
         Self { place: tracer.len(), tracer }
     }
 
+    /// The first event that `is_it` says yes to, waited for.
+    pub(crate) fn wait(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Result<Arc<Value>> {
+        self.tracer.wait_since(self.place, what, is_it)
+    }
+
     /// What it tells so far.
     pub(crate) fn events_so_far(&self) -> Vec<Arc<Value>> {
         self.tracer.since(self.place)

@@ -54,7 +54,10 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let mut failed = Vec::new();
     let kernels = fetch(&plan.releases, &mut failed);
     let mut guests = VecDeque::new();
+    // What is the same on every kernel runs on the newest that must be there.
+    let once = kernels.iter().map(|(release, _)| release).find(|release| release.is_must());
     for (release, kernel) in &kernels {
+        let elsewhere = once.filter(|once| *once != release);
         let only = release.only.filter(|_| plan.filter.is_none());
         if let Some((only, why)) = only {
             println!("{release} | not tested: all but {only}: {why}");
@@ -65,7 +68,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
                 name: format!("{release} {backend}"),
                 kernel,
                 initramfs: &initramfs,
-                options: options(backend, filter),
+                options: options(backend, filter, elsewhere),
                 parallel: false,
                 timeout: plan.timeout,
             });
@@ -102,10 +105,11 @@ fn fetch<'a>(releases: &[&'a Release], failed: &mut Vec<String>) -> Vec<(&'a Rel
 }
 
 /// What init is told (`ns-trace/tests/init.rs`).
-fn options(backend: &str, filter: Option<&str>) -> String {
+fn options(backend: &str, filter: Option<&str>, elsewhere: Option<&&Release>) -> String {
     let filter = filter.map(|filter| format!(" rooms.filter={filter}")).unwrap_or_default();
+    let once = elsewhere.map(|release| format!(" rooms.once={release}")).unwrap_or_default();
     let seed = env::var("NS_TRACE_TEST_SEED").map(|seed| format!(" rooms.seed={seed}"));
-    format!("rooms.backend={backend}{}{filter}", seed.unwrap_or_default())
+    format!("rooms.backend={backend}{}{once}{filter}", seed.unwrap_or_default())
 }
 
 /// Boots a machine with this very program in it, to do `args` there with an ns-trace that probes by

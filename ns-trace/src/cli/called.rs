@@ -11,6 +11,8 @@ use std::{
 
 use clap::{Args, Command, FromArgMatches};
 
+use super::canonical;
+
 /// The width at which help is wrapped on wide terminals.
 const WIDTH: usize = 100;
 
@@ -49,6 +51,10 @@ impl Called {
         let name = match &command {
             Some(command) => {
                 words.remove(0);
+                if command == "netns" {
+                    let rest = words.split_off(1);
+                    words.extend(canonical(rest));
+                }
                 format!("ns-trace {command}")
             }
             None => "ns-trace".to_owned(),

@@ -1,18 +1,29 @@
 //! The namespaces found so far.
 
-use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
-use crate::model::{Holder, Kind, NsRef, NsRow, ProcessRow, Slot, Slots, Want};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{files, listns, members, mounts, relatives};
+use crate::{
+    model::{Holder, Kind, Mounts, NsRef, NsRow, ProcessRow, Slot, Slots, Want},
+    sys::process::initial_namespace,
+};
 
 /// The rows of a world in the making.
 pub(super) struct Draft<'a> {
-    want: &'a Want,
+    pub(super) want: &'a Want,
     rows: FxHashMap<(Kind, u32), NsRow>,
+    /// The inodes of the initial namespaces, by kind.
+    initial: [Option<u32>; 8],
+    /// Which have been asked.
+    asked: FxHashSet<(Kind, u32)>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(want: &'a Want) -> Self {
-        Self { want, rows: FxHashMap::default() }
+        let initial = Kind::ALL.map(|kind| initial_namespace(kind.name()));
+        Self { want, rows: FxHashMap::default(), initial, asked: FxHashSet::default() }
     }
 
     /// The row of a namespace, new if it was not met yet; `None` if its kind is not wanted.
@@ -20,7 +31,10 @@ impl<'a> Draft<'a> {
         if !self.want.kinds.contains(ns.kind) {
             return None;
         }
-        let row = self.rows.entry((ns.kind, ns.inode)).or_insert_with(|| NsRow::new(ns));
+        let row = self.rows.entry((ns.kind, ns.inode)).or_insert_with(|| {
+            let initial = ns.initial || self.initial[ns.kind as usize] == Some(ns.inode);
+            NsRow::new(NsRef { initial, ..ns })
+        });
         row.info.id = row.info.id.or(ns.id);
         Some(row)
     }
@@ -32,66 +46,175 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Takes in who is where; `processes` are in ascending order.
+    /// Takes in who is where.
     pub(super) fn members(&mut self, processes: &[ProcessRow]) {
-        for process in processes {
-            let elsewhere = u32::try_from(process.threads.len()).unwrap_or(u32::MAX);
-            for ns in own(&process.slots) {
-                if let Some(row) = self.row(*ns) {
-                    row.processes.push(process.pid);
-                    row.threads += process.count.saturating_sub(elsewhere);
+        members::enter(self, processes);
+    }
+
+    /// Takes in what open files hold.
+    pub(super) fn files(&mut self, processes: &[ProcessRow]) {
+        let slots: FxHashMap<_, _> =
+            processes.iter().map(|process| (process.pid, &process.slots)).collect();
+        for (ns, holder) in files::scan(processes, self.want) {
+            let is_member = |pid| {
+                let net = slots.get(pid).and_then(|slots| slots.get(Slot::Net));
+                net.is_some_and(|net| net.inode == ns.inode)
+            };
+            match &holder {
+                // Every socket would be one: what its process does already.
+                Holder::Socket { pid, .. } if is_member(pid) => {}
+                _ => self.hold(ns, holder),
+            }
+        }
+    }
+
+    /// Takes in what is mounted.
+    pub(super) fn mounts(&mut self) {
+        if self.want.mounts >= Mounts::Own {
+            for (ns, place) in mounts::own() {
+                if let Some(row) = self.row(ns)
+                    && !row.nsfs.contains(&place)
+                {
+                    row.nsfs.push(place);
                 }
             }
-            self.children(process.pid, process.pid, &process.slots);
-            for thread in &process.threads {
-                for ns in own(&thread.slots) {
-                    let led = process.slots.get(slot_of(ns.kind)) == Some(ns);
-                    if let Some(row) = self.row(*ns) {
-                        row.threads += 1;
-                        if !led {
-                            let holder = Holder::Thread { pid: process.pid, tid: thread.tid };
-                            row.holders.push(holder);
-                        }
+        }
+        if self.want.mounts == Mounts::Every {
+            let mnt: Vec<_> = self.rows.values().filter(|row| row.info.kind == Kind::Mnt).collect();
+            for (ns, holder) in mounts::scan(&mnt) {
+                self.hold(ns, holder);
+            }
+        }
+    }
+
+    /// Takes in what only the kernel knows.
+    pub(super) fn listed(&mut self) {
+        let ids: FxHashSet<_> = self.rows.values().filter_map(|row| row.info.id).collect();
+        for ns in listns::scan(|id| ids.contains(&id)) {
+            self.row(ns);
+        }
+    }
+
+    /// Asks every namespace about itself that was not asked yet, and those that they name.
+    pub(super) fn ask(&mut self) {
+        let want = self.want;
+        if !(want.relatives || want.ids || want.netnsid || want.maps) {
+            return;
+        }
+        let rows = self.rows.iter().filter(|(key, _)| !self.asked.contains(*key));
+        let rows: Vec<_> = rows.map(|(_, row)| row).collect();
+        let known = |ns: NsRef| self.rows.contains_key(&(ns.kind, ns.inode));
+        let mut answers = relatives::ask(&rows, want, known);
+        self.asked.extend(self.rows.keys());
+        while let Some(answer) = answers.pop() {
+            self.answered(&answer);
+            for (ns, fd) in answer.strangers {
+                if let Some(row) = self.row(ns) {
+                    let ns = row.info.to_ref();
+                    if self.asked.insert((ns.kind, ns.inode)) {
+                        let known = |ns: NsRef| self.rows.contains_key(&(ns.kind, ns.inode));
+                        answers.push(relatives::ask_open(&fd, ns, want, known));
                     }
                 }
-                self.children(process.pid, thread.tid, &thread.slots);
             }
         }
     }
 
-    fn children(&mut self, pid: u32, tid: u32, slots: &Slots) {
-        let pairs = [(Slot::PidForChildren, Slot::Pid), (Slot::TimeForChildren, Slot::Time)];
-        for (slot, own) in pairs {
-            if let Some(ns) = slots.get(slot)
-                && slots.get(own) != Some(ns)
-            {
-                self.hold(*ns, Holder::ForChildren { pid, tid, slot });
-            }
-        }
+    fn answered(&mut self, answer: &relatives::Answer) {
+        let Some(row) = self.row(answer.ns) else {
+            return;
+        };
+        row.info.owner = answer.owner;
+        row.info.parent = answer.parent;
+        row.owner_uid = answer.uid;
+        row.netnsid = answer.netnsid;
+        row.maps.clone_from(&answer.maps);
     }
 
-    /// All of them, by inode and kind.
-    pub(super) fn finish(self) -> Vec<NsRow> {
+    /// All of them, by inode and kind; names in `processes` are completed.
+    pub(super) fn finish(mut self, processes: &mut [ProcessRow]) -> Vec<NsRow> {
+        self.name_relatives();
+        if self.want.ids {
+            self.name_slots(processes);
+        }
+        let names: FxHashMap<_, _> =
+            self.rows.iter().map(|(key, row)| (*key, row.info.to_ref())).collect();
         let mut rows: Vec<_> = self.rows.into_values().collect();
         rows.sort_unstable_by_key(|row| (row.info.inode, row.info.kind));
         for row in &mut rows {
+            for holder in &mut row.holders {
+                if let Holder::Mount { mnt_ns, .. } | Holder::ProcMount { mnt_ns, .. } = holder
+                    && let Some(name) = names.get(&(mnt_ns.kind, mnt_ns.inode))
+                {
+                    *mnt_ns = *name;
+                }
+            }
             row.holders.sort_unstable();
             row.holders.dedup();
         }
         rows
     }
-}
 
-/// The namespaces that a task is in, without those for its children.
-fn own(slots: &Slots) -> impl Iterator<Item = &NsRef> {
-    Kind::ALL.into_iter().filter_map(|kind| slots.get(slot_of(kind)))
-}
+    /// Puts the ids into the slots. Most processes share theirs, and shall do so afterwards.
+    fn name_slots(&self, processes: &mut [ProcessRow]) {
+        let mut named = FxHashMap::default();
+        for process in processes {
+            let threads = process.threads.iter_mut().map(|thread| &mut thread.slots);
+            for slots in threads.chain([&mut process.slots]) {
+                let full = named.entry(Arc::as_ptr(&slots.0)).or_insert_with(|| {
+                    let full = slots.0.map(|ns| ns.map(|ns| self.full(ns)));
+                    // The old one stays, so that no other takes its address meanwhile.
+                    (slots.clone(), Slots(Arc::new(full)))
+                });
+                *slots = full.1.clone();
+            }
+        }
+    }
 
-/// The slot of a task itself.
-fn slot_of(kind: Kind) -> Slot {
-    match kind {
-        Kind::Pid => Slot::Pid,
-        Kind::Time => Slot::Time,
-        _ => Slot::unshared(kind),
+    /// Completes the names of owners and parents, and counts the levels.
+    fn name_relatives(&mut self) {
+        let keys: Vec<_> = self.rows.keys().copied().collect();
+        for key in keys {
+            let Some(info) = self.rows.get(&key).map(|row| row.info.clone()) else {
+                continue;
+            };
+            let owner = info.owner.map(|ns| self.full(ns));
+            let parent = info.parent.map(|ns| self.full(ns));
+            let level = self.level(&info.to_ref());
+            let own = info.to_ref();
+            if let Some(parent) = parent {
+                self.hold(parent, Holder::Child(own));
+            }
+            if let Some(owner) = owner
+                && own.kind != Kind::User
+            {
+                self.hold(owner, Holder::Owned(own));
+            }
+            if let Some(row) = self.rows.get_mut(&key) {
+                row.info.owner = owner;
+                row.info.parent = parent;
+                row.info.level = level;
+            }
+        }
+    }
+
+    /// The name with all that is known of it.
+    pub(super) fn full(&self, ns: NsRef) -> NsRef {
+        self.rows.get(&(ns.kind, ns.inode)).map_or(
+            NsRef { initial: self.initial[ns.kind as usize] == Some(ns.inode), ..ns },
+            |row| row.info.to_ref(),
+        )
+    }
+
+    /// How many parents lie between it and the initial one; `None` if those are out of sight.
+    fn level(&self, ns: &NsRef) -> Option<u32> {
+        let mut row = self.rows.get(&(ns.kind, ns.inode))?;
+        let mut level = 0;
+        while !row.info.initial {
+            let parent = row.info.parent?;
+            row = self.rows.get(&(parent.kind, parent.inode))?;
+            level += 1;
+        }
+        matches!(ns.kind, Kind::User | Kind::Pid).then_some(level)
     }
 }

@@ -4,11 +4,7 @@ use std::{
     io,
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::Arc,
 };
 
 use rustc_hash::FxHashMap;
@@ -17,15 +13,14 @@ use rustix::{
     io::{Errno, read},
 };
 
-use super::stat::{self, number};
+use super::{
+    crowd,
+    stat::{self, number},
+};
 use crate::{
     model::{NsRef, ProcessRow, SLOTS, Slot, Slots, ThreadRow, Want, printable},
     sys::process::initial_namespace,
 };
-
-/// How many processes a worker takes at a time: enough that they do not wait for each other, few
-/// enough that all end together.
-const BATCH: usize = 32;
 
 /// The processes and their namespaces.
 #[derive(Debug, Default)]
@@ -45,33 +40,21 @@ pub fn scan(want: &Want) -> io::Result<Tasks> {
     let proc = openat(rustix::fs::CWD, "/proc", DIRECTORY, Mode::empty())?;
     let pids = numbers(&proc)?;
     let slots = Wanted::new(want, &proc);
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    let workers = workers.min(pids.len() / BATCH).max(1);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut worker = Worker::new(&proc, &slots, want);
-        while let Some(batch) = pids.chunks(BATCH).nth(next.fetch_add(1, Ordering::Relaxed)) {
-            for pid in batch {
-                worker.process(*pid);
-            }
-        }
-        worker.tasks
-    };
-    let mut tasks = thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        let mut tasks = work();
-        for other in others {
-            let found = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            tasks.processes.extend(found.processes);
-            tasks.unreadable += found.unreadable;
-        }
-        tasks
-    });
+    let workers = crowd::share(
+        &pids,
+        || Worker::new(&proc, &slots, want),
+        |worker, pid| worker.process(*pid),
+    );
+    let mut tasks = Tasks::default();
+    for worker in workers {
+        tasks.processes.extend(worker.tasks.processes);
+        tasks.unreadable += worker.tasks.unreadable;
+    }
     tasks.processes.sort_unstable_by_key(|process| process.pid);
     Ok(tasks)
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The entries of a directory that are numbers.
 pub(super) fn numbers(directory: impl AsFd) -> io::Result<Vec<u32>> {

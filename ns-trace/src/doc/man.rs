@@ -6,7 +6,10 @@ use clap_mangen::{
     roff::{Inline, Roff, bold, roman},
 };
 
-use super::{fresh, reference::commands};
+use super::{
+    fresh,
+    reference::{commands, words},
+};
 
 /// What every page says of the environment.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -36,8 +39,10 @@ fn page(name: &str, command: &Command) -> String {
     man.render_synopsis_section(&mut page).unwrap();
     man.render_description_section(&mut page).unwrap();
     man.render_options_section(&mut page).unwrap();
-    if command.has_subcommands() {
+    if name == "ns-trace" {
         commands_section().to_writer(&mut page).unwrap();
+    } else if command.has_subcommands() {
+        words_section(command).to_writer(&mut page).unwrap();
     }
     for (heading, lines) in sections(command) {
         let mut roff = Roff::default();
@@ -66,6 +71,24 @@ fn commands_section() -> Roff {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         roff.control("TP", []).text([bold(format!("{}(8)", name.replace(' ', "-")))]);
         roff.text([roman(about)]);
+    }
+    roff
+}
+
+/// What a command has further words for.
+fn words_section(command: &Command) -> Roff {
+    let mut roff = Roff::default();
+    roff.control("SH", ["COMMANDS"]);
+    for (usage, about, arguments) in words(command) {
+        for usage in usage.lines() {
+            roff.control("TP", []).text([bold(usage)]);
+        }
+        roff.text([roman(about)]);
+        for (argument, help) in arguments {
+            roff.control("RS", []);
+            roff.control("TP", []).text([bold(argument)]).text([roman(help)]);
+            roff.control("RE", []);
+        }
     }
     roff
 }

@@ -35,9 +35,49 @@ fn describe(name: &str, command: &Command, out: &mut String) {
         }
         out.push('\n');
     }
+    if name != "ns-trace" && command.has_subcommands() {
+        out.push_str("| command | |\n|---|---|\n");
+        for (usage, about, arguments) in words(command) {
+            let usage: Vec<_> = usage.lines().map(|usage| format!("`{usage}`")).collect();
+            let options = arguments.iter().filter(|(argument, _)| argument.starts_with('-'));
+            let options = options.map(|(option, help)| format!("`{option}`: {help}"));
+            let text: Vec<_> = std::iter::once(about).chain(options).collect();
+            let text = text.join("; ").replace('|', "\\|");
+            writeln!(out, "| {} | {text} |", usage.join(" ")).unwrap();
+        }
+        out.push('\n');
+    }
     if let Some(more) = command.get_after_help() {
         writeln!(out, "```text\n{}\n```\n", more.to_string().trim_end()).unwrap();
     }
+}
+
+/// The usage of a further word of a command, what it does, and its arguments.
+type Word = (String, String, Vec<(String, String)>);
+
+/// The further words of a command.
+pub(super) fn words(command: &Command) -> Vec<Word> {
+    let name = format!("{} ", command.get_bin_name().unwrap_or(command.get_name()));
+    let word = |word: &Command| {
+        let usage = word.clone().render_usage().to_string();
+        let lines = usage.trim_start_matches("Usage:").trim().lines();
+        let usage: Vec<_> = lines.map(|line| line.trim().replace(&name, "")).collect();
+        let about = word.get_long_about().or_else(|| word.get_about());
+        let about = about.map(ToString::to_string).unwrap_or_default().replace("\n\n", ": ");
+        let arguments = word.get_arguments().filter(|argument| argument.get_id() != "help");
+        let argument = |argument: &Arg| {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            let value = argument.get_value_names().and_then(|names| names.first());
+            let value = value.map(ToString::to_string).unwrap_or_default();
+            let name = match argument.get_long() {
+                Some(long) => format!("--{long} {value}"),
+                None => value,
+            };
+            (name.trim().to_owned(), help)
+        };
+        (usage.join("\n"), about, arguments.map(argument).collect())
+    };
+    command.get_subcommands().filter(|word| word.get_name() != "help").map(word).collect()
 }
 
 fn row(argument: &Arg, out: &mut String) {

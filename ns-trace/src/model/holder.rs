@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{NsRef, Slot};
+use super::{Kind, NsRef, Slot};
 
 /// One reason why a namespace exists. Each shape names a row of the kernel's own book-keeping;
 /// numbers are those of the looker's pid namespace.
@@ -14,6 +14,8 @@ pub enum Holder {
         pid: u32,
         /// The thread.
         tid: u32,
+        /// Of which kind the namespace is.
+        kind: Kind,
     },
     /// The children of a thread will be in it (`pid_for_children`, `time_for_children`), and the
     /// thread itself is not.
@@ -34,7 +36,8 @@ pub enum Holder {
         /// The number of the descriptor.
         fd: u32,
     },
-    /// A socket that was made in it.
+    /// A socket that was made in it, or the queue of a tun or tap device in it, of a process that is
+    /// elsewhere.
     Socket {
         /// The process.
         pid: u32,

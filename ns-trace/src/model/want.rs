@@ -39,7 +39,7 @@ pub enum Mounts {
     Ignored,
     /// In our own mount namespace: `nsfs`.
     Own,
-    /// In every mount namespace that has a process: [`Holder::Mount`], [`Holder::ProcMount`].
+    /// In every mount namespace that has a process, of which `kinds` must hold the type: [`Holder::Mount`], [`Holder::ProcMount`].
     Every,
 }
 

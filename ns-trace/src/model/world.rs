@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use serde::Serialize;
+
 use super::{Cause, Creator, Holder, Kind, NsInfo, NsRef, Slots};
 
 /// What exists at one moment.
@@ -48,7 +50,7 @@ pub struct NsRow {
 }
 
 /// The maps of a user namespace (`user_namespaces(7)`).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Maps {
     /// `uid_map`, as the looker's user namespace sees it.
     pub users: Vec<MapLine>,
@@ -57,7 +59,7 @@ pub struct Maps {
 }
 
 /// One line of a map: `count` numbers from `inside` on are those from `outside` on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct MapLine {
     /// The first number in the namespace.
     pub inside: u32,

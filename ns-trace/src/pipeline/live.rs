@@ -336,7 +336,7 @@ impl Live {
             let what = "the snapshot of all tasks has not met this process".to_owned();
             return Err(probe::Error::SelfCheck(what).into());
         }
-        let strangers = self.relate()?;
+        self.relate()?;
         let reason = if self.started { Reason::Lost } else { Reason::Start };
         if self.started {
             let quiet = u64::try_from(health::QUIET.as_nanos()).unwrap_or(u64::MAX);
@@ -344,6 +344,7 @@ impl Live {
             self.table.give_up_before(old, &mut self.findings);
             self.tell()?;
             self.bury_all()?;
+            self.relate()?;
         }
         self.findings.clear();
         match reason {
@@ -359,7 +360,7 @@ impl Live {
         let moved = self.table.take_moved();
         let shown = match reason {
             Reason::Lost => {
-                let mut shown = strangers;
+                let mut shown = self.table.untold();
                 for id in moved {
                     if !shown.contains(&id) {
                         shown.push(id);
@@ -373,6 +374,7 @@ impl Live {
         for id in shown {
             self.table.exists(id, now, &mut self.findings);
         }
+        self.table.all_told();
         self.tell()?;
         self.stream.flush().map_err(Error::Write)?;
         if reason == Reason::Start {

@@ -64,3 +64,9 @@ pub fn count_nowhere() -> bool {
 pub fn held(needed: &Needed) -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(needed.bit))
 }
+
+/// Whether this thread has `bit` in its effective set.
+#[must_use]
+pub fn holds(bit: CapabilitySet) -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(bit))
+}

@@ -110,6 +110,8 @@ mod tests {
     fn the_best_controller_of_version_1_is_taken() {
         let mount = |kind: &str, place: &str, options: &str| Mount {
             kind: kind.to_owned(),
+            root: "/".to_owned(),
+            device: 0,
             place: place.into(),
             options: options.to_owned(),
         };

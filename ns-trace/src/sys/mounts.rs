@@ -1,13 +1,19 @@
-//! The mounts that this process sees, from /proc/self/mountinfo (proc(5)).
+//! The mounts that a process sees, from /proc/<pid>/mountinfo (`proc_pid_mountinfo(5)`).
 
 use std::{ffi::OsString, fs, io, os::unix::ffi::OsStringExt as _, path::PathBuf};
+
+use rustix::fs::makedev;
 
 /// One mount.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mount {
     /// The type of the file system: `proc`, `cgroup2`.
     pub kind: String,
-    /// Where it is.
+    /// What of the file system is mounted: `/`, a directory in it, or `net:[4026531840]`.
+    pub root: String,
+    /// The device number of the file system, as stat(2) gives it.
+    pub device: u64,
+    /// Where it is, seen from the root of that process.
     pub place: PathBuf,
     /// The options of the file system itself, separated by commas; for cgroup v1 its controllers.
     pub options: String,
@@ -22,6 +28,15 @@ pub fn all() -> io::Result<Vec<Mount>> {
     Ok(parse(&fs::read("/proc/self/mountinfo")?))
 }
 
+/// All mounts that the process or thread `pid` sees, in the order of the kernel.
+///
+/// # Errors
+///
+/// EACCES without the right to trace it; ENOENT, ESRCH or EINVAL if it is gone.
+pub fn of(pid: u32) -> io::Result<Vec<Mount>> {
+    Ok(parse(&fs::read(format!("/proc/{pid}/mountinfo"))?))
+}
+
 fn parse(text: &[u8]) -> Vec<Mount> {
     text.split(|byte| *byte == b'\n').filter_map(mount).collect()
 }
@@ -34,8 +49,12 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let plain = |field: &[u8]| String::from_utf8_lossy(&unescape(field)).into_owned();
     let kind = plain(after.next()?);
     let options = after.nth(1).map(plain).unwrap_or_default();
-    let place = line.split(|byte| *byte == b' ').nth(4)?;
-    Some(Mount { kind, place: OsString::from_vec(unescape(place)).into(), options })
+    let mut before = line.split(|byte| *byte == b' ').skip(2);
+    let (major, minor) = std::str::from_utf8(before.next()?).ok()?.split_once(':')?;
+    let device = makedev(major.parse().ok()?, minor.parse().ok()?);
+    let root = plain(before.next()?);
+    let place = OsString::from_vec(unescape(before.next()?)).into();
+    Some(Mount { kind, root, device, place, options })
 }
 
 /// Undoes the `\040` escapes of mountinfo.
@@ -74,6 +93,8 @@ mod tests {
                      nonsense\n";
         let mount = |kind: &str, place: &str, options: &str| Mount {
             kind: kind.to_owned(),
+            root: "/".to_owned(),
+            device: makedev(0, 9),
             place: place.into(),
             options: options.to_owned(),
         };

@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, collections::hash_map::Entry, rc::Rc, sync::Arc};
 
 use ns_trace_common::{
-    Slot, Task,
+    Ns, Slot, Task,
     enter::Enter as EnterRecord,
     exec::Exec as ExecRecord,
     exit::Exit as ExitRecord,
@@ -82,10 +82,12 @@ impl Table {
         if record.births != 0 {
             // The maker of a user namespace is in it by now; its parent is where it was before.
             let mut maker = *task;
-            if let (Some(before), Some(user)) = (&before, maker.slots.get_mut(Slot::User as usize))
-                && let Some(former) = before.key.get(Slot::User as usize)
+            let user = Slot::User as usize;
+            let former = before.as_ref().and_then(|before| before.key.get(user));
+            if record.births & Kind::User.flag() != 0
+                && let Some(user) = maker.slots.get_mut(user)
             {
-                *user = *former;
+                *user = former.copied().unwrap_or(Ns::NONE);
             }
             let at = |kind| task.slot(Slot::unshared(kind));
             let owner = task.slot(Slot::User);
@@ -209,7 +211,7 @@ impl Table {
                 self.leave(&former.set, boot_ns);
             }
         }
-        let before = self.tasks.get(&task.tid).map(|member| Rc::clone(&member.set));
+        let before = self.member(task).map(|member| Rc::clone(&member.set));
         let member = self.place(task, boot_ns, surroundings, out);
         member.program = Rc::new(OnceCell::from(program));
         let after = Rc::clone(&member.set);

@@ -93,7 +93,7 @@ impl Table {
     fn bear(&mut self, kind: Kind, ns: &Ns, boot_ns: u64, out: &mut Vec<Finding>) -> RowId {
         self.supersede(ns.inode, boot_ns, out);
         let mut row = Row::new(kind, *ns, false);
-        row.born = Some(boot_ns);
+        (row.born, row.since) = (Some(boot_ns), boot_ns);
         self.rows.add(row)
     }
 
@@ -129,6 +129,10 @@ impl Table {
                 row.parent = parent;
                 row.level = level.map(|level| level + 1);
                 row.owner = if kind == Kind::User { parent } else { owner };
+            }
+            if above.is_some() && level.is_none() {
+                // The parent is a stranger: nobody has said yet how deep it lies.
+                self.strangers.push(id);
             }
             births.push((id, boot_ns));
         }

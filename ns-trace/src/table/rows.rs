@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ns_trace_common::Ns;
 use rustc_hash::FxHashMap;
 
-use crate::model::{Creator, Kind, NsInfo, NsRef};
+use crate::model::{Cause, Creator, Kind, NsInfo, NsRef};
 
 /// Names a row for good: places are reused, but never under the same id.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -33,10 +33,18 @@ pub struct Row {
     pub level: Option<u32>,
     /// Who made it.
     pub creator: Option<Arc<Creator>>,
+    /// The call that made it.
+    pub cause: Option<Cause>,
     /// How many tasks have it in a slot.
     pub members: u32,
     /// When the last of them left: nanoseconds of the boot clock.
     pub last_task_ns: Option<u64>,
+    /// When the kernel let it go: nanoseconds of the boot clock; `None` while it lives.
+    pub died: Option<u64>,
+    /// Whether an event has told of it.
+    pub(super) told: bool,
+    /// When it was first heard of: nanoseconds of the boot clock.
+    pub(super) since: u64,
 }
 
 impl Row {
@@ -52,8 +60,12 @@ impl Row {
             parent: None,
             level: None,
             creator: None,
+            cause: None,
             members: 0,
             last_task_ns: None,
+            died: None,
+            told: false,
+            since: 0,
         }
     }
 

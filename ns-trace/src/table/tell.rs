@@ -39,6 +39,8 @@ impl Table {
         for (id, boot_ns) in call.births {
             let Some(row) = self.rows.get_mut(*id) else { continue };
             row.creator = Some(Arc::clone(creator));
+            row.cause = Some(call.cause);
+            row.told = true;
             let create = Create {
                 cause: call.cause,
                 flags: Flags::from_bits(call.flags),

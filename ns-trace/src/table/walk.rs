@@ -2,8 +2,8 @@
 
 use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
-use ns_trace_common::{Kind, Slot, Task};
-use rustc_hash::FxHashSet;
+use ns_trace_common::{Kind, Ns, Slot, Task};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Finding, Surroundings, Table,
@@ -21,6 +21,8 @@ pub(super) struct Walk {
     began: u64,
     /// Tasks that ended meanwhile: thread number and start.
     ended: FxHashSet<(u32, u64)>,
+    /// Namespaces that ended meanwhile, and when.
+    died: FxHashMap<(Kind, Ns), u64>,
     /// Tasks that it met.
     met: FxHashSet<u32>,
 }
@@ -28,6 +30,10 @@ pub(super) struct Walk {
 impl Walk {
     pub(super) fn ended(&mut self, tid: u32, start_ns: u64) {
         self.ended.insert((tid, start_ns));
+    }
+
+    pub(super) fn died(&mut self, kind: Kind, ns: Ns, boot_ns: u64) {
+        self.died.insert((kind, ns), boot_ns);
     }
 }
 
@@ -62,6 +68,9 @@ impl Table {
         if is_over || known.is_some_and(|member| member.seen_ns >= began) {
             return;
         }
+        if self.is_outdated(task, boot_ns) {
+            return;
+        }
         let set = Rc::new(self.resolve(&task.slots, boot_ns, out));
         let known = self.tasks.get(&task.tid);
         let same = known.filter(|member| member.task.start_ns == task.start_ns);
@@ -77,6 +86,21 @@ impl Table {
             self.moved.extend(joined);
             self.leave(&former.set, boot_ns);
         }
+    }
+
+    /// Whether a task that was read at `boot_ns` has left since, unheard, for one of the namespaces
+    /// that it was in has ended: another snapshot must show where it is.
+    fn is_outdated(&self, task: &Task, boot_ns: u64) -> bool {
+        let Some(walk) = &self.walk else { return false };
+        Slot::ALL.into_iter().any(|slot| {
+            let (kind, ns) = (slot.kind(), task.slot(slot));
+            if self.rows.find(kind, ns).is_some() {
+                return false;
+            }
+            let heir = self.rows.by_inode(ns.inode).and_then(|id| self.rows.get(id));
+            heir.is_some_and(|heir| heir.since > boot_ns)
+                || walk.died.get(&(kind, *ns)).is_some_and(|died| *died > boot_ns)
+        })
     }
 
     /// The snapshot is complete: tasks that it did not meet ended unseen, unless it was `cut`.
@@ -141,7 +165,6 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable as _;
-    use ns_trace_common::Ns;
 
     use super::*;
     use crate::{model::Placement, table::Program};

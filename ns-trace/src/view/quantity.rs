@@ -27,7 +27,11 @@ pub struct Count<'a>(pub u64, pub &'a str);
 impl fmt::Display for Count<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(number, noun) = self;
-        let ending = if *number == 1 { "" } else { "s" };
+        let ending = match (number, noun.ends_with('s')) {
+            (1, _) => "",
+            (_, true) => "es",
+            (_, false) => "s",
+        };
         write!(f, "{} {noun}{ending}", Grouped(*number))
     }
 }

@@ -6,10 +6,11 @@ use super::{
 };
 
 /// The rooms, the one that knows least first. Rooms in one row do not know each other.
-const ROWS: [&[&str]; 12] = [
+const ROWS: [&[&str]; 13] = [
     &["model"],
     &["sys", "expr"],
-    &["discover", "probe"],
+    &["name"],
+    &["discover", "probe", "plan"],
     &["table", "enrich"],
     &["rule", "history"],
     &["sink"],

@@ -106,7 +106,7 @@ pub(super) fn nsfs() -> Vec<Feature> {
         feature("NS_GET_USERNS", "4.9", nsfs::own_owner()),
         feature("NS_GET_ID", "6.18", nsfs::own_id().map(drop)),
         feature("file handles", "6.18", nsfs::own_handle()),
-        feature("listns", "6.19", nsfs::list()),
+        feature("listns", "6.19", nsfs::list().map(drop)),
     ]
 }
 
@@ -124,6 +124,8 @@ mod tests {
     fn mounts(kinds: &[&str]) -> Vec<Mount> {
         let mount = |kind: &&str| Mount {
             kind: (*kind).to_owned(),
+            root: "/".to_owned(),
+            device: 0,
             place: format!("/{kind}").into(),
             options: String::new(),
         };

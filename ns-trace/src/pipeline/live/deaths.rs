@@ -8,19 +8,17 @@ use super::{Error, Live};
 use crate::{sys::clock, table::RowId};
 
 impl Live {
-    /// Finds owner and parent of the namespaces whose birth was not seen; returns all of them.
-    pub(super) fn relate(&mut self) -> Result<Vec<RowId>, Error> {
-        let mut all = Vec::new();
+    /// Finds owner and parent of the namespaces whose birth was not seen.
+    pub(super) fn relate(&mut self) -> Result<(), Error> {
         loop {
             // Owners and parents may be strangers themselves.
             let strangers = self.table.take_strangers();
             if strangers.is_empty() {
-                return Ok(all);
+                return Ok(());
             }
             for (id, answer) in self.inspect(&strangers, RELATIVES)? {
                 self.table.relate(id, &answer);
             }
-            all.extend(strangers);
         }
     }
 
@@ -76,9 +74,11 @@ impl Live {
     pub(super) fn bury_all(&mut self) -> Result<(), Error> {
         let all: Vec<_> = self.table.rows().map(|(id, _)| id).collect();
         let boot_ns = clock::boot_ns();
-        for (id, answer) in self.inspect(&all, ALIVE)? {
+        for (id, answer) in self.inspect(&all, RELATIVES)? {
             if answer.alive == 0 {
                 self.table.died(id, boot_ns, &mut self.findings);
+            } else {
+                self.table.confirm(id, &answer);
             }
         }
         self.tell()

@@ -1,0 +1,105 @@
+//! `ns-trace why`: what keeps a namespace alive.
+
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
+
+use serde::Serialize;
+
+use crate::{
+    cli::WhyArgs,
+    model::{NsInfo, NsRow},
+    pipeline::resolve,
+    report::{Failure, sight},
+    view::{
+        keeper::{Keeper, Member, releases},
+        quantity::Count,
+        sheet::{Mark, Sheet},
+        terminal,
+    },
+};
+
+/// Name and version of the JSON report.
+const SCHEMA: &str = "ns-trace-why/1";
+
+/// How many processes are listed for people.
+const LISTED: usize = 20;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    ns: &'a NsInfo,
+    processes: Vec<Member>,
+    holders: Vec<Keeper>,
+    /// What must happen, all of it; empty if nothing visible holds the namespace.
+    frees: Vec<String>,
+    /// How many processes may not be looked at.
+    unreadable: u32,
+}
+
+/// Looks, and tells.
+pub(super) fn run(args: &WhyArgs) -> Result<ExitCode, Failure> {
+    let world = sight::everything()?;
+    let row = resolve::one(&args.selector, &world).map_err(|error| sight::refusal(&error))?;
+    let holders: Vec<_> = row.holders.iter().map(|holder| Keeper::new(holder, &world)).collect();
+    let report = Report {
+        schema: SCHEMA,
+        ns: &row.info,
+        processes: Member::of(row, &world),
+        frees: releases(row, &holders),
+        holders,
+        unreadable: world.unreadable,
+    };
+    if args.json {
+        sight::print_json(&report)?;
+    } else {
+        sight::print(&text(&report, row))?;
+    }
+    sight::tell_hidden(&world);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(report: &Report<'_>, row: &NsRow) -> String {
+    let color = terminal::has_color(io::stdout().is_terminal());
+    let mut sheet = Sheet::new(color, terminal::charset());
+    sheet.section(&row.info.to_ref().to_string());
+    let none = report.processes.is_empty();
+    let count = Count(report.processes.len() as u64, "process");
+    let members = if none { "no process is in it".to_owned() } else { format!("{count} in it") };
+    sheet.row(Mark::Fact, ["members", &members]);
+    members_of(&mut sheet, &report.processes);
+    if !report.holders.is_empty() {
+        sheet.section("Held by");
+        for keeper in &report.holders {
+            sheet.row(Mark::Fact, [keeper.holder, &keeper.what()]);
+        }
+    }
+    sheet.section("What would free it");
+    for step in &report.frees {
+        sheet.row(Mark::Fact, [step.as_str()]);
+    }
+    if report.frees.is_empty() {
+        sheet.row(Mark::Notable, ["nothing visible holds it"]);
+        let hint = "it may be a descriptor in a message on its way, a file of io_uring, a file \
+                    or key that a process with its credentials made, or it is just being freed";
+        sheet.row(Mark::Fact, [hint]);
+    }
+    sheet.render()
+}
+
+/// A section of processes, cut where it gets long.
+pub(super) fn members_of(sheet: &mut Sheet, members: &[Member]) {
+    if members.is_empty() {
+        return;
+    }
+    sheet.section("Processes");
+    for member in members.iter().take(LISTED) {
+        let (pid, uid) = (member.pid.to_string(), format!("uid {}", member.uid));
+        let threads = Count(member.threads.into(), "thread").to_string();
+        sheet.row(Mark::Fact, [&pid, &uid, &threads, &member.comm]);
+    }
+    if let Some(more) = members.len().checked_sub(LISTED + 1) {
+        sheet.row(Mark::Fact, [&format!("and {} more", more + 1)]);
+    }
+}

@@ -1,0 +1,79 @@
+//! Users and groups by name.
+//!
+//! The files are looked into first: what is not there is asked of getent(1), which knows of LDAP
+//! and the like, so that this program needs nothing of them itself.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::Path,
+    process::Command,
+};
+
+use rustix::process::getuid;
+
+/// The shell of last resort.
+const SHELL: &str = "/bin/sh";
+
+/// A line of a database of accounts: passwd(5) or group(5).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Account {
+    /// The name.
+    pub name: OsString,
+    /// The number of the user or group.
+    pub id: u32,
+    /// The other fields of the line, from the fourth on.
+    rest: Vec<OsString>,
+}
+
+/// Who is meant by `key`, a name or a number in decimal; `database` is `passwd` or `group`.
+#[must_use]
+pub fn find(database: &str, key: &OsStr) -> Option<Account> {
+    let text = fs::read(Path::new("/etc").join(database)).unwrap_or_default();
+    in_lines(&text, key).or_else(|| {
+        let output = Command::new("getent").arg(database).arg("--").arg(key).output().ok()?;
+        in_lines(&output.stdout, key)
+    })
+}
+
+fn in_lines(text: &[u8], key: &OsStr) -> Option<Account> {
+    let id = key.to_str().and_then(|key| key.parse::<u32>().ok());
+    let mut accounts = text.split(|byte| *byte == b'\n').filter_map(account);
+    accounts.find(|account| account.name == key || Some(account.id) == id)
+}
+
+fn account(line: &[u8]) -> Option<Account> {
+    let mut fields = line.split(|byte| *byte == b':').map(|field| OsString::from_vec(field.into()));
+    let (name, _password, id) = (fields.next()?, fields.next()?, fields.next()?);
+    Some(Account { name, id: id.to_str()?.parse().ok()?, rest: fields.collect() })
+}
+
+/// The login shell of this process' user, and the name that makes a shell one.
+#[must_use]
+pub fn login_shell() -> (OsString, Vec<OsString>) {
+    let shell = env::var_os("SHELL").filter(|shell| !shell.is_empty()).or_else(|| {
+        let account = find("passwd", getuid().as_raw().to_string().as_ref())?;
+        account.rest.get(3).cloned().filter(|shell| !shell.is_empty())
+    });
+    let shell = shell.unwrap_or_else(|| SHELL.into());
+    let file = Path::new(&shell).file_name().unwrap_or(&shell).as_bytes();
+    let name = OsString::from_vec([b"-", file].concat());
+    (shell, vec![name])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_found_by_name_and_number() {
+        let text = b"root:x:0:0:root:/root:/bin/bash\n\nbad\na:x:1000:1000::/:/bin/zsh\n";
+        let zero = in_lines(text, "0".as_ref()).unwrap();
+        assert_eq!(in_lines(text, "root".as_ref()), Some(zero));
+        let user = in_lines(text, "a".as_ref()).unwrap();
+        assert_eq!((user.id, &user.rest[3]), (1000, &OsString::from("/bin/zsh")));
+        assert_eq!(in_lines(text, "bad".as_ref()), None);
+    }
+}

@@ -1,0 +1,105 @@
+//! A place of a test's own: a thread in mount and network namespaces of its own, with an empty
+//! /run, whose children are there as well. What is left there ends with it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::Write as _,
+    process::{Command, Stdio},
+    thread,
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+
+use crate::{actor::syscall, tracer::program};
+
+/// `CLONE_NEWNS` and `CLONE_NEWNET`.
+const FLAGS: u64 = 0x4002_0000;
+
+/// Runs a test in such a place, and checks that it leaves no mount but those of the names' own
+/// directories, and no name.
+pub(crate) fn apart(test: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    let on_stage = || {
+        syscall::unshare(FLAGS).context("cannot make namespaces")?;
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+        mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None)?;
+        let before = mounts()?;
+        test()?;
+        let left = mounts()?.into_iter().filter(|mount| !before.contains(mount));
+        let left: Vec<_> = left.filter(|mount| !mount.contains(" /run/netns rw")).collect();
+        ensure!(left.is_empty(), "mounts are left: {left:?}");
+        let names = names();
+        ensure!(names.is_empty(), "names are left: {names:?}");
+        Ok(())
+    };
+    let joined = thread::scope(|scope| scope.spawn(on_stage).join());
+    joined.map_err(|_panic| anyhow!("the test panicked"))?
+}
+
+/// The mounts of this thread, without their numbers.
+fn mounts() -> Result<Vec<String>> {
+    let text = fs::read_to_string("/proc/thread-self/mountinfo")?;
+    let line = |line: &str| line.split(' ').skip(2).collect::<Vec<_>>().join(" ");
+    Ok(text.lines().map(line).collect())
+}
+
+/// The names that there are.
+pub(crate) fn names() -> Vec<String> {
+    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Told {
+    /// 128 + n if signal n ended it, as a shell has it.
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Told {
+    /// Checks that it succeeded and complained of nothing.
+    pub(crate) fn well(self) -> Result<String> {
+        ensure!(self.status == 0 && self.stderr.is_empty(), "{self:?}");
+        Ok(self.stdout)
+    }
+
+    /// Checks that it failed with a status, said nothing, and complained of this.
+    pub(crate) fn failed(self, status: i32, complaint: &str) -> Result<()> {
+        ensure!(self.status == status, "{self:?}");
+        ensure!(self.stdout.is_empty() && self.stderr.contains(complaint), "{complaint}: {self:?}");
+        Ok(())
+    }
+}
+
+/// Runs `ns-trace` with these words.
+pub(crate) fn own(words: &[&str]) -> Result<Told> {
+    run(Command::new(program()).args(words), "")
+}
+
+/// Runs a command with this standard input.
+pub(crate) fn run(command: &mut Command, input: &str) -> Result<Told> {
+    use std::os::unix::process::ExitStatusExt as _;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
+    // Who does not read it has ended.
+    drop(child.stdin.take().context("no input")?.write_all(input.as_bytes()));
+    let output = child.wait_with_output()?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let signal = || output.status.signal().map_or(-1, |signal| 128 + signal);
+    Ok(Told {
+        status: output.status.code().unwrap_or_else(signal),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    })
+}
+
+/// Whether a tool to compare with is installed.
+pub(crate) fn has(tool: impl AsRef<OsStr>) -> bool {
+    Command::new(tool).arg("-V").output().is_ok()
+}
