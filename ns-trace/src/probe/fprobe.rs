@@ -51,13 +51,13 @@ impl Code {
         let program = self.0.programs.get(program);
         let function = program.and_then(|program| self.0.functions.get(&program.function_key()));
         let function = function.ok_or(io::ErrorKind::NotFound)?;
-        let instructions: Vec<u64> = function.instructions.iter().map(word).collect();
+        let instructions: Vec<u64> = function.instructions.iter().copied().map(word).collect();
         bpf::load_fprobe(&instructions)
     }
 }
 
 /// An instruction as the kernel reads it (`struct bpf_insn`).
-fn word(instruction: &bpf_insn) -> u64 {
+fn word(instruction: bpf_insn) -> u64 {
     let registers = instruction.dst_reg() | instruction.src_reg() << 4;
     let [low, high] = instruction.off.to_le_bytes();
     let [a, b, c, d] = instruction.imm.to_le_bytes();

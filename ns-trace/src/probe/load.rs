@@ -345,7 +345,7 @@ impl Probes {
     ///
     /// If the kernel does not tell.
     pub fn missed(&mut self) -> Result<ByEvent, Error> {
-        let misses = self.misses.look(&self.plan, &self.ebpf, &self.returns);
+        let misses = self.misses.look(&self.plan, &self.ebpf, &self.returns, &self.ledgers);
         misses.map_err(|source| Error::Program { program: "all", source })
     }
 

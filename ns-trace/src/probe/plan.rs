@@ -143,8 +143,16 @@ const PERF_TASKS: [Hook; 3] = [
     hook("perf_process_exit", HookKind::Tracepoint("sched", "sched_process_exit")),
 ];
 
-/// Calls, from 7.0 on.
-const PERF_CALLS: Hook = hook("sys_exit", HookKind::Tracepoint("raw_syscalls", "sys_exit"));
+/// Calls, from 7.0 on, and who counts those that are not told.
+const PERF_CALLS: [Hook; 5] = [
+    hook(ALL_CALLS, HookKind::Tracepoint("raw_syscalls", "sys_exit")),
+    hook("unshare_witness", HookKind::Tracepoint("syscalls", "sys_exit_unshare")),
+    hook("setns_witness", HookKind::Tracepoint("syscalls", "sys_exit_setns")),
+    hook("clone_witness", HookKind::Tracepoint("syscalls", "sys_exit_clone")),
+    hook("clone3_witness", HookKind::Tracepoint("syscalls", "sys_exit_clone3")),
+];
+/// The program that is run for all calls: how often it was not says nothing.
+pub(super) const ALL_CALLS: &str = "sys_exit";
 
 /// A function of kernels that have fprobe.
 const FPROBE: &str = "register_fprobe_syms";
@@ -267,7 +275,7 @@ impl Plan {
         if preempts && backend == Backend::Fentry {
             hooks.extend(FPROBE_CALLS.into_iter().filter(|hook| hook.is_on(layout)));
         } else if preempts {
-            hooks.push(PERF_CALLS);
+            hooks.extend(PERF_CALLS);
         } else if backend != Backend::Fentry {
             hooks.extend(SYSCALLS);
         }
@@ -314,10 +322,10 @@ impl Plan {
         let kprobe = [KPROBE_FREE, KPROBE_TREE].iter().chain(&KPROBE_CONSTRUCTORS);
         let all = fentry.chain(&MAPS).chain(kprobe).chain(&KPROBE_COMPAT).chain(&FPROBE_CALLS);
         let named = all.filter_map(Hook::function);
-        let mut names: Vec<_> = named.chain([ITERATOR, PREEMPTING, FPROBE]).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        let mut all: Vec<_> = named.chain([ITERATOR, PREEMPTING, FPROBE]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 }
 

@@ -21,8 +21,6 @@ pub(super) struct Release {
     suite: Option<&'static str>,
     /// The package that depends on the newest build.
     meta: &'static str,
-    /// The tests to run if nothing else is asked for, and why not all.
-    pub(super) only: Option<(&'static str, &'static str)>,
 }
 
 impl Release {
@@ -48,7 +46,7 @@ const fn release(
     suite: Option<&'static str>,
     meta: &'static str,
 ) -> Release {
-    Release { version, arch, suite, meta, only: None }
+    Release { version, arch, suite, meta }
 }
 
 /// The kernels, newest first: there most is new.
