@@ -1,10 +1,16 @@
 //! The command line: types only, no behaviour.
 
 mod called;
+mod create;
 mod doctor;
+mod exec;
+mod list;
 mod netns;
+mod number;
 mod show;
+mod top;
 mod trace;
+mod tree;
 mod value;
 mod why;
 
@@ -15,13 +21,21 @@ use clap_complete::Shell;
 
 pub use self::{
     called::Called,
+    create::{CreateArgs, CreateWords, Spreading, Who, Word},
     doctor::DoctorArgs,
+    exec::ExecArgs,
+    list::{ListArgs, Output, Relation},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
+    number::{Ids, Range},
     show::ShowArgs,
+    top::TopArgs,
     trace::{Format, TraceArgs},
+    tree::TreeArgs,
     value::{Bytes, parse_bytes, parse_duration},
     why::WhyArgs,
 };
+
+pub(crate) use self::list::unknown_column;
 
 /// What the exit status says, for the end of every help text.
 const EXIT_STATUS: &str = "\
@@ -90,6 +104,11 @@ impl Cli {
 )]
 pub enum Command {
     Trace(Box<TraceArgs>),
+    Create(Box<CreateArgs>),
+    Exec(ExecArgs),
+    List(Box<ListArgs>),
+    Tree(TreeArgs),
+    Top(TopArgs),
     Netns(NetnsArgs),
     Show(ShowArgs),
     Why(WhyArgs),
@@ -110,10 +129,15 @@ impl Command {
     /// Reads the one command that is meant, if its start matters: one line for each that does.
     fn alone(called: &Called) -> Option<Result<Self, clap::Error>> {
         Some(match called.command()? {
+            "create" => called.read().map(Box::new).map(Self::Create),
+            "exec" => called.read().map(Self::Exec),
             "doctor" => called.read().map(Self::Doctor),
+            "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),
             "netns" => called.read().map(Self::Netns),
             "show" => called.read().map(Self::Show),
+            "top" => called.read().map(Self::Top),
             "trace" => called.read().map(Box::new).map(Self::Trace),
+            "tree" => called.read().map(Self::Tree),
             "why" => called.read().map(Self::Why),
             _ => return None,
         })

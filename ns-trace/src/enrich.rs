@@ -2,12 +2,12 @@
 
 pub mod container;
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
 use crate::{
-    model::{Placement, printable},
+    model::{Container, Placement, Pod, printable},
     sys::{
         cgroup::{self, Hierarchy},
         process,
@@ -64,6 +64,35 @@ impl Cgroups {
     }
 }
 
+/// The container and the pod that a process is in, as its cgroups in /proc tell: that of the unified
+/// hierarchy first, those of version 1 if there is none.
+#[must_use]
+pub fn of_process(pid: u32) -> (Option<Container>, Option<Pod>) {
+    let text = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    of_cgroups(&printable(&text).0)
+}
+
+/// The container that a process is in.
+#[must_use]
+pub fn container_of(pid: u32) -> Option<Container> {
+    of_process(pid).0
+}
+
+/// Container and pod by the text of `/proc/<pid>/cgroup` (`cgroups(7)`).
+fn of_cgroups(text: &str) -> (Option<Container>, Option<Pod>) {
+    let path = |line: &'_ str| line.splitn(3, ':').nth(2).map(str::to_owned);
+    let (unified, legacy): (Vec<_>, _) = text.lines().partition(|line| line.starts_with("0::"));
+    let mut pod = None;
+    for path in unified.into_iter().chain(legacy).filter_map(path) {
+        let (container, around) = container::of_cgroup(&path);
+        pod = around.or(pod);
+        if container.is_some() {
+            return (container, pod);
+        }
+    }
+    (None, pod)
+}
+
 /// What a running process runs, from /proc.
 #[derive(Clone, Debug)]
 pub struct Running {
@@ -84,11 +113,21 @@ pub fn running(pid: u32, limit: usize) -> Option<Running> {
     Some(Running { exe: process::exe(pid), args, truncated })
 }
 
-/// The container that a running process is in, as far as its cgroups tell: the unified one first.
-#[must_use]
-pub fn container_of(pid: u32) -> Option<crate::model::Container> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    // `hierarchy:controllers:path`; the unified one has the number 0 and stands last.
-    let mut paths = text.lines().rev().filter_map(|line| line.splitn(3, ':').nth(2));
-    paths.find_map(|path| container::of_cgroup(path).0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cgroups_of_a_process_tell_its_container() {
+        let id = "3f2a".repeat(16);
+        let unified = format!("12:memory:/\n0::/system.slice/docker-{id}.scope\n");
+        let legacy = format!("12:memory:/docker/{id}\n0::/\n");
+        for text in [unified, legacy] {
+            let (container, pod) = of_cgroups(&text);
+            assert_eq!(container.map(|container| container.id.to_string()), Some(id.clone()));
+            assert_eq!(pod, None);
+        }
+        assert_eq!(of_cgroups("0::/user.slice\n"), (None, None));
+        assert_eq!(of_process(u32::MAX), (None, None));
+    }
 }

@@ -24,8 +24,10 @@ mod pattern;
 mod place;
 #[cfg(test)]
 mod properties;
+mod row;
 #[cfg(test)]
 mod samples;
+mod scols;
 mod signature;
 mod suggest;
 mod table;
@@ -42,10 +44,14 @@ use cel::{Context, Env, Value, common::types::CelBool, parser::Expression};
 pub use self::{
     error::{Error, Position},
     field::fields,
+    row::RowFilter,
+    scols::{ColumnFilter, ColumnFilterError},
 };
 use self::{
+    kind::Object,
     names::{Names, Row},
     place::Places,
+    view::View,
 };
 use crate::model::Event;
 
@@ -65,9 +71,14 @@ impl Filter {
     /// The parser runs in a thread with a stack of its own, which has ended when this returns: do
     /// not call it in a process that is about to enter namespaces that refuse threads.
     pub fn compile(source: &str) -> Result<Self, Error> {
+        Self::over(Object::Event, source)
+    }
+
+    /// A condition on what has the fields of `root`.
+    fn over(root: Object, source: &str) -> Result<Self, Error> {
         let (expr, names) = parse::with_stack(source, || {
             let (mut expr, info) = parse::parse(source)?;
-            let names = check::check(&mut expr, &Places { source, info })?;
+            let names = check::check(&mut expr, &Places { source, info }, root)?;
             Ok((expr, names))
         })?;
         Ok(Self { source: source.to_owned(), expr, names, errors: Cell::new(0) })
@@ -75,7 +86,11 @@ impl Filter {
 
     /// Whether the condition holds for `event`.
     pub fn matches(&self, event: &Event) -> bool {
-        let row = Row { names: &self.names, event };
+        self.holds(View::Event(event))
+    }
+
+    fn holds(&self, root: View<'_>) -> bool {
+        let row = Row { names: &self.names, root };
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.set_variable_resolver(&row);
         let result = Value::resolve_val(&self.expr, &context);

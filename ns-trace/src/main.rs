@@ -10,7 +10,7 @@ use ns_trace::{
 fn main() -> ExitCode {
     let called = Called::now();
     match Cli::read(&called) {
-        Ok(cli) => cmd::run(&cli),
+        Ok(cli) => cmd::run(&called, &cli),
         Err(error) => cmd::refuse(&called, &error),
     }
 }

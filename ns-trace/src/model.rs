@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod column;
 mod container;
 mod errno;
 pub mod event;
@@ -17,6 +18,7 @@ mod want;
 mod world;
 
 pub use self::{
+    column::{Cell, Column, UnknownColumn},
     container::{Container, Placement, Pod, Runtime},
     errno::Errno,
     event::Event,

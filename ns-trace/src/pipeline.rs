@@ -2,6 +2,7 @@
 
 mod live;
 mod look;
+mod picture;
 mod replay;
 pub mod resolve;
 mod scope;
@@ -12,6 +13,7 @@ mod watch;
 pub use self::{
     live::{Command, Error, LiveOptions, run_live},
     look::look,
+    picture::{Channel, Ended, Picture, Pictures, Update, Viewer},
     replay::{ReplayError, ReplayOptions, run_replay},
     scope::Scope,
     select::Selection,

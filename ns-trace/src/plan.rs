@@ -10,6 +10,7 @@ mod action;
 mod before;
 mod executor;
 mod fork;
+mod freezer;
 mod identity;
 mod map;
 mod mount;
@@ -32,6 +33,7 @@ pub use self::{
     action::{Action, Place},
     before::{Pause, Setup},
     fork::Fork,
+    freezer::Freezer,
     identity::{Identity, KeepCapabilities},
     map::{Map, Setgroups},
     mount::{FileSystem, Interpreter, Mount, Propagation, Spread},
@@ -58,6 +60,8 @@ pub enum Step {
     Exec(Exec),
     /// A child carries out the rest, and this process waits for it.
     Fork(Fork),
+    /// A freezer cgroup for the program.
+    Freezer(Freezer),
     /// Another user or group.
     Identity(Identity),
     /// An interpreter of programs.
@@ -95,6 +99,7 @@ impl Step {
             Self::Directory(step) => step,
             Self::Exec(step) => step,
             Self::Fork(step) => step,
+            Self::Freezer(step) => step,
             Self::Identity(step) => step,
             Self::Interpreter(step) => step,
             Self::KeepCapabilities(step) => step,

@@ -25,7 +25,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(super) const fn code(self) -> u8 {
+    pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Failure => 1,
             Self::Usage => 2,
@@ -54,6 +54,11 @@ impl Failure {
         Self { class, ..self }
     }
 
+    /// What failed, without what to do.
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -61,7 +66,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ns-trace: {}", self.sentence)?;
+        f.write_str(&self.sentence)?;
         match &self.hint {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),
@@ -70,9 +75,14 @@ impl fmt::Display for Failure {
 }
 
 /// Prints a failure and returns its exit status, `own` if that must differ from a command's.
-#[expect(clippy::print_stderr, reason = "this is where failures are told")]
 pub(crate) fn failure(failure: &Failure, own: Option<u8>) -> ExitCode {
-    eprintln!("{failure}");
+    failure_of(None, failure, own)
+}
+
+/// As [`failure`], by the name of the tool that we stand in for.
+#[expect(clippy::print_stderr, reason = "this is where failures are told")]
+pub(crate) fn failure_of(tool: Option<&str>, failure: &Failure, own: Option<u8>) -> ExitCode {
+    eprintln!("{}: {failure}", tool.unwrap_or("ns-trace"));
     let code = match failure.class {
         // These are about the command, as a shell would say it.
         Class::NotExecutable | Class::NotFound => failure.class.code(),

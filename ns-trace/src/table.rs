@@ -16,6 +16,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod world;
 
 use std::sync::Arc;
 

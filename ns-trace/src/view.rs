@@ -5,10 +5,12 @@ pub mod escape;
 pub mod keeper;
 pub mod quantity;
 pub mod sheet;
-mod signal;
+pub(crate) mod signal;
 mod summary;
+pub mod table;
 pub mod terminal;
 pub mod text;
+pub mod top;
 
 pub use self::{
     escape::{Charset, escape},

@@ -23,7 +23,7 @@ pub(crate) use self::script::run;
 use crate::{facts::Task, tracer::PATIENCE};
 
 /// Set in the environment of an actor.
-const MARK: &str = "NS_TRACE_ACTOR";
+pub(crate) const MARK: &str = "NS_TRACE_ACTOR";
 
 /// Whether this process is an actor.
 pub(crate) fn is_actor() -> bool {

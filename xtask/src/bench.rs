@@ -2,10 +2,12 @@
 
 mod child;
 mod count;
+pub(crate) mod crowd;
 mod decode;
 pub(crate) mod emulated;
 pub(crate) mod floor;
 mod latency;
+mod list;
 pub(crate) mod peer;
 mod ratio;
 mod rounds;
@@ -32,8 +34,8 @@ use self::{peer::Peer, table::Row};
 use crate::{command, process, setup, tracer::Tracer, usage};
 
 /// What can be measured alone.
-const NAMES: [&str; 8] =
-    ["getppid", "exec", "unshare", "storm", "decode", "latency", "start", "fentry"];
+const NAMES: [&str; 9] =
+    ["getppid", "exec", "unshare", "storm", "decode", "latency", "start", "list", "fentry"];
 
 /// The least that a median means anything of.
 const ROUNDS: u32 = 5;
@@ -141,6 +143,7 @@ impl Bench {
             "decode" => decode::rows(),
             "latency" => row(latency::row(self)),
             "start" => start::rows(self),
+            "list" => list::rows(self),
             _ => emulated::rows(),
         }
         .with_context(|| format!("cannot measure `{name}`"))

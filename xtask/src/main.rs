@@ -69,6 +69,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "bench" => bench::main(rest),
         // Not for people: parts of `bench`, each a process of its own.
         bench::worker::VERB => bench::worker::main(rest),
+        bench::crowd::VERB => bench::crowd::main(rest),
         bench::floor::VERB => bench::floor::main(rest),
         bench::peer::VERB => bench::peer::main(rest),
         bench::emulated::VERB => bench::emulated::main(rest),

@@ -92,12 +92,20 @@ impl Called {
 
     /// Reads the words as those of the command, of which nothing else is built.
     pub(super) fn read<A: Args + FromArgMatches>(&self) -> Result<A, clap::Error> {
+        self.read_spelt(<[OsString]>::to_vec)
+    }
+
+    /// The same for a command whose words are spelt in another way than clap reads them.
+    pub(super) fn read_spelt<A: Args + FromArgMatches>(
+        &self,
+        spell: impl Fn(&[OsString]) -> Vec<OsString>,
+    ) -> Result<A, clap::Error> {
         let command = Command::new("ns-trace")
             .bin_name(self.name.clone())
             .display_name(self.name.clone())
             .max_term_width(WIDTH);
         let mut command = A::augment_args(command);
-        let mut matches = command.try_get_matches_from_mut(&self.words)?;
+        let mut matches = command.try_get_matches_from_mut(spell(&self.words))?;
         A::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
 }

@@ -156,7 +156,7 @@ fn parse_ring(text: &str) -> Result<Bytes, String> {
     Ok(Bytes(bytes))
 }
 
-fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
+pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
     named(Kind::ALL.map(Kind::name), |name| Kind::ALL.into_iter().find(|kind| kind.name() == name))
 }
 
@@ -172,7 +172,7 @@ fn fields() -> impl clap::builder::TypedValueParser<Value = Fields> {
     })
 }
 
-fn backends() -> impl clap::builder::TypedValueParser<Value = Choice> {
+pub(super) fn backends() -> impl clap::builder::TypedValueParser<Value = Choice> {
     named(["auto", "fentry", "kprobe", "tracepoint"], |name| {
         Some(Choice(Backend::ALL.into_iter().find(|backend| backend.name() == name)))
     })

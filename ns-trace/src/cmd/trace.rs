@@ -1,6 +1,6 @@
 //! `ns-trace trace`: the stream of events.
 
-mod failure;
+pub(super) mod failure;
 mod output;
 
 use std::{
@@ -84,11 +84,12 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
         timeout: args.timeout,
         command,
         output: output::watchable(args),
+        viewer: None,
     })
 }
 
 /// Names every capability that is missing, rather than let the kernel say EPERM to the first use.
-fn check_capabilities() -> Result<(), Failure> {
+pub(super) fn check_capabilities() -> Result<(), Failure> {
     if capability::count_nowhere() {
         return Err(Failure::new("cannot trace: this is not the initial user namespace")
             .class(Class::Privilege)

@@ -12,7 +12,7 @@ use cel::{
 use super::{
     error::{Error, Position},
     field::Field,
-    kind::{Base, Kind},
+    kind::{Base, Kind, Object},
     names::Names,
     path::unknown,
     place::Places,
@@ -24,8 +24,13 @@ use super::{
 const DEEPEST: usize = 20;
 
 /// Checks an expression, which must be a condition, and makes it ready to be evaluated.
-pub(super) fn check(expr: &mut Expression, places: &Places<'_>) -> Result<Names, Error> {
-    let mut checker = Checker { places, names: Names::default(), scope: Vec::new(), depth: 0 };
+pub(super) fn check(
+    expr: &mut Expression,
+    places: &Places<'_>,
+    root: Object,
+) -> Result<Names, Error> {
+    let mut checker =
+        Checker { places, root, names: Names::default(), scope: Vec::new(), depth: 0 };
     checker.condition(expr)?;
     Ok(checker.names)
 }
@@ -33,6 +38,8 @@ pub(super) fn check(expr: &mut Expression, places: &Places<'_>) -> Result<Names,
 /// What is known while an expression is checked.
 pub(super) struct Checker<'s> {
     pub(super) places: &'s Places<'s>,
+    /// What the outermost names are fields of.
+    pub(super) root: Object,
     pub(super) names: Names,
     /// The variables of the macros around, innermost last.
     scope: Vec<(String, Kind)>,

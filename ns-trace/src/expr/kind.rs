@@ -28,6 +28,7 @@ pub(super) enum Base {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Object {
     Event,
+    Row,
     Process,
     NsInfo,
     Ns,

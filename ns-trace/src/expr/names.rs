@@ -9,7 +9,6 @@ use cel::{
 };
 
 use super::{field::Path, view::View};
-use crate::model::Event;
 
 const VALUE: char = '#';
 const PRESENCE: char = '?';
@@ -18,7 +17,7 @@ const CONSTANT: char = '=';
 /// The fields and constants of one expression.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    paths: Vec<Path>,
+    pub(super) paths: Vec<Path>,
     constants: Vec<Box<dyn Val>>,
 }
 
@@ -42,10 +41,10 @@ impl Names {
     }
 }
 
-/// The names of an expression together with the event that gives them values.
+/// The names of an expression together with what gives them values: an event or a row.
 pub(super) struct Row<'e> {
     pub(super) names: &'e Names,
-    pub(super) event: &'e Event,
+    pub(super) root: View<'e>,
 }
 
 impl VariableResolver for Row<'_> {
@@ -60,11 +59,11 @@ impl VariableResolver for Row<'_> {
             return Some(CowVal::Borrowed(&**self.names.constants.get(number)?));
         }
         let path = self.names.paths.get(number)?;
-        let event = View::Event(self.event);
+        let root = self.root.clone();
         if sort == PRESENCE {
-            View::Bool(path.present(event)?).into_val()
+            View::Bool(path.present(root)?).into_val()
         } else {
-            path.value(event)?.into_val()
+            path.value(root)?.into_val()
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     check::Checker,
     error::{Error, Position},
     field::{Field, Path},
-    kind::{Base, Kind, Object},
+    kind::{Base, Kind},
     suggest,
 };
 
@@ -51,7 +51,7 @@ impl Checker<'_> {
 
         let mut path = Path::default();
         let mut prefix = String::new();
-        let mut object = Some(Object::Event);
+        let mut object = Some(self.root);
         for (name, id) in segments {
             let at = self.places.field(id, name);
             let Some(inside) = object else {

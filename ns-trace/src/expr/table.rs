@@ -13,7 +13,7 @@ use super::{
     view::View,
 };
 use crate::model::{
-    NsRef, Slot,
+    Cell, Column, NsRef, Slot,
     event::{Body, Create, Enter, Exec, Fail, Map, Reason, SchemaName, Stage, Status, Target},
 };
 
@@ -64,6 +64,7 @@ const fn list(base: Base) -> Kind {
 pub(super) fn fields(object: Object) -> &'static [Field] {
     match object {
         Object::Event => EVENT_FIELDS,
+        Object::Row => ROW_FIELDS,
         Object::Process => PROCESS_FIELDS,
         Object::NsInfo => NS_INFO_FIELDS,
         Object::Ns => NS_FIELDS,
@@ -200,6 +201,36 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         Body::Sync(event) => Some(View::Host(&event.host)),
         _ => None,
     };
+};
+
+static ROW_FIELDS: &[Field] = table! { Row:
+    "ns" INT = |r| cell(r.get(Column::Ns));
+    "type" TEXT = |r| cell(r.get(Column::Type));
+    "path" TEXT = |r| cell(r.get(Column::Path));
+    "nprocs" INT = |r| cell(r.get(Column::Nprocs));
+    "pid" INT = |r| cell(r.get(Column::Pid));
+    "ppid" INT = |r| cell(r.get(Column::Ppid));
+    "command" TEXT = |r| cell(r.get(Column::Command));
+    "uid" INT = |r| cell(r.get(Column::Uid));
+    "user" TEXT = |r| cell(r.get(Column::User));
+    "netnsid" TEXT = |r| cell(r.get(Column::NetnsId));
+    "nsfs" TEXT = |r| cell(r.get(Column::Nsfs));
+    "pns" INT = |r| cell(r.get(Column::Pns));
+    "ons" INT = |r| cell(r.get(Column::Ons));
+    "id" INT = |r| cell(r.get(Column::Id));
+    "born" TEXT = |r| cell(r.get(Column::Born));
+    "age" INT = |r| cell(r.get(Column::Age));
+    "creator" TEXT = |r| cell(r.get(Column::Creator));
+    "cause" TEXT = |r| cell(r.get(Column::Cause));
+    "owner" TEXT = |r| cell(r.get(Column::Owner));
+    "parent" TEXT = |r| cell(r.get(Column::Parent));
+    "level" INT = |r| cell(r.get(Column::Level));
+    "nthreads" INT = |r| cell(r.get(Column::Nthreads));
+    "holders" TEXT = |r| cell(r.get(Column::Holders));
+    "state" TEXT = |r| cell(r.get(Column::State));
+    "container" TEXT = |r| cell(r.get(Column::Container));
+    "pod" TEXT = |r| cell(r.get(Column::Pod));
+    "uidmap" TEXT = |r| cell(r.get(Column::UidMap));
 };
 
 static PROCESS_FIELDS: &[Field] = table! { Process:
@@ -356,6 +387,14 @@ static HOST_FIELDS: &[Field] = table! { Host:
     "kernel" TEXT = |h| text(&*h.kernel);
     "backend" TEXT = |h| text(&*h.backend);
 };
+
+fn cell<'e>(cell: Cell) -> Option<View<'e>> {
+    match cell {
+        Cell::Empty => None,
+        Cell::Number(number) | Cell::Seconds(number) => int(number),
+        Cell::Text(value) | Cell::Digest(value) => text(value),
+    }
+}
 
 fn text<'e>(text: impl Into<Cow<'e, str>>) -> Option<View<'e>> {
     Some(View::Text(text.into()))

@@ -11,7 +11,7 @@ use cel::{
     },
 };
 
-use super::{field::Field, kind::Object};
+use super::{field::Field, kind::Object, row::Cells};
 use crate::model::{
     Container, Creator, Event, NsInfo, NsRef, Pod, Process, Slots, TaskRef,
     event::{ByEvent, Change, Host, Loss, MapLine, MapWrite, Status, Target},
@@ -25,6 +25,7 @@ pub(super) enum View<'e> {
     Text(Cow<'e, str>),
     List(Vec<Self>),
     Event(&'e Event),
+    Row(Cells<'e>),
     Process(&'e Process),
     NsInfo(&'e NsInfo),
     Ns(NsRef),

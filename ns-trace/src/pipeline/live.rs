@@ -17,7 +17,7 @@ use ns_trace_common::{Slot, Task, repeat::PAUSE_NS};
 
 pub use self::command::Command;
 use self::{command::Child, world::World};
-use super::{Outcome, Stream, stream::End, watch::Watch};
+use super::{Outcome, Picture, Stream, Viewer, stream::End, watch::Watch};
 use crate::{
     enrich::Cgroups,
     model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
@@ -32,7 +32,7 @@ use crate::{
         process::{initial_namespace, own_namespace},
         signal,
     },
-    table::{Finding, Table},
+    table::{Finding, Row, Table},
 };
 
 /// How often the counters of losses are read while records come.
@@ -81,6 +81,8 @@ pub struct LiveOptions {
     pub command: Option<Command>,
     /// Where events are written, to notice that nobody reads them any more.
     pub output: Option<OwnedFd>,
+    /// Who is shown the table from time to time.
+    pub viewer: Option<Viewer>,
 }
 
 /// Traces until told to end; returns what came of the command too.
@@ -105,7 +107,9 @@ pub fn run_live(
         // Else the snapshot tells; it may be lost where the ring is small.
         stream.scope.set_root(process::id());
     }
-    let mut table = Table::new(stream.needs_tasks());
+    let keep_dead = options.viewer.as_ref().map_or(Duration::ZERO, |viewer| viewer.keep_dead);
+    let keep_dead = u64::try_from(keep_dead.as_nanos()).unwrap_or(u64::MAX);
+    let mut table = Table::new(stream.needs_tasks()).keeping_dead(keep_dead);
     table.begin_walk(clock::boot_ns());
     probes.attach()?;
     probes.snapshot()?;
@@ -121,6 +125,7 @@ pub fn run_live(
         losses: Losses::default(),
         losses_due: Instant::now(),
         repeats_due: Instant::now() + REPEATS,
+        picture_due: Instant::now(),
         heal_due: None,
         unhealed: None,
         walk_ends: Instant::now() + PATIENCE,
@@ -147,6 +152,8 @@ struct Live {
     losses_due: Instant,
     /// When to ask for what was counted instead of told.
     repeats_due: Instant,
+    /// When to show the table, if anybody is shown it.
+    picture_due: Instant,
     /// When to take the snapshot that heals a loss.
     heal_due: Option<Instant>,
     /// When the first loss since the last snapshot was noticed.
@@ -403,7 +410,22 @@ impl Live {
         let now = Instant::now();
         self.care(now, is_idle)?;
         self.stream.flush().map_err(Error::Write)?;
+        if !self.show(now) {
+            return Ok(Some(End::Closed));
+        }
         Ok(self.tree_is_over(now).then_some(End::Source))
+    }
+
+    /// Shows the table, if that is due; false if nobody wants to see it any more.
+    fn show(&mut self, now: Instant) -> bool {
+        let Some(viewer) = self.options.viewer.as_mut().filter(|_| self.picture_due <= now) else {
+            return true;
+        };
+        self.picture_due = now + viewer.every;
+        let boot_ns = clock::boot_ns();
+        let dead = self.table.dead(boot_ns).map(Row::picture).collect();
+        let (world, lost) = (Arc::new(self.table.world()), self.stream.lost());
+        (viewer.show)(Picture { boot_ns, world, dead, lost })
     }
 
     /// When something is due without any message.
@@ -413,7 +435,8 @@ impl Live {
         }
         let child = self.child.as_ref().and_then(|child| child.deadline);
         let walk = self.table.is_walking().then_some(self.walk_ends);
-        [self.watch.next(), self.heal_due, walk, child, Some(self.repeats_due)]
+        let picture = self.options.viewer.as_ref().map(|_| self.picture_due);
+        [self.watch.next(), self.heal_due, walk, child, picture, Some(self.repeats_due)]
             .into_iter()
             .flatten()
             .min()

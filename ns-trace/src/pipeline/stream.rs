@@ -129,6 +129,12 @@ impl Stream {
         self.sink.write(&event)
     }
 
+    /// How many events are missing so far.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.outcome.lost
+    }
+
     /// Whether as many events as wanted have been sent.
     #[must_use]
     pub const fn is_full(&self) -> bool {

@@ -5,7 +5,11 @@ use std::{fs, io, process::Command};
 use rustix::thread::CapabilitySet;
 use serde::Serialize;
 
-use super::{Action, Place, Reason, Scene, Trouble, reason};
+use super::{
+    Action, Place, Reason, Scene, Trouble,
+    program::{NOT_EXECUTABLE, NOT_FOUND},
+    reason,
+};
 use crate::{
     model::{MapFile, MapLine},
     sys::capability::holds,
@@ -78,14 +82,14 @@ impl Map {
             }
             Err(error) => {
                 let missing = error.kind() == io::ErrorKind::NotFound;
-                let reason = missing.then(|| {
-                    Reason::new(
-                        "only that program may map ranges for a process without CAP_SETUID",
-                        "install it (package uidmap or shadow-utils), or map only the own user: \
-                         --map-root-user, --map-current-user",
-                    )
-                });
-                Err(Trouble::of(format!("cannot run {mapper}"), &error).because(reason))
+                let reason = Reason::new(
+                    "only that program may map ranges for a process without CAP_SETUID",
+                    "install it (package uidmap or shadow-utils), or map only the own user: \
+                     --map-root-user, --map-current-user",
+                );
+                let status = if missing { NOT_FOUND } else { NOT_EXECUTABLE };
+                let what = format!("cannot run {mapper}");
+                Err(Trouble::of(what, &error).because(Some(reason)).status(status))
             }
         }
     }

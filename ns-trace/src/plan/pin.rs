@@ -1,6 +1,6 @@
 //! What stays when the program has ended, and so is made outside.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use serde::Serialize;
@@ -61,7 +61,15 @@ impl Action for PidFile {
 
     fn carry_out(&self, scene: &mut Scene) -> Result<(), Trouble> {
         let pid = scene.program.map(|pid| pid.as_raw_nonzero().to_string()).unwrap_or_default();
-        fs::write(&self.file, format!("{pid}\n")).map_err(|error| {
+        // A pipe that nobody reads must not hold us up.
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&self.file);
+        let written = file.and_then(|mut file| file.write_all(format!("{pid}\n").as_bytes()));
+        written.map_err(|error| {
             Trouble::of(format!("cannot write {pid} to {}", word::text(&self.file)), &error)
         })
     }

@@ -9,9 +9,9 @@ use super::{Action, Scene, Trouble, fork, word};
 use crate::sys::{account, program};
 
 /// Exit status if the program is not there.
-const NOT_FOUND: u8 = 127;
+pub(super) const NOT_FOUND: u8 = 127;
 /// Exit status if it cannot be executed.
-const NOT_EXECUTABLE: u8 = 126;
+pub(super) const NOT_EXECUTABLE: u8 = 126;
 
 /// Replaces this process by a program.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]

@@ -13,7 +13,12 @@ use crate::{
 
 /// All there is to see.
 pub(crate) fn everything() -> Result<World, Failure> {
-    look(&Want::ALL).map_err(|error| {
+    sight(&Want::ALL)
+}
+
+/// What is wanted of it.
+pub(crate) fn sight(want: &Want) -> Result<World, Failure> {
+    look(want).map_err(|error| {
         Failure::new(format!("cannot list /proc: {error}"))
             .hint("mount it: mount -t proc proc /proc")
     })

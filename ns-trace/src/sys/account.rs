@@ -63,6 +63,22 @@ pub fn login_shell() -> (OsString, Vec<OsString>) {
     (shell, vec![name])
 }
 
+/// The first range of users (`-u`) or groups (`-g`) that is granted to `name` by other means than
+/// the files, as getsubids(1) tells: the first and how many.
+#[must_use]
+pub fn granted(kind: &str, name: &OsStr) -> Option<(u32, u32)> {
+    let mut command = Command::new("getsubids");
+    if kind == "-g" {
+        command.arg(kind);
+    }
+    let output = command.arg(name).output().ok()?;
+    // Such as `0: me 100000 65536`.
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut words = text.lines().next()?.split_whitespace().rev();
+    let (count, first) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some((first, count))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

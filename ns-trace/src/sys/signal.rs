@@ -1,14 +1,21 @@
 //! Signals as bytes in a pipe.
 
-use std::{io, os::fd::OwnedFd, sync::Arc};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use rustix::{
     io::write,
     pipe::{PipeFlags, pipe_with},
 };
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    low_level,
+    consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP},
+    flag, low_level,
 };
 
 /// The signal that Ctrl-C sends to all processes in the foreground.
@@ -63,4 +70,53 @@ pub fn send(pid: u32, signal: i32) {
         // The child may have ended already.
         let _sent = rustix::process::kill_process(pid, signal);
     }
+}
+
+/// What the shell does to a job: stop it, and let it go on.
+#[derive(Debug)]
+pub struct JobControl {
+    stop: Arc<AtomicBool>,
+    go: Arc<AtomicBool>,
+}
+
+impl JobControl {
+    /// Takes note of SIGTSTP, which no longer stops this process by itself, and of SIGCONT.
+    ///
+    /// # Errors
+    ///
+    /// If a handler cannot be installed.
+    pub fn watch() -> io::Result<Self> {
+        let watch = Self { stop: Arc::default(), go: Arc::default() };
+        flag::register(SIGTSTP, Arc::clone(&watch.stop))?;
+        flag::register(SIGCONT, Arc::clone(&watch.go))?;
+        Ok(watch)
+    }
+
+    /// Whether this process was asked to stop since the last call.
+    #[must_use]
+    pub fn is_to_stop(&self) -> bool {
+        self.stop.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether it was told to go on since the last call.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.go.swap(false, Ordering::Relaxed)
+    }
+
+    /// Stops this process until it is told to go on.
+    ///
+    /// # Errors
+    ///
+    /// Those of raise(3).
+    pub fn stop(&self) -> io::Result<()> {
+        low_level::emulate_default_handler(SIGTSTP)
+    }
+}
+
+/// Whether a signal of [`ending`] has come.
+#[must_use]
+pub fn has_come(signals: &OwnedFd) -> bool {
+    let mut number = [0];
+    matches!(rustix::io::read(signals, &mut number), Ok(1))
 }

@@ -132,6 +132,11 @@ impl Member {
         self.seen_ns = seen_ns;
     }
 
+    /// Its name.
+    pub(super) fn comm(&self) -> Arc<str> {
+        Arc::clone(&self.comm)
+    }
+
     /// The task as events show it.
     pub(super) fn process(&self, surroundings: &mut impl Surroundings) -> Arc<Process> {
         let program = self.program(surroundings);

@@ -48,6 +48,26 @@ pub fn escape(text: &str, charset: Charset) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// `text` with the bytes of everything that is not plainly visible as `\xNN`, as libsmartcols does.
+#[must_use]
+pub fn escape_bytes(text: &str, charset: Charset) -> Cow<'_, str> {
+    if charset.can_show_all(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if charset.can_show(character) {
+            safe.push(character);
+        } else {
+            for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                // Writing to a string cannot fail.
+                let _ = write!(safe, "\\x{byte:02x}");
+            }
+        }
+    }
+    Cow::Owned(safe)
+}
+
 /// Writes one argument of a command line, quoted as a shell needs it and escaped.
 pub(crate) fn write_argument(
     argument: &str,

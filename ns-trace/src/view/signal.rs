@@ -40,6 +40,17 @@ pub(crate) fn name(signal: u8) -> Option<&'static str> {
     NAMES.get(usize::from(signal).checked_sub(1)?).copied()
 }
 
+/// The signal that is called `text`, with or without `SIG`, or has that number.
+pub(crate) fn number(text: &str) -> Option<u8> {
+    if let Ok(number) = text.parse() {
+        return (1..=64).contains(&number).then_some(number);
+    }
+    let text = text.to_ascii_uppercase();
+    let is_it = |name: &str| name == text || name.strip_prefix("SIG") == Some(&text);
+    let index = NAMES.iter().position(|name| is_it(name))?;
+    u8::try_from(index + 1).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,8 +8,13 @@ use super::Charset;
 #[must_use]
 pub fn has_color(is_terminal: bool) -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-    is_terminal && !is_set("NO_COLOR") && !is_dumb
+    is_terminal && !is_set("NO_COLOR") && !is_dumb()
+}
+
+/// Whether it understands nothing but lines.
+#[must_use]
+pub fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// What the locale says that the terminal understands (setlocale(3): the first that is set counts).

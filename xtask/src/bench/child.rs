@@ -1,5 +1,5 @@
-//! The smallest program: it ends at once, so that a fork and an exec of it cost what the kernel
-//! takes and not what a C library does at its start.
+//! The smallest programs: one ends at once, so that a fork and an exec of it cost what the kernel
+//! takes and not what a C library does at its start; one waits, so that thousands of it cost little.
 
 use std::{
     fs,
@@ -12,7 +12,10 @@ use anyhow::{Context as _, Result, ensure};
 /// Its name, by which the worker finds it in PATH.
 pub(super) const NAME: &str = "ns-trace-bench-true";
 
-/// Where it is loaded; any address that no other rule wants.
+/// The one that waits until its input ends.
+pub(super) const SLEEPER: &str = "ns-trace-bench-sleep";
+
+/// Where they are loaded; any address that no other rule wants.
 const BASE: u64 = 0x40_0000;
 /// Bytes of the ELF header and of the one program header.
 const HEADERS: u64 = 64 + 56;
@@ -20,24 +23,32 @@ const HEADERS: u64 = 64 + 56;
 /// `mov eax, 60 (exit); xor edi, edi; syscall`
 const CODE: [u8; 9] = [0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05];
 
-/// Writes the program below `target` and returns its directory.
+/// `xor eax, eax (read); xor edi, edi; lea rsi, [rsp - 8]; mov edx, 1; syscall`, then as [`CODE`]
+const SLEEPER_CODE: [u8; 25] = [
+    0x31, 0xc0, 0x31, 0xff, 0x48, 0x8d, 0x74, 0x24, 0xf8, 0xba, 1, 0, 0, 0, 0x0f, 0x05, 0xb8, 60,
+    0, 0, 0, 0x31, 0xff, 0x0f, 0x05,
+];
+
+/// Writes the programs below `target` and returns their directory.
 pub(super) fn write(target: &Path) -> Result<PathBuf> {
-    ensure!(cfg!(target_arch = "x86_64"), "the smallest program exists for x86-64 only");
+    ensure!(cfg!(target_arch = "x86_64"), "the smallest programs exist for x86-64 only");
     let directory = target.join("bench");
     fs::create_dir_all(&directory)?;
-    let path = directory.join(NAME);
-    let told = || format!("cannot write {}", path.display());
-    // A program that still runs cannot be written to, but replaced.
-    let new = directory.join(format!("{NAME}.new"));
-    fs::write(&new, image()).with_context(told)?;
-    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).with_context(told)?;
-    fs::rename(&new, &path).with_context(told)?;
+    for (name, code) in [(NAME, &CODE[..]), (SLEEPER, &SLEEPER_CODE)] {
+        let path = directory.join(name);
+        let told = || format!("cannot write {}", path.display());
+        // A program that still runs cannot be written to, but replaced.
+        let new = directory.join(format!("{name}.new"));
+        fs::write(&new, image(code)).with_context(told)?;
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).with_context(told)?;
+        fs::rename(&new, &path).with_context(told)?;
+    }
     Ok(directory)
 }
 
 /// The file: an ELF header, one program header that loads the whole file, the code (elf(5)).
-fn image() -> Vec<u8> {
-    let length = HEADERS + CODE.len() as u64;
+fn image(code: &[u8]) -> Vec<u8> {
+    let length = HEADERS + code.len() as u64;
     let mut image = Vec::new();
     // 64 bits, little-endian, version 1, System V; then padding.
     image.extend([0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -56,7 +67,7 @@ fn image() -> Vec<u8> {
     for word in [0, BASE, BASE, length, length, 0x1000] {
         image.extend(word.to_le_bytes());
     }
-    image.extend(CODE);
+    image.extend(code);
     image
 }
 
@@ -66,16 +77,19 @@ mod tests {
 
     #[test]
     fn the_headers_are_as_long_as_they_say() {
-        assert_eq!(image().len() as u64, HEADERS + CODE.len() as u64);
+        assert_eq!(image(&CODE).len() as u64, HEADERS + CODE.len() as u64);
     }
 
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn it_runs() {
+    fn they_run() {
         let target = std::env::temp_dir().join(format!("ns-trace-child-{}", std::process::id()));
         let directory = write(&target).unwrap();
-        let status = std::process::Command::new(directory.join(NAME)).status().unwrap();
+        for name in [NAME, SLEEPER] {
+            let mut command = std::process::Command::new(directory.join(name));
+            let status = command.stdin(std::process::Stdio::null()).status().unwrap();
+            assert!(status.success(), "{name}: {status}");
+        }
         fs::remove_dir_all(target).unwrap();
-        assert!(status.success(), "{status}");
     }
 }

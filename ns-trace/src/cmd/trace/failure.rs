@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Of a live trace.
-pub(super) fn of_live(error: &Error) -> Failure {
+pub(in crate::cmd) fn of_live(error: &Error) -> Failure {
     match error {
         Error::Probe(error) => of_probe(error),
         Error::Write(error) => Failure::new(format!("cannot write events: {error}")),
@@ -106,7 +106,7 @@ pub(super) fn of_replay(path: &Path, error: &ReplayError) -> Failure {
 }
 
 /// Of a filter expression.
-pub(super) fn of_filter(error: &expr::Error, source: &str) -> Failure {
+pub(in crate::cmd) fn of_filter(error: &expr::Error, source: &str) -> Failure {
     let position = error.position();
     let (line, column) = (position.line, position.column);
     let snippet = error.snippet(source);

@@ -1,0 +1,118 @@
+//! A create that fails or is killed leaves nothing.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::place::{Place, is_mounted};
+use crate::stage::run;
+
+/// How often a create is killed at no moment in particular.
+const TIMES: u32 = 60;
+
+/// Options whose steps leave something.
+fn leaving(place: &Place) -> Result<Vec<String>> {
+    let (uts, net) = (place.file("uts")?, place.file("net")?);
+    let pid = place.path("program");
+    Ok(vec![format!("--uts={uts}"), format!("--net={net}"), format!("--pid-file={pid}")])
+}
+
+pub(super) fn what_fails_is_undone() -> Result<()> {
+    for (words, status, complaint) in [
+        (&["--root=/no/such"][..], 1, "cannot make /no/such the root"),
+        (&["-f", "--wd=/no/such"], 1, "cannot change the directory to /no/such"),
+        (&["--mount-proc=/no/such"], 1, "there is no directory /no/such"),
+        (&["-f", "--mount=/no/such"], 1, "there is no file /no/such"),
+        (&["--pid=/proc/version"], 1, "--fork"),
+        (&["-T", "--monotonic=-99999999999"], 1, "timens_offsets"),
+        (&["--", "/no/such"], 127, "cannot execute /no/such: No such file or directory (ENOENT)"),
+        (&["-f", "--", "/no/such"], 127, "ENOENT"),
+        (&["--", "/proc/version"], 126, "EACCES"),
+        (&["-fp", "--", "/"], 126, "EACCES"),
+    ] {
+        let place = Place::new()?;
+        let mut command = place.create(&[]);
+        run(command.args(leaving(&place)?).args(words), "")?.failed(status, complaint)?;
+        place.expect_nothing(&[])?;
+    }
+    Ok(())
+}
+
+/// At the steps that can be held up from outside: the wait for a line, and a set-up that kills.
+pub(super) fn killed_at_a_step() -> Result<()> {
+    for words in [&["--pause"][..], &["--pause", "-f"], &["--pause", "-pf", "--kill-child"]] {
+        let place = Place::new()?;
+        let mut command = place.create(words);
+        command.args(leaving(&place)?).args(["--", "sleep", "1000"]);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let pid = waits(&mut child)?;
+        ensure!(is_mounted(&place.path("uts"))?, "not named yet");
+        ensure!(fs::read_to_string(place.path("program"))?.trim() == pid.to_string());
+        let stdin = child.stdin.take();
+        // The one that waits, and its parent.
+        for pid in [child.id(), pid] {
+            // The second may have ended with the first.
+            let _killed = kill_process(number(pid)?, Signal::KILL);
+        }
+        child.wait()?;
+        drop(stdin);
+        place.expect_nothing(&[])?;
+    }
+    let place = Place::new()?;
+    let mut command = place.create(&["--setup", "kill -9 $PPID"]);
+    let told = run(command.args(leaving(&place)?).arg("true"), "")?;
+    ensure!(told.status == 137, "{told:?}");
+    place.expect_nothing(&[])?;
+    let mut command = place.create(&["-f", "--setup", "exit 3"]);
+    let told = run(command.args(leaving(&place)?).arg("true"), "")?;
+    told.failed(1, "the set-up `exit 3` failed: exit status: 3")?;
+    place.expect_nothing(&[])
+}
+
+/// The number of the process that says that it waits.
+fn waits(child: &mut Child) -> Result<u32> {
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().context("no pipe")?).read_line(&mut line)?;
+    let number = line.split_once("process ").and_then(|(_, rest)| rest.split(' ').next());
+    number.and_then(|number| number.parse().ok()).with_context(|| line.clone())
+}
+
+fn number(pid: u32) -> Result<Pid> {
+    Pid::from_raw(pid.cast_signed()).context("no process")
+}
+
+/// Whenever the parent is killed, everything was done, or nothing is left; the program ends with it.
+pub(super) fn killed_at_any_time() -> Result<()> {
+    let (mut done, mut undone) = (0, 0);
+    for time in 0..TIMES {
+        let place = Place::new()?;
+        let mut command: Command = place.create(&["--kill-child", "-p"]);
+        command.args(leaving(&place)?).args(["--", "sleep", "1000"]);
+        let mut child = command.stderr(Stdio::null()).spawn()?;
+        thread::sleep(Duration::from_micros(u64::from(time) * 400));
+        child.kill()?;
+        child.wait()?;
+        place.await_end()?;
+        let left = ["uts", "net"].map(|name| is_mounted(&place.path(name)).unwrap_or_default());
+        let told = fs::exists(place.path("program"))?;
+        match (left, told) {
+            ([true, true], true) => {
+                done += 1;
+                for name in ["uts", "net"] {
+                    rustix::mount::unmount(place.path(name), rustix::mount::UnmountFlags::empty())?;
+                }
+            }
+            ([false, false], false) => undone += 1,
+            half => anyhow::bail!("half made: {half:?} after {time} times 400 us"),
+        }
+    }
+    ensure!(done + undone == TIMES, "{done} and {undone}");
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `ns-trace list`: what lsns shows, and what it does not.
+
+mod churn;
+mod crowd;
+mod peer;
+mod usage;
+
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+pub(crate) use self::crowd::Crowd;
+use crate::tracer::program;
+
+/// The trials of this file: they look at the kernel through no probe, so once is enough.
+pub(crate) fn trials() -> Vec<Trial> {
+    [usage::trials(), churn::trials(), peer::trials()].into_iter().flatten().collect()
+}
+
+/// One trial.
+pub(crate) fn trial(name: &str, test: fn() -> Result<()>) -> Trial {
+    Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
+}
+
+/// Runs `ns-trace list`.
+pub(crate) fn list(args: &[&str]) -> Result<Output> {
+    Ok(Command::new(program()).arg("list").args(args).output()?)
+}
+
+/// The rows of `ns-trace list -J`.
+pub(crate) fn rows(args: &[&str]) -> Result<Vec<Value>> {
+    let output = list(&[&["-J"], args].concat())?;
+    table(&output).with_context(|| format!("list -J {args:?}"))
+}
+
+/// The rows of a table in JSON.
+pub(crate) fn table(output: &Output) -> Result<Vec<Value>> {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {errors}", output.status);
+    let table: Value = serde_json::from_slice(&output.stdout)?;
+    Ok(table["namespaces"].as_array().context("no rows")?.clone())
+}
