@@ -40,6 +40,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         trial("signals_are_passed_on", signal::signals_are_passed_on),
         trial("stops_with_the_program", signal::stops_with_the_program),
         trial("ends_with_the_parent", signal::ends_with_the_parent),
+        trial("limits", refused::limits),
         trial("mapper_of_ranges", refused::mapper_of_ranges),
         trial("newer_than_the_peer", peer::newer_than_the_peer),
     ];

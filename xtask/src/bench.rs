@@ -2,6 +2,7 @@
 
 mod child;
 mod count;
+mod create;
 pub(crate) mod crowd;
 mod decode;
 pub(crate) mod emulated;
@@ -34,8 +35,9 @@ use self::{peer::Peer, table::Row};
 use crate::{command, process, setup, tracer::Tracer, usage};
 
 /// What can be measured alone.
-const NAMES: [&str; 9] =
-    ["getppid", "exec", "unshare", "storm", "decode", "latency", "start", "list", "fentry"];
+const NAMES: [&str; 10] = [
+    "getppid", "exec", "unshare", "storm", "decode", "latency", "start", "list", "create", "fentry",
+];
 
 /// The least that a median means anything of.
 const ROUNDS: u32 = 5;
@@ -144,6 +146,7 @@ impl Bench {
             "latency" => row(latency::row(self)),
             "start" => start::rows(self),
             "list" => list::rows(self),
+            "create" => create::rows(self),
             _ => emulated::rows(),
         }
         .with_context(|| format!("cannot measure `{name}`"))

@@ -1,6 +1,11 @@
 //! Why there are no new namespaces.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
 
 use rustix::{
     io::Errno,
@@ -20,6 +25,9 @@ const GATES: [(&str, &str, &str); 2] = [
     ("kernel.unprivileged_userns_clone", "0", "a setting of Debian and Ubuntu"),
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "a setting of AppArmor"),
 ];
+
+/// How many users are named that have many namespaces.
+const MOST: usize = 3;
 
 /// Of unshare(2), or of clone3(2) with flags.
 pub(in crate::plan) fn of_unshare(flags: Flags, error: Errno) -> Option<Reason> {
@@ -140,11 +148,36 @@ fn limit(flags: Flags) -> Reason {
     };
     Reason::new(
         format!(
-            "user {uid} has used up what is allowed here or in a user namespace above ({}){nested}",
-            told.join(", ")
+            "user {uid} has used up what is allowed here or in a user namespace above ({}){nested}{}",
+            told.join(", "),
+            who_has_them(flags),
         ),
         "`ns-trace list` shows who has them; raise the limit with sysctl, as root",
     )
+}
+
+/// Whose processes are in how many namespaces of these types, as far as they may be looked into.
+fn who_has_them(flags: Flags) -> String {
+    let mut seen: BTreeMap<(Kind, u32), BTreeSet<u64>> = BTreeMap::new();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in
+        processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
+    {
+        let Ok(owner) = process.metadata() else { continue };
+        for kind in flags.kinds() {
+            if let Ok(ns) = fs::metadata(process.path().join("ns").join(kind.name())) {
+                seen.entry((kind, owner.uid())).or_default().insert(ns.ino());
+            }
+        }
+    }
+    let mut most: Vec<_> = seen.iter().map(|((kind, uid), all)| (all.len(), kind, uid)).collect();
+    most.sort_unstable_by(|one, other| other.cmp(one));
+    let told: Vec<_> = most
+        .iter()
+        .take(MOST)
+        .map(|(count, kind, uid)| format!("user {uid} in {count} {} namespaces", kind.name()))
+        .collect();
+    if told.is_empty() { String::new() } else { format!("; processes of {}", told.join(", of ")) }
 }
 
 fn threads() -> Option<Reason> {
