@@ -26,6 +26,11 @@ pub struct Inspect {
     pub alive: u32,
     /// Answer: depth below the initial namespace, of pid and user namespaces only.
     pub level: u32,
+    /// Answer: the user who made that user namespace, or the one that owns that namespace, as seen
+    /// from the initial one.
+    pub uid: u32,
+    /// Always 0; keeps what follows aligned.
+    pub reserved: u32,
     /// Answer: the user namespace that owns it.
     pub owner: Ns,
     /// Answer: the parent, of pid and user namespaces only.

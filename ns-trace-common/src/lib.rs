@@ -17,6 +17,7 @@ mod flags;
 pub mod fork;
 pub mod inspect;
 mod kind;
+pub mod list;
 pub mod lost;
 pub mod map;
 mod offsets;

@@ -34,6 +34,9 @@ offsets! {
         parent: u32,
         /// The depth, of pid and user namespaces only.
         level: u32,
+        /// The entry in the list of all of its kind: `ns_common.ns_list_node` (6.18),
+        /// `ns_common.ns_tree_node.ns_list_entry` (6.19+), `net.list` before.
+        list: u32,
     }
 }
 
@@ -100,6 +103,8 @@ offsets! {
         registers_len: u32,
         /// `signal_struct.thread_head`
         signal_thread_head: u32,
+        /// `user_namespace.owner`: who made it.
+        user_owner: u32,
         /// `cred.user_ns`
         cred_user_ns: u32,
         /// `cred.uid`

@@ -74,6 +74,16 @@ impl Slot {
         }
     }
 
+    /// The slot that holds the namespace of that kind which a task itself is in.
+    #[must_use]
+    pub const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Pid => Self::Pid,
+            Kind::Time => Self::Time,
+            _ => Self::unshared(kind),
+        }
+    }
+
     /// The slot that unshare(2) with `kind`'s flag fills: for pid and time the one for children
     /// (kernel/nsproxy.c, `create_new_namespaces`).
     #[must_use]

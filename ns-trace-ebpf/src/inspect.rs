@@ -68,6 +68,11 @@ fn answer(index: u32) {
     of_kind!(Mnt Pid Ipc Uts Net User Cgroup Time);
 }
 
+/// Whether it is a user namespace.
+const fn is_user(kind: Kind) -> bool {
+    matches!(kind, Kind::User)
+}
+
 /// Looks at one namespace of a known kind.
 macro_rules! look {
     ($kind:ident, $question:expr) => {{
@@ -86,6 +91,8 @@ macro_rules! look {
             let owner = offset!(namespaces[Kind::$kind as usize].owner);
             let owner = Probed::pointer(address, owner);
             namespace::<Probed, { Kind::User as usize }>(owner, &raw mut (*question).owner);
+            let maker = if $crate::inspect::is_user(Kind::$kind) { address } else { owner };
+            (*question).uid = Probed::read(maker, offset!(user_owner));
             let parent = offset!(namespaces[Kind::$kind as usize].parent);
             if present(parent) {
                 let parent = Probed::pointer(address, parent);

@@ -22,6 +22,7 @@ mod exit;
 mod fail;
 mod fork;
 mod inspect;
+mod list;
 mod map;
 mod maps;
 mod memory;

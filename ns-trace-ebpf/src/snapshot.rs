@@ -23,24 +23,23 @@ const TASKS: u32 = 1 << 22;
 /// The longest chain of parents that is climbed.
 const PARENTS: u32 = 1 << 16;
 
-/// Never attached: userspace runs it once with `BPF_PROG_TEST_RUN`.
+/// Never attached: userspace runs it once with `BPF_PROG_TEST_RUN`. Its argument says whether tasks
+/// count too that have let go of most of their namespaces: zombies.
 ///
 /// The walk follows lists that change under it, guarded by RCU only: a task that comes or goes
 /// meanwhile may be missed or met, which its own record in the same ring corrects.
 ///
 /// match-proto: none
 #[raw_tracepoint]
-pub fn snapshot(_: RawTracePointContext) {
-    let mut climb = Climb { task: current() };
-    let mut walk = Walk { init: core::ptr::null(), leader: core::ptr::null(), ..Walk::EMPTY };
-    // SAFETY: the callbacks match their contexts, which outlive the calls.
+pub fn snapshot(context: RawTracePointContext) {
+    let zombies: u64 = context.arg(0);
+    let first = first_task();
+    let mut walk = Walk { init: first, leader: first, zombies, ..Walk::EMPTY };
+    // SAFETY: the callback matches its context, which outlives the call.
     unsafe {
-        bpf_loop(PARENTS, parent as *const () as *mut c_void, (&raw mut climb).cast(), 0);
-        walk.init = climb.task;
-        walk.leader = climb.task;
         // At the end of an empty list. Which address that is must be unknown to the verifier: up to
         // 6.6 it follows a callback for its first call only, and removes what is unreachable then.
-        walk.head = Probed::pointer(climb.task, offset!(task_tasks));
+        walk.head = Probed::pointer(first, offset!(task_tasks));
         walk.node = walk.head;
         bpf_loop(TASKS, step as *const () as *mut c_void, (&raw mut walk).cast(), 0);
     }
@@ -66,7 +65,7 @@ pub extern "C" fn snapshot_iterator(iteration: &Iteration) -> i32 {
         end(false);
     } else {
         // SAFETY: pointers may have any bits.
-        unsafe { member(iteration.task) };
+        unsafe { member(iteration.task, false) };
     }
     0
 }
@@ -80,6 +79,17 @@ fn end(cut: bool) {
     // SAFETY: it is the reserved room.
     unsafe { (*entry.as_mut_ptr()).cut = u64::from(cut) };
     entry.submit(0);
+}
+
+/// The first task of all, which is in the initial namespaces.
+#[inline(always)]
+pub fn first_task() -> *const u8 {
+    let mut climb = Climb { task: current() };
+    // SAFETY: the callback matches its context, which outlives the call.
+    unsafe {
+        bpf_loop(PARENTS, parent as *const () as *mut c_void, (&raw mut climb).cast(), 0);
+    }
+    climb.task
 }
 
 /// The way up to the first task of all.
@@ -110,6 +120,8 @@ struct Walk {
     head: *const u8,
     /// The next entry of that list.
     node: *const u8,
+    /// Whether zombies count, 0 if not.
+    zombies: u64,
     done: bool,
 }
 
@@ -119,6 +131,7 @@ impl Walk {
         leader: core::ptr::null(),
         head: core::ptr::null(),
         node: core::ptr::null(),
+        zombies: 0,
         done: false,
     };
 }
@@ -145,18 +158,18 @@ unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> i64 {
             return 0;
         }
         (*walk).node = Probed::pointer(node, 0);
-        member(node.wrapping_sub(offset!(task_thread_node) as usize));
+        member(node.wrapping_sub(offset!(task_thread_node) as usize), (*walk).zombies != 0);
     }
     0
 }
 
-/// Writes one task, unless it has already let its namespaces go, or an earlier run of the same walk
-/// has written it.
+/// Writes one task, unless it has already let its namespaces go and those do not count, or an earlier
+/// run of the same walk has written it.
 #[inline(always)]
-unsafe fn member(task: *const u8) {
+unsafe fn member(task: *const u8, zombies: bool) {
     // SAFETY: pointers may have any bits, and the word is in bounds.
     unsafe {
-        if Probed::pointer(task, offset!(task_nsproxy)).is_null() {
+        if !zombies && Probed::pointer(task, offset!(task_nsproxy)).is_null() {
             return;
         }
         let tid: u32 = Probed::read(task, offset!(task_pid));

@@ -11,13 +11,18 @@ mod maps;
 mod members;
 mod mounts;
 mod open;
+mod picture;
 mod relatives;
 mod stat;
 pub mod tasks;
 
-pub use self::open::open;
 use self::{draft::Draft, tasks::Tasks};
-use crate::model::{NsRef, Want, World};
+pub use self::{
+    open::open,
+    picture::{Known, Picture},
+    tasks::count,
+};
+use crate::model::{Want, World};
 
 /// Looks at /proc.
 ///
@@ -28,15 +33,13 @@ pub fn look(want: &Want) -> std::io::Result<World> {
     Ok(around(tasks::scan(want)?, &[], want))
 }
 
-/// Finds out the rest about the namespaces that `tasks` are in, and about `others`, which something
-/// else led to.
+/// Finds out the rest about the namespaces that `tasks` are in, and about those that are `known`
+/// already.
 #[must_use]
-pub fn around(tasks: Tasks, others: &[NsRef], want: &Want) -> World {
+pub fn around(tasks: Tasks, known: &[Known], want: &Want) -> World {
     let mut draft = Draft::new(want);
     draft.members(&tasks.processes);
-    for ns in others {
-        draft.row(*ns);
-    }
+    draft.known(known);
     if want.files {
         draft.files(&tasks.processes);
     }

@@ -19,6 +19,7 @@ mod plan;
 pub mod reader;
 mod record;
 mod trial;
+mod walk;
 
 pub use self::{
     abilities::Abilities,
@@ -27,4 +28,5 @@ pub use self::{
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
     record::{Record, RecordBuffer, Records, due, untold},
     trial::trial,
+    walk::Walk,
 };

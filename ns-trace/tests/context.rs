@@ -215,6 +215,12 @@ impl Room {
     }
 }
 
+/// Says why a trial that does not depend on the backend is ignored.
+#[expect(clippy::print_stdout, reason = "whoever skips says why")]
+pub(crate) fn skipped(name: &str, why: &str) {
+    println!("skipped: {name}: {why}");
+}
+
 /// Why `backend` cannot run here, in ns-trace's own words.
 fn obstacle_to(backend: &str) -> Option<String> {
     let mut command = Command::new(crate::tracer::program());

@@ -2,8 +2,10 @@
 
 mod churn;
 mod crowd;
+mod held;
 mod peer;
 mod usage;
+mod watch;
 
 use std::process::{Command, Output};
 
@@ -16,7 +18,9 @@ use crate::tracer::program;
 
 /// The trials of this file: they look at the kernel through no probe, so once is enough.
 pub(crate) fn trials() -> Vec<Trial> {
-    [usage::trials(), churn::trials(), peer::trials()].into_iter().flatten().collect()
+    let trials =
+        [usage::trials(), held::trials(), churn::trials(), peer::trials(), watch::trials()];
+    trials.into_iter().flatten().collect()
 }
 
 /// One trial.

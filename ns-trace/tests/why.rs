@@ -33,9 +33,72 @@ pub(crate) fn trials() -> Vec<Trial> {
         plain("why::a_mount_elsewhere", a_mount_elsewhere),
         plain("why::what_it_owns_and_what_is_below", what_it_owns_and_what_is_below),
         plain("why::the_initial_one", the_initial_one),
+        listed(),
         plain("why::selectors_that_name_nothing", selectors_that_name_nothing),
         plain("why::names_are_escaped", names_are_escaped),
     ]
+}
+
+/// What no file of /proc leads to: in a message on its way, among the files of a ring, and a pid
+/// namespace that waits for its first process.
+fn listed() -> Trial {
+    let name = "why::nothing_visible";
+    let obstacle = match kernel_lists() {
+        Ok(true) => None,
+        Ok(false) => Some("this kernel has no lists of namespaces that can be read".to_owned()),
+        Err(error) => Some(format!("{error:#}")),
+    };
+    if let Some(obstacle) = &obstacle {
+        crate::context::skipped(name, obstacle);
+    }
+    let test = || nothing_visible().map_err(|error| format!("{error:#}").into());
+    Trial::test(name, test).with_ignored_flag(obstacle.is_some())
+}
+
+/// Whether there are lists of all types (6.18), and programs may read them.
+fn kernel_lists() -> Result<bool> {
+    let output = run(&["doctor", "--offsets"])?;
+    let offsets = String::from_utf8(output.stdout)?;
+    let has = |line: &&str| line.starts_with("namespaces.uts.list ") && !line.ends_with("absent");
+    let output = run(&["doctor", "-J"])?;
+    Ok(offsets.lines().any(|line| has(&line)) && output.status.success())
+}
+
+fn nothing_visible() -> Result<()> {
+    for hold in ["post", "register"] {
+        let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
+        let child = maker.task("clone3 4000000")?;
+        let ns = of_task(child.pid, child.tid, "uts")?;
+        let file = holder.number(&format!("open /proc/{}/ns/uts", child.pid))?;
+        if hold == "post" {
+            holder.number(&format!("post {file}"))?;
+        } else {
+            let ring = holder.number("ring")?;
+            holder.act(&format!("register {ring} {file}"))?;
+        }
+        holder.act(&format!("close {file}"))?;
+        maker.act("exit 0")?;
+        maker.act("reap")?;
+        let report = expect_holders(&ns, &[])?;
+        ensure!(pids(&report).is_empty() && report["frees"] == json!([]), "{report:#}");
+        ensure!(report["ns"]["owner"]["type"] == "user", "{report:#}");
+        let text = String::from_utf8(run(&["why", &ns])?.stdout)?;
+        ensure!(text.contains("nothing visible holds it"), "{text}");
+        holder.end()?;
+        expect_gone(&ns)?;
+        maker.end()?;
+    }
+    let mut actor = Actor::start()?;
+    actor.act("unshare 20000000")?;
+    let report = run(&["show", &actor.pid().to_string(), "-J"])?;
+    let report: Value = serde_json::from_slice(&report.stdout)?;
+    let slots = &report["process"]["ns"];
+    ensure!(slots["pid_for_children"] != slots["pid"], "{report:#}");
+    let ns = format!("pid:{}", slots["pid_for_children"]["inode"]);
+    let held = json!({ "holder": "for_children", "pid": actor.pid(), "slot": "pid_for_children" });
+    expect_holders(&ns, &[held])?;
+    actor.end()?;
+    expect_gone(&ns)
 }
 
 pub(crate) fn run(args: &[&str]) -> Result<Output> {

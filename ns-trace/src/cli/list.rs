@@ -1,9 +1,10 @@
 //! `ns-trace list`.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 use clap::{Args, ValueEnum, builder::PossibleValuesParser, builder::TypedValueParser as _};
 
+use super::parse_duration;
 use crate::model::{Column, Kind, UnknownColumn};
 
 const AFTER_HELP: &str = "\
@@ -20,6 +21,7 @@ Examples:
   ns-trace list -Q 'TYPE == \"user\" && UID != 0'   user namespaces of others than root
   ns-trace list --where 'nprocs > 10' -J          as JSON
   ns-trace list -Towner                           by the user namespaces that own them
+  ns-trace list --watch -o +AGE,CREATOR --dead 1m who makes what, and what is gone
   ns-trace list 4026531836                        the processes in a namespace
 
 Called through a link named lsns it is lsns.
@@ -106,6 +108,14 @@ pub struct ListArgs {
         default_missing_value = "owner"
     )]
     pub tree: Option<Relation>,
+
+    /// Show the list again whenever it changes, with who made what since then
+    #[arg(long, conflicts_with = "list_columns")]
+    pub watch: bool,
+
+    /// With --watch: keep showing for so long what is gone
+    #[arg(long, value_name = "DURATION", requires = "watch", value_parser = parse_duration)]
+    pub dead: Option<Duration>,
 
     /// List the columns that there are
     #[arg(short = 'H', long)]

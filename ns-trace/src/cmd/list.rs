@@ -4,6 +4,7 @@ mod choice;
 mod filter;
 mod nest;
 mod rows;
+mod watch;
 
 use std::{
     io::{self, IsTerminal as _},
@@ -30,6 +31,9 @@ pub(super) fn run(args: &ListArgs) -> Result<ExitCode, Failure> {
     }
     let filters = Filters::new(args)?;
     let choice = Choice::new(args, &filters);
+    if args.watch {
+        return watch::run(args, choice, &filters);
+    }
     let world = sight::sight(&choice.want)?;
     let table = table(args, &choice, &filters, &world)?;
     filters.say_errors();
@@ -75,8 +79,14 @@ fn columns() -> Table {
 }
 
 fn print(args: &ListArgs, table: &Table) -> Result<ExitCode, Failure> {
+    sight::print(&render(args, table))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The text of a table, as it was asked for.
+fn render(args: &ListArgs, table: &Table) -> String {
     let headings = !args.noheadings && !args.list_columns;
-    let text = if args.json {
+    if args.json {
         table.to_json()
     } else if args.raw {
         table.to_raw(headings)
@@ -84,9 +94,7 @@ fn print(args: &ListArgs, table: &Table) -> Result<ExitCode, Failure> {
         let size = io::stdout().is_terminal().then(|| tcgetwinsize(io::stdout()).ok()).flatten();
         let width = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns != 0);
         table.to_plain(Plain { headings, width, charset: terminal::charset() })
-    };
-    sight::print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// What the tree is made by, if there is one.

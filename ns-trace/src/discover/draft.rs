@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{files, listns, members, mounts, relatives};
+use super::{Known, files, listns, members, mounts, relatives};
 use crate::{
     model::{Holder, Kind, Mounts, NsRef, NsRow, ProcessRow, Slot, Slots, Want},
     sys::process::initial_namespace,
@@ -49,6 +49,24 @@ impl<'a> Draft<'a> {
     /// Takes in who is where.
     pub(super) fn members(&mut self, processes: &[ProcessRow]) {
         members::enter(self, processes);
+    }
+
+    /// Takes in namespaces whose relatives are known; what else is wanted they are still asked for.
+    pub(super) fn known(&mut self, known: &[Known]) {
+        let (settled, relatives) = (!(self.want.netnsid || self.want.maps), self.want.relatives);
+        for one in known {
+            let Some(row) = self.row(one.ns) else {
+                continue;
+            };
+            if relatives {
+                row.info.owner = one.owner;
+                row.info.parent = one.parent;
+                row.owner_uid = Some(one.uid);
+            }
+            if settled {
+                self.asked.insert((one.ns.kind, one.ns.inode));
+            }
+        }
     }
 
     /// Takes in what open files hold.
@@ -124,9 +142,9 @@ impl<'a> Draft<'a> {
         let Some(row) = self.row(answer.ns) else {
             return;
         };
-        row.info.owner = answer.owner;
-        row.info.parent = answer.parent;
-        row.owner_uid = answer.uid;
+        row.info.owner = answer.owner.or(row.info.owner);
+        row.info.parent = answer.parent.or(row.info.parent);
+        row.owner_uid = answer.uid.or(row.owner_uid);
         row.netnsid = answer.netnsid;
         row.maps.clone_from(&answer.maps);
     }

@@ -16,7 +16,7 @@ pub(super) fn enter(draft: &mut Draft<'_>, processes: &[ProcessRow]) {
         children(draft, process.pid, process.pid, &process.slots);
         for thread in &process.threads {
             for ns in own(&thread.slots) {
-                let led = process.slots.get(slot_of(ns.kind)) == Some(ns);
+                let led = process.slots.get(Slot::of(ns.kind)) == Some(ns);
                 if let Some(row) = draft.row(*ns) {
                     row.threads += 1;
                     if !led {
@@ -43,14 +43,5 @@ fn children(draft: &mut Draft<'_>, pid: u32, tid: u32, slots: &Slots) {
 
 /// The namespaces that a task is in, without those for its children.
 fn own(slots: &Slots) -> impl Iterator<Item = &NsRef> {
-    Kind::ALL.into_iter().filter_map(|kind| slots.get(slot_of(kind)))
-}
-
-/// The slot of a task itself.
-const fn slot_of(kind: Kind) -> Slot {
-    match kind {
-        Kind::Pid => Slot::Pid,
-        Kind::Time => Slot::Time,
-        _ => Slot::unshared(kind),
-    }
+    Kind::ALL.into_iter().filter_map(|kind| slots.get(Slot::of(kind)))
 }

@@ -56,6 +56,13 @@ pub fn scan(want: &Want) -> io::Result<Tasks> {
 
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// About how many processes there are: /proc has a link for each (fs/proc/root.c, `proc_root_getattr`).
+#[must_use]
+pub fn count() -> u32 {
+    let links = statat(rustix::fs::CWD, "/proc", AtFlags::empty()).map_or(0, |proc| proc.st_nlink);
+    u32::try_from(links).unwrap_or(u32::MAX)
+}
+
 /// The entries of a directory that are numbers.
 pub(super) fn numbers(directory: impl AsFd) -> io::Result<Vec<u32>> {
     let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];

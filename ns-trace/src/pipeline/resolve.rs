@@ -203,12 +203,7 @@ fn of_process<'w>(
     }
     let row = |ns: &NsRef| world.namespace(ns.kind, ns.inode);
     let Some(slot) = slot else {
-        let own = |kind: &Kind| match kind {
-            Kind::Pid => Slot::Pid,
-            Kind::Time => Slot::Time,
-            kind => Slot::unshared(*kind),
-        };
-        let slots = Kind::ALL.iter().map(own);
+        let slots = Kind::ALL.into_iter().map(Slot::of);
         return Ok(slots.filter_map(|slot| process.slots.get(slot).and_then(row)).collect());
     };
     let found = process.slots.get(slot).and_then(row);

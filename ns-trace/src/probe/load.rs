@@ -16,8 +16,9 @@ use aya::{
 };
 use bytemuck::Pod;
 use ns_trace_common::{
-    ABSENT, Births, Due, Slot, Task,
+    ABSENT, Births, Due, Kind, Offsets, Slot, Task,
     inspect::{BATCH, Inspect},
+    list,
     lost::Ledger,
     repeat::Thread,
     snapshot::TIDS,
@@ -116,12 +117,15 @@ pub struct Probes {
     /// The programs that hang on fprobe.
     returns: fprobe::Programs,
     plan: Plan,
+    offsets: Offsets,
     misses: Misses,
     ledgers: Arc<Mapping<Ledger>>,
     questions: Mapping<Inspect>,
     met: Mapping<u64>,
     /// Only its keys are of interest.
     repeats: HashMap<MapData, u32, [u64; size_of::<Thread>() / 8]>,
+    /// Whether snapshots include tasks that have ended and are not reaped.
+    zombies: bool,
     /// Links that aya does not know of.
     links: Vec<OwnedFd>,
 }
@@ -158,6 +162,23 @@ impl Probes {
         let constants = [("BIRTHS", births.to_ne_bytes()), ("LEGACY", legacy.to_ne_bytes())];
         loader.override_global("HELPERS", bytemuck::bytes_of(&abilities.helpers), true);
         Self::load_plan(plan, &layout, &constants, loader, options)
+    }
+
+    /// Loads only what looks at tasks and namespaces on demand: much quicker than all probes.
+    ///
+    /// # Errors
+    ///
+    /// If this kernel cannot run them; see [`Error`].
+    pub(super) fn load_walk(ring_bytes: u32) -> Result<Loaded, Error> {
+        let _lift = MemoryLockLift::new();
+        let layout = Layout::read(KERNEL_BTF.as_ref(), &[])?;
+        if !Abilities::ask().loops {
+            return Err(Error::NoBackend("programs cannot loop before Linux 5.17".to_owned()));
+        }
+        let legacy = ABSENT.to_ne_bytes();
+        let constants = [("BIRTHS", 0_u32.to_ne_bytes()), ("LEGACY", legacy)];
+        let options = Options { backend: None, ring_bytes, btf: None };
+        Self::load_plan(Plan::walk(), &layout, &constants, EbpfLoader::new(), &options)
     }
 
     fn load_plan<'a>(
@@ -205,11 +226,13 @@ impl Probes {
             ebpf,
             returns,
             plan,
+            offsets: layout.offsets,
             misses,
             ledgers,
             questions,
             met,
             repeats,
+            zombies: false,
             links: Vec::new(),
         };
         Ok(Loaded { probes, ring })
@@ -300,7 +323,7 @@ impl Probes {
                 return iterate(&mut self.ebpf, hook.program);
             }
         }
-        run(&mut self.ebpf, "snapshot", 0)
+        run(&mut self.ebpf, "snapshot", &[self.zombies.into()])
     }
 
     /// Answers questions about namespaces, in place and in batches.
@@ -313,16 +336,59 @@ impl Probes {
             let shared = self.questions.elements();
             shared.iter_mut().zip(&*batch).for_each(|(shared, question)| *shared = *question);
             if self.plan.hooks.iter().any(|hook| hook.program == "inspect") {
-                run(&mut self.ebpf, "inspect", batch.len() as u64)?;
+                run(&mut self.ebpf, "inspect", &[batch.len() as u64])?;
             } else {
                 for question in 0..batch.len() as u64 {
-                    run(&mut self.ebpf, "inspect_one", question)?;
+                    run(&mut self.ebpf, "inspect_one", &[question])?;
                 }
             }
             let answers = self.questions.elements();
             batch.iter_mut().zip(answers).for_each(|(question, answer)| *question = *answer);
         }
         Ok(())
+    }
+
+    /// The namespaces of a kind that the kernel has in its own lists, with their relatives: nothing
+    /// where the kernel has none for that kind. The same one may appear twice if others come or go
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub(super) fn list(&mut self, kind: Kind) -> Result<Vec<Inspect>, Error> {
+        let offsets = &self.offsets;
+        let Some(places) = offsets.namespaces.get(kind as usize).filter(|at| at.list != ABSENT)
+        else {
+            return Ok(Vec::new());
+        };
+        let within = |offset| if offset == ABSENT { ABSENT } else { places.common + offset };
+        let slot = offsets.nsproxy.get(Slot::of(kind) as usize).copied().unwrap_or(ABSENT);
+        let mut all: Vec<Inspect> = Vec::new();
+        loop {
+            self.questions.elements().fill(Inspect::default());
+            let mut arguments = [0; list::ARGUMENTS];
+            arguments[list::KIND] = kind as u64;
+            arguments[list::SKIP] = all.len() as u64;
+            arguments[list::LIST] = places.list.into();
+            arguments[list::INODE] = within(offsets.inum).into();
+            arguments[list::ID] = places.id.into();
+            arguments[list::NS_TYPE] = within(offsets.ns_type).into();
+            arguments[list::FLAG] = kind.flag();
+            arguments[list::SLOT] = slot.into();
+            run(&mut self.ebpf, "list", &arguments)?;
+            let found = self.questions.elements().iter().take_while(|found| found.ns.inode != 0);
+            let found = found.count();
+            run(&mut self.ebpf, "inspect", &[found as u64])?;
+            all.extend(self.questions.elements().iter().take(found));
+            if found < BATCH as usize {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Has snapshots include zombies.
+    pub(super) const fn with_zombies(&mut self) {
+        self.zombies = true;
     }
 
     /// Has what was counted instead of told be told in the ring.
@@ -333,7 +399,7 @@ impl Probes {
     pub fn repeats(&mut self) -> Result<(), Error> {
         let tids: Result<Vec<u32>, _> = self.repeats.keys().collect();
         for tid in tids.map_err(|source| Error::Map { name: "REPEATS", source })? {
-            run(&mut self.ebpf, "repeats", tid.into())?;
+            run(&mut self.ebpf, "repeats", &[tid.into()])?;
         }
         Ok(())
     }
@@ -447,14 +513,12 @@ fn take_mapping<T: Pod>(
     Mapping::new(array.fd(), len as usize).map_err(Error::Mapping)
 }
 
-fn run(ebpf: &mut Ebpf, name: &'static str, argument: u64) -> Result<(), Error> {
+fn run(ebpf: &mut Ebpf, name: &'static str, arguments: &[u64]) -> Result<(), Error> {
     let program = ebpf.program_mut(name).ok_or(Error::Part(name))?;
     let refused = |source| Error::Program { program: name, source };
     let program: &mut RawTracePoint = program.try_into().map_err(refused)?;
     let mut options = RawTracePointRunOptions::new();
-    if let Some(first) = options.args.first_mut() {
-        *first = argument;
-    }
+    options.args.iter_mut().zip(arguments).for_each(|(place, argument)| *place = *argument);
     program.test_run(options).map(drop).map_err(refused)
 }
 

@@ -177,6 +177,7 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         task_stack: task("stack")?,
         registers_len: btf.size("pt_regs").unwrap_or(ABSENT),
         signal_thread_head: must("signal_struct", "thread_head")?,
+        user_owner: must("user_namespace", "owner")?,
         cred_user_ns: cred("user_ns")?,
         cred_uid: cred("uid")?,
         cred_gid: cred("gid")?,
@@ -217,6 +218,7 @@ const EMPTY: NamespaceOffsets = NamespaceOffsets {
     owner: ABSENT,
     parent: ABSENT,
     level: ABSENT,
+    list: ABSENT,
 };
 
 /// The offsets of one kind.
@@ -242,6 +244,8 @@ fn namespace(btf: &Btf<'_>, kind: Kind) -> Result<NamespaceOffsets, Error> {
     });
     // Before 5.11 each kind counted in its own way.
     let refs = ["ns.__ns_ref", "ns.count", "count", "kref"].into_iter().find_map(find);
+    let list = ["ns.ns_list_node", "ns.ns_tree_node.ns_list_entry"].into_iter().find_map(find);
+    let list = list.or_else(|| if kind == Kind::Net { find("list") } else { None });
     let has_parent = matches!(kind, Kind::Pid | Kind::User);
     Ok(NamespaceOffsets {
         common: must("ns")?,
@@ -250,6 +254,7 @@ fn namespace(btf: &Btf<'_>, kind: Kind) -> Result<NamespaceOffsets, Error> {
         owner: must(if kind == Kind::User { "parent" } else { "user_ns" })?,
         parent: if has_parent { must("parent")? } else { ABSENT },
         level: if has_parent { must("level")? } else { ABSENT },
+        list: list.unwrap_or(ABSENT),
     })
 }
 

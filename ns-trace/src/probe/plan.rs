@@ -176,6 +176,9 @@ const REPEATS: Hook = hook("repeats", HookKind::OnDemand);
 const LOOPING: [Hook; 2] =
     [hook("snapshot", HookKind::OnDemand), hook("inspect", HookKind::OnDemand)];
 
+/// Who lists what the kernel has.
+const LIST: Hook = hook("list", HookKind::OnDemand);
+
 /// The same where programs cannot loop.
 const STEPPING: [Hook; 2] = [
     hook("snapshot_iterator", HookKind::Iterator("task")),
@@ -313,6 +316,13 @@ impl Plan {
             Backend::Fentry | Backend::Kprobe => Births::Completed,
         };
         Self { backend, hooks, births }
+    }
+
+    /// What looks at tasks and namespaces once, and hangs on nothing.
+    #[must_use]
+    pub(super) fn walk() -> Self {
+        let hooks = LOOPING.into_iter().chain([LIST]).collect();
+        Self { backend: Backend::Tracepoint, hooks, births: Births::Derived }
     }
 
     /// Every function that some plan hooks.

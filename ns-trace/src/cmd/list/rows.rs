@@ -1,6 +1,6 @@
 //! What stands in the cells of a row.
 
-use std::{cell::RefCell, collections::HashSet, fmt::Write as _, fs};
+use std::{cell::RefCell, collections::HashSet, fmt::Write as _, fs, sync::OnceLock};
 
 use rustc_hash::FxHashMap;
 use uzers::get_user_by_uid;
@@ -116,7 +116,9 @@ fn paths(ns: &NsRow) -> Option<String> {
 }
 
 fn born(born: u64) -> String {
-    Time(born.cast_signed() + clock::realtime_offset()).to_rfc3339()
+    // Measured once, lest it seems to change.
+    static OFFSET: OnceLock<i64> = OnceLock::new();
+    Time(born.cast_signed() + OFFSET.get_or_init(clock::realtime_offset)).to_rfc3339()
 }
 
 fn state(ns: &NsRow) -> &'static str {

@@ -133,6 +133,7 @@ const fn is_right(column: &Heading) -> bool {
 /// A cell as people read it.
 fn shown(cell: &Cell) -> Cow<'_, str> {
     match cell {
+        Cell::Seconds(0) => "0 s".into(),
         Cell::Seconds(seconds) => Lasting(seconds.saturating_mul(1_000_000_000)).to_string().into(),
         Cell::Digest(text) => text.get(..DIGEST).unwrap_or(text).into(),
         _ => cell.text().unwrap_or_default(),
