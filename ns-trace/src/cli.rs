@@ -56,7 +56,7 @@ NS is one of:
   id:59609417          the kernel's 64-bit id, where there is one
   pid:1234:net         that of a process: mnt, pid, pid_for_children, ipc, uts, net, user,
                        cgroup, time, time_for_children
-  name:blue            a named network namespace: /run/netns/blue
+  name:blue            a named one: /run/netns/blue, or by ns-trace netns pin
   /run/netns/blue      a file: a bind mount, or one of /proc/PID/ns
 PID is 1234, pid:1234, or container:3f2a for the first process of the container whose id begins so.
 

@@ -53,6 +53,20 @@ impl Names {
         Self { kind, directory }
     }
 
+    /// The files that have this name, and of which type each is, or was before it died.
+    #[must_use]
+    pub fn files(name: &OsStr) -> Vec<(Kind, PathBuf)> {
+        let file = |kind| Some((kind, Self::of(kind).path(name).ok()?));
+        let found = Kind::ALL.into_iter().filter_map(file);
+        found.filter(|(_, path)| path.symlink_metadata().is_ok()).collect()
+    }
+
+    /// Whether a file is where names are.
+    #[must_use]
+    pub fn has(file: &Path) -> bool {
+        file.starts_with(NET) || file.starts_with(OTHERS)
+    }
+
     /// The type.
     #[must_use]
     pub const fn kind(&self) -> Kind {

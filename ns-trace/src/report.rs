@@ -55,6 +55,11 @@ impl Failure {
         Self { class, ..self }
     }
 
+    /// The exit status that tells of it.
+    pub(crate) const fn status(&self) -> u8 {
+        self.class.code()
+    }
+
     /// What failed, without what to do.
     pub(crate) fn sentence(&self) -> &str {
         &self.sentence

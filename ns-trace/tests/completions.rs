@@ -116,6 +116,9 @@ fn live_namespaces() -> Result<()> {
             ensure!(offered.lines().any(|line| line == wanted), "{words:?}: {offered}");
         }
     }
+    let words = ["ns-trace", "netns", "pin", "uts", ":", start];
+    let offered = offered_of(&words, &format!("ns-trace netns pin {typed}"))?;
+    ensure!(offered.lines().any(|line| line == inode), "netns pin: {offered}");
     let offered = offered_of(&["ns-trace", "why", "uts", ":", "1"], "ns-trace why uts:1")?;
     ensure!(offered.trim().is_empty(), "no such namespace: {offered}");
     Ok(())

@@ -2,7 +2,7 @@
 
 mod killed;
 mod peer;
-mod place;
+pub(crate) mod place;
 mod refused;
 mod signal;
 

@@ -1,6 +1,7 @@
 //! `ns-trace netns`, alone and beside ip(8).
 
 mod crowd;
+mod pin;
 mod place;
 mod watch;
 
@@ -49,11 +50,13 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     ];
     trials.extend(place::trials(trial));
     trials.extend(crowd::trials(trial));
+    trials.extend(pin::trials(trial));
     trials.extend(watch::trials(trial));
     let peers = [
         trial("same_as_ip", same_as_ip),
         trial("names_are_shared_with_ip", names_are_shared_with_ip),
         trial("same_place_as_ip", place::same_place_as_ip),
+        trial("pins_are_shared_with_ip", pin::shared_with_ip),
     ];
     let has_ip = has("ip");
     if !has_ip {

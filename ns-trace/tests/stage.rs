@@ -14,7 +14,10 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
-use crate::{actor::syscall, tracer::program};
+use crate::{actor::syscall, facts::KINDS, tracer::program};
+
+/// Where names of other types than net are.
+pub(crate) const OTHERS: &str = "/run/ns-trace/names";
 
 /// `CLONE_NEWNS` and `CLONE_NEWNET`.
 const FLAGS: u64 = 0x4002_0000;
@@ -29,14 +32,24 @@ pub(crate) fn apart(test: impl FnOnce() -> Result<()> + Send) -> Result<()> {
         let before = mounts()?;
         test()?;
         let left = mounts()?.into_iter().filter(|mount| !before.contains(mount));
-        let left: Vec<_> = left.filter(|mount| !mount.contains(" /run/netns rw")).collect();
+        let left: Vec<_> = left.filter(|mount| !is_of_names(mount)).collect();
         ensure!(left.is_empty(), "mounts are left: {left:?}");
         let names = names();
         ensure!(names.is_empty(), "names are left: {names:?}");
+        for kind in KINDS {
+            let names = names_in(&format!("{OTHERS}/{}", kind.name));
+            ensure!(names.is_empty(), "{} names are left: {names:?}", kind.name);
+        }
         Ok(())
     };
     let joined = thread::scope(|scope| scope.spawn(on_stage).join());
     joined.map_err(|_panic| anyhow!("the test panicked"))?
+}
+
+/// Whether a mount is the own one of a directory of names.
+fn is_of_names(mount: &str) -> bool {
+    let place = mount.split(' ').nth(2).unwrap_or_default();
+    place == "/run/netns" || KINDS.iter().any(|kind| place == format!("{OTHERS}/{}", kind.name))
 }
 
 /// The mounts of this thread, without their numbers.
@@ -46,9 +59,14 @@ fn mounts() -> Result<Vec<String>> {
     Ok(text.lines().map(line).collect())
 }
 
-/// The names that there are.
+/// The names of network namespaces.
 pub(crate) fn names() -> Vec<String> {
-    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    names_in("/run/netns")
+}
+
+/// The names in a directory of names.
+pub(crate) fn names_in(directory: &str) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<_> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();

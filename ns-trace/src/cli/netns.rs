@@ -7,6 +7,8 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Subcommand};
 
 pub use self::words::canonical;
+use super::trace::kinds;
+use crate::model::{Kind, Selector};
 
 const AFTER_HELP: &str = "\
 Commands and options may be shortened, and options written with one dash, as ip(8) has them:
@@ -14,6 +16,7 @@ Commands and options may be shortened, and options written with one dash, as ip(
 
 Files:
   /run/netns/NAME                  a network namespace that has a name; shared with ip-netns(8)
+  /run/ns-trace/names/TYPE/NAME    one of another type that has a name (pin)
   /etc/netns/NAME/                 what exec shows a program in place of the files in /etc
 
 Examples:
@@ -22,6 +25,8 @@ Examples:
   ns-trace netns -all exec ip -br link          run a program in each
   ns-trace netns identify 1234                  the names of the one that process 1234 is in
   ns-trace netns -j monitor                     names that come and go, one JSON object a line
+  ns-trace netns pin pid:1234:uts blue          keep the uts namespace of process 1234 by a name
+  ns-trace enter name:blue -- hostname          and enter it when no process is in it any more
 
 Exit status:
   0    success; also when the reader of the output went away
@@ -89,7 +94,11 @@ pub enum NetnsCommand {
     ///
     /// The number is the one by which the current network namespace knows it (see set).
     #[command(visible_alias = "show", alias = "lst")]
-    List,
+    List {
+        /// Names of this type; without, of network namespaces
+        #[arg(long = "type", value_name = "TYPE", value_parser = kinds())]
+        kind: Option<Kind>,
+    },
 
     /// List the numbers by which the current network namespace knows others
     ///
@@ -158,5 +167,28 @@ pub enum NetnsCommand {
         name: OsString,
         /// The number of the process
         pid: String,
+    },
+    /// Give a name to a namespace of any type
+    ///
+    /// The name keeps the namespace alive without a process in it, and is a selector: name:NAME. A
+    /// mount namespace can be named only from one that is older.
+    Pin {
+        /// Which: 4026532281, uts:4026532281, id:59609417, pid:1234:uts, name:blue, /path/to/file;
+        /// with --type also pid:1234 and container:3f2a
+        selector: Selector,
+        /// The name
+        name: OsString,
+        /// The type that is meant, if there are several
+        #[arg(long = "type", value_name = "TYPE", value_parser = kinds())]
+        kind: Option<Kind>,
+    },
+
+    /// Take a name away from a namespace of any type
+    Unpin {
+        /// The name
+        name: OsString,
+        /// The type that is meant, if the name is that of several
+        #[arg(long = "type", value_name = "TYPE", value_parser = kinds())]
+        kind: Option<Kind>,
     },
 }

@@ -5,6 +5,7 @@ mod exec;
 mod members;
 mod monitor;
 mod number;
+mod pin;
 mod place;
 
 use std::{
@@ -63,10 +64,20 @@ impl From<Error> for Problem {
             Error::Invalid(_) => {
                 problem.status(OWN).hint("a name is that of a file: no slash, at most 255 bytes")
             }
-            Error::Dead { path, .. } => problem.hint(format!(
-                "it may be left from a program that was killed; ns-trace netns delete {} removes it",
+            Error::Dead { kind, path } => problem.hint(format!(
+                "it may be left from a program that was killed; ns-trace netns {} {} removes it",
+                if *kind == Kind::Net { "delete" } else { "unpin" },
                 path.file_name().unwrap_or_default().display()
             )),
+            // A mount namespace holds all that is mounted in it.
+            Error::Bind { kind: Kind::Mnt, .. } if error.errno() == Some(libc::EINVAL) => problem
+                .hint(
+                    "the kernel mounts a mount namespace only in one that is older, never in \
+                     itself or a younger one: name it from outside",
+                ),
+            Error::Bind { .. } if error.errno() == Some(libc::ENOSPC) => problem.hint(
+                "the limit fs.mount-max (sysctl) of this mount namespace is reached",
+            ),
             _ => match error.errno() {
                 Some(libc::EPERM | libc::EACCES) => problem
                     .status(Class::Privilege.code())
@@ -78,6 +89,12 @@ impl From<Error> for Problem {
                 _ => problem,
             },
         }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self { status: failure.status(), failure }
     }
 }
 
@@ -113,7 +130,8 @@ fn perform(command: Option<&NetnsCommand>, options: &NetnsOptions) -> Outcome {
     }
     let names = Names::of(Kind::Net);
     match command {
-        None | Some(NetnsCommand::List) => list(Kind::Net, options),
+        None => list(Kind::Net, options),
+        Some(NetnsCommand::List { kind }) => list(kind.unwrap_or(Kind::Net), options),
         Some(NetnsCommand::ListId { words }) => number::list(words, options),
         Some(NetnsCommand::Set { name, id }) => number::set(name, id),
         Some(NetnsCommand::Add { name }) => done(names.add(name, &Source::New)),
@@ -122,6 +140,8 @@ fn perform(command: Option<&NetnsCommand>, options: &NetnsOptions) -> Outcome {
         Some(NetnsCommand::Identify { pid }) => members::identify(pid.as_deref(), options),
         Some(NetnsCommand::Pids { name }) => members::pids(name, options),
         Some(NetnsCommand::Exec { words }) => exec::run(words, options),
+        Some(NetnsCommand::Pin { selector, name, kind }) => pin::pin(selector, name, *kind),
+        Some(NetnsCommand::Unpin { name, kind }) => pin::unpin(name, *kind),
         Some(NetnsCommand::Monitor) => monitor::run(options),
     }
 }

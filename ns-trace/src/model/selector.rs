@@ -29,7 +29,7 @@ pub enum Selector {
         /// Which of its ten; `None` for all.
         slot: Option<Slot>,
     },
-    /// `name:blue`: the one that is mounted under that name in /run/netns.
+    /// `name:blue`: the one that has this name (`ip netns`, `ns-trace netns pin`).
     Name(String),
     /// `container:3f2a`: those of the container whose id or name starts like this.
     Container(String),

@@ -63,7 +63,7 @@ impl Names {
             match step {
                 CREATE => Error::Create { path, source },
                 UNSHARE => Error::Unshare { kind: self.kind, path, source },
-                _ => Error::Bind { what, path, source },
+                _ => Error::Bind { kind: self.kind, what, path, source },
             }
         };
         let is_new = matches!(source, Source::New);

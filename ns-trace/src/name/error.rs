@@ -25,7 +25,7 @@ pub enum Error {
     #[error("Failed to create a new {} namespace \"{}\": {}", long(*kind), name(path), words(source))]
     Unshare { kind: Kind, path: PathBuf, source: io::Error },
     #[error("Bind {what} -> {} failed: {}", path.display(), words(source))]
-    Bind { what: String, path: PathBuf, source: io::Error },
+    Bind { kind: Kind, what: String, path: PathBuf, source: io::Error },
     #[error("Cannot remove namespace file \"{}\": {}", path.display(), words(source))]
     Remove { path: PathBuf, source: io::Error },
 }

@@ -12,11 +12,9 @@ use strsim::damerau_levenshtein;
 use crate::{
     enrich,
     model::{Kind, NsRef, NsRow, ProcessRow, Selector, Slot, World},
+    name::Names,
     sys::nsfs,
 };
-
-/// Where network namespaces have names (ip-netns(8)).
-const NAMES: &str = "/run/netns";
 
 /// How many names an error lists.
 const LISTED: usize = 12;
@@ -87,7 +85,7 @@ fn listed(names: &[String]) -> String {
 }
 
 fn left_over(path: &Path) -> &'static str {
-    if path.starts_with(NAMES) { ": nothing is mounted there any more" } else { "" }
+    if Names::has(path) { ": nothing is mounted there any more" } else { "" }
 }
 
 /// All that `selector` names, in the order of the slots for a process or container. `world` must
@@ -115,16 +113,13 @@ pub fn namespaces<'w>(
         }
         Selector::Pid { pid, slot } => of_process(process(*pid, world)?, *slot, world),
         Selector::Name(name) => {
-            let path = Path::new(NAMES).join(name);
-            if !path.exists() {
-                let near = nearest(name, names().iter().map(String::as_str));
-                let what = format!("named namespace `{name}` in {NAMES}");
-                return Err(ResolveError::Unknown {
-                    what,
-                    near: near.map(|near| format!("name:{near}")),
-                });
-            }
-            file(&path, world).map(|row| vec![row])
+            let rows = Names::files(name.as_ref());
+            let rows = rows.iter().map(|(_, path)| file(path, world)).collect::<Result<_, _>>()?;
+            some(rows, || {
+                let near = nearest(name, names());
+                let near = near.map(|near| format!("name:{near}"));
+                ResolveError::Unknown { what: format!("named namespace `{name}`"), near }
+            })
         }
         Selector::Container(id) => of_process(first_of_container(id, world)?, None, world),
         Selector::Path(path) => file(path, world).map(|row| vec![row]),
@@ -252,10 +247,10 @@ fn file<'w>(path: &Path, world: &'w World) -> Result<&'w NsRow, ResolveError> {
     world.namespace(ns.kind, ns.inode).ok_or_else(gone)
 }
 
-/// The names in [`NAMES`].
+/// The names of all types.
 fn names() -> Vec<String> {
-    let entries = std::fs::read_dir(NAMES).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    let names = Kind::ALL.into_iter().flat_map(|kind| Names::of(kind).list().unwrap_or_default());
+    names.filter_map(|name| name.into_string().ok()).collect()
 }
 
 /// The name that is most like `name`, if one is at all.

@@ -45,7 +45,7 @@ pub(crate) fn choose(selector: &Selector) -> Result<Choice, Failure> {
             opened(format!("/proc/{pid}/ns/{}", slot.name()), told).map(Choice::One)
         }
         Selector::Path(path) => opened(path, told).map(Choice::One),
-        Selector::Name(name) => named(name.as_ref(), None).map(Choice::One),
+        Selector::Name(name) => named(name.as_ref()).map(Choice::One),
         Selector::Id(id) => match nsfs::open_by_id(*id, None) {
             Ok(file) => Ok(Choice::One(Chosen { kind: kind(&file, &told)?, file, told })),
             // Before Linux 6.19 a handle must say more.
@@ -56,25 +56,20 @@ pub(crate) fn choose(selector: &Selector) -> Result<Choice, Failure> {
 }
 
 /// The namespace of a name, of whatever type.
-pub(crate) fn named(name: &OsStr, kind: Option<Kind>) -> Result<Chosen, Failure> {
-    let kinds = Kind::ALL.into_iter().filter(|known| kind.is_none_or(|kind| kind == *known));
-    let mut found: Vec<_> =
-        kinds.filter(|kind| Names::of(*kind).path(name).is_ok_and(|path| path.exists())).collect();
+fn named(name: &OsStr) -> Result<Chosen, Failure> {
     let told = format!("name:{}", name.display());
-    match (found.pop(), found.as_slice()) {
-        (None, _) => {
-            Err(Failure::new(format!("there is no namespace with the name {}", name.display()))
-                .hint("`ns-trace netns list` shows the names of network namespaces"))
+    match &Names::files(name)[..] {
+        [] => {
+            let sentence = format!("there is no namespace with the name {}", name.display());
+            Err(Failure::new(sentence).hint("`ns-trace netns list --type TYPE` shows the names"))
         }
-        (Some(kind), []) => {
-            let file = Names::of(kind).open(name);
+        [(kind, _)] => {
+            let file = Names::of(*kind).open(name);
             let file = file.map_err(|error| Failure::new(error.to_string()))?;
-            Ok(Chosen { kind, file, told })
+            Ok(Chosen { kind: *kind, file, told })
         }
-        (Some(last), more) => {
-            let kinds: Vec<_> = more.iter().chain([&last]).map(|kind| kind.name()).collect();
-            let sentence = format!("{told} may be any of these types: {}", kinds.join(", "));
-            let path = Names::of(last).directory().join(name);
+        [(_, path), ..] => {
+            let sentence = format!("there are several namespaces with the name {}", name.display());
             Err(Failure::new(sentence).hint(format!("give its file: {}", path.display())))
         }
     }

@@ -43,8 +43,12 @@ fn words(prefix: &str) -> BTreeSet<String> {
             kinds.into_iter().chain(WORDS.map(str::to_owned)).collect()
         }
         Some(("name", _)) => {
-            let names = Names::of(Kind::Net).list().unwrap_or_default();
-            names.iter().filter_map(|name| Some(format!("name:{}", name.to_str()?))).collect()
+            let names = Kind::ALL.map(|kind| Names::of(kind).list().unwrap_or_default());
+            names
+                .iter()
+                .flatten()
+                .filter_map(|name| Some(format!("name:{}", name.to_str()?)))
+                .collect()
         }
         Some(("id", _)) => {
             let world = seen(&Want { ids: true, ..Want::MEMBERS });
@@ -94,7 +98,8 @@ pub(super) fn extend(shell: Shell, script: &str) -> String {
         Shell::Bash => in_bash(script, &commands.join("|")),
         Shell::Zsh => in_zsh(script),
         Shell::Fish => {
-            let lines = commands.iter().map(|command| {
+            let pin = "netns; and __fish_seen_subcommand_from pin".to_owned();
+            let lines = commands.iter().chain([&pin]).map(|command| {
                 format!(
                     "complete -c ns-trace -n \"__fish_ns_trace_using_subcommand {command}\" -f \
                      -a '(ns-trace __complete (commandline -ct) 2>/dev/null)'\n"
@@ -113,9 +118,10 @@ fn in_bash(script: &str, commands: &str) -> String {
         r#"
 _ns_trace_live() {{
     _ns__trace "$@"
-    local typed="${{COMP_LINE:0:COMP_POINT}}"
+    local typed="${{COMP_LINE:0:COMP_POINT}}" first="${{COMP_WORDS[1]}}" at=2
     typed="${{typed##*[[:space:]]}}"
-    [[ "${{COMP_WORDS[1]}}" == @({commands}) && $COMP_CWORD -ge 2 && "$typed" != -* ]] || return 0
+    [[ "$first ${{COMP_WORDS[2]}}" == "netns pin" ]] && first=why at=3
+    [[ "$first" == @({commands}) && $COMP_CWORD -ge $at && "$typed" != -* ]] || return 0
     local IFS=$'\n'
     COMPREPLY=( $(ns-trace __complete "$typed" 2>/dev/null) )
     [[ "${{#COMPREPLY[@]}}" -eq 1 && "${{COMPREPLY[0]}}" == *: ]] && compopt -o nospace 2>/dev/null
