@@ -3,7 +3,7 @@
 use crate::{Due, Header};
 
 /// How many counters a ledger has room for.
-pub const SORTS: usize = 13;
+pub const SORTS: usize = 11;
 
 const _: () = assert!(Due::COUNTERS as usize <= SORTS, "each sort of event has a counter");
 
@@ -20,6 +20,10 @@ pub struct Ledger {
     pub failed: u64,
     /// `failed` when this CPU last wrote a [`Lost`].
     pub told: u64,
+    /// Calls of interest that the program of all calls saw.
+    pub handled: u64,
+    /// The same, as the programs of single calls count them.
+    pub witnessed: u64,
     /// Events lost with them, by sort (see [`Due`]).
     pub lost: [u64; SORTS],
 }

@@ -90,6 +90,10 @@ offsets! {
         task_signal: u32,
         /// `task_struct.thread_node`
         task_thread_node: u32,
+        /// `task_struct.children`
+        task_children: u32,
+        /// `task_struct.sibling`
+        task_sibling: u32,
         /// `task_struct.thread_info.status`
         task_status: u32,
         /// `task_struct.stack`
@@ -165,5 +169,13 @@ offsets! {
         cgroup_file_ns: u32,
         /// `kernel_clone_args.flags`
         clone_args_flags: u32,
+        /// `trace_event_raw_task_newtask.pid`
+        newtask_pid: u32,
+        /// `trace_event_raw_task_newtask.clone_flags`
+        newtask_flags: u32,
+        /// `trace_event_raw_sched_process_exec.__data_loc_filename`
+        exec_filename: u32,
+        /// `trace_event_raw_sched_process_exec.old_pid`
+        exec_old_pid: u32,
     }
 }

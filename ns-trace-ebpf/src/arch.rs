@@ -49,6 +49,7 @@ pub mod native {
     pub const FORK: i32 = 57;
     pub const VFORK: i32 = 58;
     pub const UNSHARE: i32 = 272;
+    pub const SETNS: i32 = 308;
     pub const CLONE3: i32 = 435;
 }
 
@@ -59,6 +60,7 @@ pub mod native {
     pub const FORK: i32 = CLONE;
     pub const VFORK: i32 = CLONE;
     pub const UNSHARE: i32 = 97;
+    pub const SETNS: i32 = 268;
     pub const CLONE3: i32 = 435;
 }
 
@@ -69,8 +71,12 @@ pub mod compat {
     pub const VFORK: i32 = 190;
     #[cfg(bpf_target_arch = "x86_64")]
     pub const UNSHARE: i32 = 310;
+    #[cfg(bpf_target_arch = "x86_64")]
+    pub const SETNS: i32 = 346;
     #[cfg(bpf_target_arch = "aarch64")]
     pub const UNSHARE: i32 = 337;
+    #[cfg(bpf_target_arch = "aarch64")]
+    pub const SETNS: i32 = 375;
     pub const CLONE3: i32 = 435;
 }
 

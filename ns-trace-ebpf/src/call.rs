@@ -58,7 +58,7 @@ pub fn register(offset: u32) -> u64 {
 
 /// Whether the current call came through a 32-bit entry.
 #[inline(always)]
-fn is_compat() -> bool {
+pub fn is_compat() -> bool {
     #[cfg(bpf_target_arch = "x86_64")]
     {
         // SAFETY: an integer has no invalid bits.

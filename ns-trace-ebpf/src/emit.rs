@@ -131,6 +131,24 @@ pub fn lost_call(births: u64) {
     lost(Due::ENTER, due.enter);
 }
 
+/// Counts a call that the program of all calls sees.
+#[inline(always)]
+pub fn handled() {
+    if let Some(ledger) = ledger() {
+        // SAFETY: the verifier knows the bounds of the element.
+        unsafe { add(&raw mut (*ledger).handled, 1) };
+    }
+}
+
+/// Counts a call that the program of all calls should see.
+#[inline(always)]
+pub fn witnessed() {
+    if let Some(ledger) = ledger() {
+        // SAFETY: the verifier knows the bounds of the element.
+        unsafe { add(&raw mut (*ledger).witnessed, 1) };
+    }
+}
+
 /// The account of this CPU; programs stay on theirs while they run.
 #[inline(always)]
 fn ledger() -> Option<*mut Ledger> {

@@ -8,14 +8,16 @@ use aya_ebpf::{
 use ns_trace_common::{Cause, RecordKind, enter::Enter, made_by_unshare};
 
 use crate::{
-    arch::registers,
+    arch::{compat, native, registers},
     birth,
-    call::{COMPAT_MASK, register},
+    call::{COMPAT_MASK, is_compat, register},
     emit, fail,
     memory::{Direct, Memory as _},
     repeat, task,
 };
 
+/// Where a syscall exit tracepoint keeps the number of the call.
+const NUMBER: usize = 8;
 /// Where a syscall exit tracepoint keeps the result (`struct syscall_trace_exit`).
 const RESULT: usize = 16;
 
@@ -24,6 +26,89 @@ const RESULT: usize = 16;
 pub fn result(context: &TracePointContext) -> i64 {
     // SAFETY: the context is a `struct syscall_trace_exit`, larger than this.
     unsafe { context.as_ptr().cast::<u8>().add(RESULT).cast::<i64>().read() }
+}
+
+/// The number of the call that an exit tracepoint of all calls is about.
+#[inline(always)]
+fn number(context: &TracePointContext) -> i32 {
+    // SAFETY: the context is a `struct trace_event_raw_sys_exit`, larger than this; its result is
+    // where that of a `struct syscall_trace_exit` is.
+    unsafe { context.as_ptr().cast::<u8>().add(NUMBER).cast::<i64>().read() as i32 }
+}
+
+/// Any call returns, from 7.0 on: perf runs the programs of this tracepoint with preemption off, and
+/// those of the tracepoints of single calls with preemption (include/trace/perf.h,
+/// `perf_call_bpf_exit` of kernel/trace/trace_syscalls.c).
+///
+/// match-proto: v7.0+: void trace_sys_exit(struct pt_regs *regs, long ret)
+#[tracepoint(category = "raw_syscalls", name = "sys_exit")]
+pub fn sys_exit(context: TracePointContext) {
+    let (number, result) = (number(&context), result(&context));
+    match number {
+        native::UNSHARE | native::SETNS | native::CLONE | native::CLONE3 => {}
+        // clone3's is the same.
+        compat::UNSHARE | compat::SETNS | compat::CLONE => {}
+        _ => return,
+    }
+    let (cause, first, second) = if is_compat() {
+        let cause = match number {
+            compat::UNSHARE => Cause::Unshare,
+            compat::SETNS => Cause::Setns,
+            compat::CLONE => Cause::Clone,
+            compat::CLONE3 => Cause::Clone3,
+            _ => return,
+        };
+        let first = register(registers::COMPAT_0) & COMPAT_MASK;
+        (cause, first, register(registers::COMPAT_1))
+    } else {
+        let cause = match number {
+            native::UNSHARE => Cause::Unshare,
+            native::SETNS => Cause::Setns,
+            native::CLONE => Cause::Clone,
+            native::CLONE3 => Cause::Clone3,
+            _ => return,
+        };
+        emit::handled();
+        (cause, register(registers::ARGUMENT_0), register(registers::ARGUMENT_1))
+    };
+    match cause {
+        Cause::Unshare => unshared(first, result),
+        Cause::Setns => setns(first, second, result),
+        Cause::Clone => fail::clone(first, result),
+        _ => fail::clone3(first, result),
+    }
+}
+
+/// A program that only counts a native call that [`sys_exit`] is to see: the kernel passes that
+/// over while it has preempted a bpf(2) call on the processor (`bpf_disable_instrumentation`), with
+/// all calls of whatever sort, so that its own count of them says nothing. This one is passed over
+/// in another case, and by itself.
+macro_rules! witness {
+    ($(#[$doc:meta])+ $name:ident, $event:literal) => {
+        $(#[$doc])+
+        #[tracepoint(category = "syscalls", name = $event)]
+        pub fn $name(_: TracePointContext) {
+            emit::witnessed();
+        }
+    };
+}
+
+witness! {
+    /// match-proto: v7.0+: long sys_unshare(unsigned long unshare_flags)
+    unshare_witness, "sys_exit_unshare"
+}
+witness! {
+    /// match-proto: v7.0+: long sys_setns(int fd, int nstype)
+    setns_witness, "sys_exit_setns"
+}
+witness! {
+    /// match-proto: v7.0+ x86_64: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, int *child_tidptr, unsigned long tls)
+    /// match-proto: v7.0+ aarch64: long sys_clone(unsigned long clone_flags, unsigned long newsp, int *parent_tidptr, unsigned long tls, int *child_tidptr)
+    clone_witness, "sys_exit_clone"
+}
+witness! {
+    /// match-proto: v7.0+: long sys_clone3(struct clone_args *uargs, size_t size)
+    clone3_witness, "sys_exit_clone3"
 }
 
 /// unshare(2) returns.
@@ -83,6 +168,24 @@ pub fn compat_setns(context: FExitContext) {
             result,
         );
     }
+}
+
+/// unshare(2) of native callers, through fprobe.
+///
+/// match-proto: v7.0+ x86_64: long __x64_sys_unshare(const struct pt_regs *regs)
+/// match-proto: v7.0+ aarch64: long __arm64_sys_unshare(const struct pt_regs *regs)
+#[kretprobe]
+pub fn native_unshare_returned(context: RetProbeContext) {
+    unshared(register(registers::ARGUMENT_0), context.ret());
+}
+
+/// setns(2) of native callers, through fprobe.
+///
+/// match-proto: v7.0+ x86_64: long __x64_sys_setns(const struct pt_regs *regs)
+/// match-proto: v7.0+ aarch64: long __arm64_sys_setns(const struct pt_regs *regs)
+#[kretprobe]
+pub fn native_setns_returned(context: RetProbeContext) {
+    setns(register(registers::ARGUMENT_0), register(registers::ARGUMENT_1), context.ret());
 }
 
 /// unshare(2) of 32-bit callers, whom the system call tracepoints leave out.

@@ -1,6 +1,9 @@
 //! Tasks that end.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{
+    macros::{raw_tracepoint, tracepoint},
+    programs::{RawTracePointContext, TracePointContext},
+};
 use ns_trace_common::{Due, RecordKind, exit::Exit};
 
 use crate::{
@@ -16,6 +19,19 @@ use crate::{
 /// match-proto: v6.16+: void trace_sched_process_exit(struct task_struct *p, bool group_dead)
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn sched_process_exit(_: RawTracePointContext) {
+    ended();
+}
+
+/// The same through perf, which runs programs with preemption off (7.0+).
+///
+/// match-proto: v7.0+: void trace_sched_process_exit(struct task_struct *p, bool group_dead)
+#[tracepoint(category = "sched", name = "sched_process_exit")]
+pub fn perf_process_exit(_: TracePointContext) {
+    ended();
+}
+
+#[inline(always)]
+fn ended() {
     let task = current();
     // SAFETY: integers have no invalid bits.
     let tid = unsafe { Own::read(task, offset!(task_pid)) };

@@ -44,6 +44,24 @@ pub fn sys_exit_clone(context: TracePointContext) {
     clone(register(registers::ARGUMENT_0), result(&context));
 }
 
+/// clone(2) of native callers, through fprobe.
+///
+/// match-proto: v7.0+ x86_64: long __x64_sys_clone(const struct pt_regs *regs)
+/// match-proto: v7.0+ aarch64: long __arm64_sys_clone(const struct pt_regs *regs)
+#[kretprobe]
+pub fn native_clone_returned(context: RetProbeContext) {
+    clone(register(registers::ARGUMENT_0), context.ret());
+}
+
+/// clone3(2) of native callers, through fprobe.
+///
+/// match-proto: v7.0+ x86_64: long __x64_sys_clone3(const struct pt_regs *regs)
+/// match-proto: v7.0+ aarch64: long __arm64_sys_clone3(const struct pt_regs *regs)
+#[kretprobe]
+pub fn native_clone3_returned(context: RetProbeContext) {
+    clone3(register(registers::ARGUMENT_0), context.ret());
+}
+
 /// clone(2) of 32-bit callers, whom the system call tracepoints leave out.
 ///
 /// match-proto: v5.10+ x86_64: long __ia32_compat_sys_ia32_clone(const struct pt_regs *regs)
@@ -69,14 +87,14 @@ pub fn compat_clone3_returned(context: RetProbeContext) {
 }
 
 #[inline(always)]
-fn clone(flags: u64, result: i64) {
+pub fn clone(flags: u64, result: i64) {
     if result < 0 {
         cloned(Cause::Clone, flags & CLONE_MASK, result);
     }
 }
 
 #[inline(always)]
-fn clone3(arguments: u64, result: i64) {
+pub fn clone3(arguments: u64, result: i64) {
     if result < 0 {
         cloned(Cause::Clone3, clone3_flags(arguments), result);
     }

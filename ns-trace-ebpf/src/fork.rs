@@ -1,6 +1,11 @@
 //! New tasks.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated::bpf_loop,
+    macros::{raw_tracepoint, tracepoint},
+    programs::{RawTracePointContext, TracePointContext},
+};
 use ns_trace_common::{
     Due, RecordKind,
     fork::{Clone, Fork},
@@ -21,8 +26,81 @@ use crate::{
 /// match-proto: v6.18+: void trace_task_newtask(struct task_struct *task, u64 clone_flags)
 #[raw_tracepoint(tracepoint = "task_newtask")]
 pub fn task_newtask(context: RawTracePointContext) {
-    let child: *const u8 = context.arg(0);
-    let flags: u64 = context.arg(1);
+    made(context.arg(0), context.arg(1));
+}
+
+/// The same through perf, which runs programs with preemption off (7.0+) but tells them only the
+/// number of the new task.
+///
+/// match-proto: v7.0+: void trace_task_newtask(struct task_struct *task, u64 clone_flags)
+#[tracepoint(category = "task", name = "task_newtask")]
+pub fn perf_newtask(context: TracePointContext) {
+    let event: *const u8 = context.as_ptr().cast();
+    // SAFETY: integers may have any bits.
+    let (tid, flags): (u32, u64) = unsafe {
+        (Probed::read(event, offset!(newtask_pid)), Probed::read(event, offset!(newtask_flags)))
+    };
+    match find(tid, flags) {
+        Some(child) => made(child, flags),
+        None => emit::lost(Due::FORK, 1),
+    }
+}
+
+/// How far to look for a new task: others may have been made since it was.
+const SEARCH: u32 = 1 << 16;
+
+/// A search through a list from its end.
+struct Search {
+    head: *const u8,
+    node: *const u8,
+    /// Where in a task the node is.
+    member: u32,
+    tid: u32,
+}
+
+/// One step back; stops at the task, and at the head.
+unsafe extern "C" fn back(_: u64, search: *mut Search) -> i64 {
+    // SAFETY: the loop passes the context that it was given; integers and pointers may have any
+    // bits. `prev` follows `next`.
+    unsafe {
+        (*search).node = Probed::pointer((*search).node, 8);
+        let task = (*search).node.wrapping_sub((*search).member as usize);
+        let tid: u32 = Probed::read(task, offset!(task_pid));
+        i64::from((*search).node == (*search).head || tid == (*search).tid)
+    }
+}
+
+/// The task that the current one has just made: a late one of its threads, its children, or those
+/// of its parent (kernel/fork.c, `copy_process`).
+#[inline(always)]
+fn find(tid: u32, flags: u64) -> Option<*const u8> {
+    const CLONE_PARENT: u64 = 0x8000;
+    const CLONE_THREAD: u64 = 0x10000;
+    let creator = current();
+    // SAFETY: pointers may have any bits; the loop's step takes a `Search`.
+    unsafe {
+        let (head, member) = if flags & CLONE_THREAD != 0 {
+            let signal = Probed::pointer(creator, offset!(task_signal));
+            (signal.wrapping_add(offset!(signal_thread_head) as usize), offset!(task_thread_node))
+        } else {
+            let parent = if flags & CLONE_PARENT != 0 {
+                Probed::pointer(creator, offset!(task_real_parent))
+            } else {
+                creator
+            };
+            (parent.wrapping_add(offset!(task_children) as usize), offset!(task_sibling))
+        };
+        let mut search = Search { head, node: head, member, tid };
+        let step = back as *const () as *mut core::ffi::c_void;
+        bpf_loop(SEARCH, step, (&raw mut search).cast(), 0);
+        let task = search.node.wrapping_sub(member as usize);
+        let found: u32 = Probed::read(task, offset!(task_pid));
+        (search.node != head && found == tid).then_some(task)
+    }
+}
+
+#[inline(always)]
+fn made(child: *const u8, flags: u64) {
     let creator = current();
     if moves(child, creator, flags) {
         clone(child, creator, flags);

@@ -10,6 +10,7 @@ pub mod btf;
 pub mod coverage;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod fprobe;
 mod load;
 mod losses;
 mod misses;

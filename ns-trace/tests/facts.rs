@@ -133,6 +133,12 @@ fn relative(file: &OwnedFd, request: u64, kind: &str) -> Result<Value> {
     }
 }
 
+/// Whether the kernel hides the pid namespace that a task has made for its children as long as it
+/// has no first process, as up to 6.18. Later ones let it be opened before that process was created.
+pub(crate) fn hides_unborn(task: Task) -> Result<bool> {
+    Ok(task.open("pid_for_children")?.is_none())
+}
+
 /// A task by its numbers in /proc.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Task {
@@ -160,7 +166,7 @@ impl Task {
         let path = self.path(&format!("ns/{slot}"));
         match File::open(&path) {
             Ok(file) => Ok(Some(file.into())),
-            // A pid namespace without its first process is hidden up to 6.18.
+            // See `hides_unborn`.
             Err(error) if error.kind() == ErrorKind::NotFound && slot == "pid_for_children" => {
                 Ok(None)
             }

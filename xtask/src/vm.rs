@@ -58,11 +58,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let once = kernels.iter().map(|(release, _)| release).find(|release| release.is_must());
     for (release, kernel) in &kernels {
         let elsewhere = once.filter(|once| *once != release);
-        let only = release.only.filter(|_| plan.filter.is_none());
-        if let Some((only, why)) = only {
-            println!("{release} | not tested: all but {only}: {why}");
-        }
-        let filter = plan.filter.as_deref().or(only.map(|(only, _)| only));
+        let filter = plan.filter.as_deref();
         for backend in &plan.backends {
             guests.push_back(Guest {
                 name: format!("{release} {backend}"),

@@ -9,6 +9,14 @@ pub(super) const NATIVE_SETNS: &str = "__x64_sys_setns";
 #[cfg(target_arch = "aarch64")]
 pub(super) const NATIVE_SETNS: &str = "__arm64_sys_setns";
 
+/// The same of unshare, clone and clone3.
+#[cfg(target_arch = "x86_64")]
+pub(super) const NATIVE: [&str; 3] = ["__x64_sys_unshare", "__x64_sys_clone", "__x64_sys_clone3"];
+/// The same of unshare, clone and clone3.
+#[cfg(target_arch = "aarch64")]
+pub(super) const NATIVE: [&str; 3] =
+    ["__arm64_sys_unshare", "__arm64_sys_clone", "__arm64_sys_clone3"];
+
 /// setns(2) of 32-bit callers, where they have an entry of their own.
 pub(super) const COMPAT_SETNS: &str = "__ia32_sys_setns";
 /// unshare(2) of 32-bit callers.

@@ -5,7 +5,11 @@
 
 use serde::Serialize;
 
-use super::{arch, offsets::Layout, plan::Backend};
+use super::{
+    arch,
+    offsets::Layout,
+    plan::{Backend, PREEMPTING},
+};
 
 /// Whether and when an event is seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -65,6 +69,10 @@ pub struct Row {
     /// Whether it can only happen where births are seen on the return of functions (before 6.18).
     #[serde(skip)]
     needs_returns: bool,
+    /// Whether it can only happen where the kernel preempts programs (from 7.0 on), or only where it
+    /// does not.
+    #[serde(skip)]
+    needs_preempting: Option<bool>,
 }
 
 impl Row {
@@ -107,10 +115,19 @@ const fn row(
         needs_opening: false,
         needs_compat: false,
         needs_returns: false,
+        needs_preempting: None,
     }
 }
 
 impl Row {
+    const fn before_preempting(self) -> Self {
+        Self { needs_preempting: Some(false), ..self }
+    }
+
+    const fn since_preempting(self) -> Self {
+        Self { needs_preempting: Some(true), ..self }
+    }
+
     const fn where_opening(self) -> Self {
         Self { needs_opening: true, ..self }
     }
@@ -126,8 +143,9 @@ impl Row {
 
 /// Births are derived from the flags and the result of a call.
 const UNDONE: Cell = never("made and freed within a call that fails: no task is ever in it");
-/// The kernel's syscall tracepoints leave 32-bit callers out (`arch_trace_is_compat_syscall`).
-const COMPAT: Cell = never("the kernel's system call tracepoints leave 32-bit callers out");
+/// `arch_trace_is_compat_syscall`; from 7.0 on the tracepoint of all calls is used.
+const COMPAT: Cell =
+    never("the kernel's tracepoints of single system calls leave 32-bit callers out");
 const SHORT: Cell = never(
     "the kernel keeps a fixed number of instances of a return probe (before 5.18 one per processor, \
      then 10 or more) and passes over the calls beyond it",
@@ -137,11 +155,16 @@ const NO_MAPS: Cell =
     never("no tracepoint tells of it: writes are hooked where the kernel's functions are");
 const NO_RETURNS: Cell =
     never("a return probe knows no arguments, and at the entry nobody knows what will be refused");
-/// `bpf_prog_get_recursion_context`: from 7.0 on programs run with preemption, and not twice at once on
-/// a processor.
+/// `bpf_prog_get_recursion_context`: from 7.0 on programs of functions run with preemption, and not
+/// twice at once on a processor.
 const PREEMPTED: Cell = never(
     "a program does not run on a processor on which it is under way for another task; it is counted, \
      and told as lost",
+);
+/// `bpf_disable_instrumentation`: it stops the programs of kprobes and perf events alone.
+const SUSPENDED: Cell = never(
+    "the kernel runs no programs of kprobes and perf events on a processor on which it handles such a \
+     call; they are counted, and told as lost",
 );
 const HIDDEN: Cell = never("nothing that the start-up snapshot walks leads to it");
 const EARLY: Cell = never("the call ends before the kernel function that is hooked");
@@ -150,26 +173,31 @@ const LOOKS: Cell = late(
      more than 10 s after its last task",
 );
 
-const COMPAT_CALLER: Option<&str> = Some("32-bit caller");
+const COMPAT_BEFORE: Option<&str> = Some("32-bit caller, before Linux 7.0");
+const COMPAT_SINCE: Option<&str> = Some("32-bit caller, from Linux 7.0 on");
 const FAILING: Option<&str> = Some("undone, as the call fails later on");
 const OLDER: Option<&str> = Some("older than the tracer, and held without a task in it since");
 
 #[rustfmt::skip]
-const ROWS: [Row; 23] = [
+const ROWS: [Row; 28] = [
     row("create", Some("clone, clone3"), None, EXACT, EXACT, EXACT),
     row("create", Some("unshare"), None, EXACT, EXACT, EXACT),
-    row("create", Some("unshare"), COMPAT_CALLER, EXACT, EXACT, COMPAT).where_compat(),
+    row("create", Some("unshare"), COMPAT_BEFORE, EXACT, EXACT, COMPAT).where_compat().before_preempting(),
+    row("create", Some("unshare"), COMPAT_SINCE, EXACT, EXACT, EXACT).where_compat().since_preempting(),
     row("create", Some("clone, clone3, unshare"), FAILING, EXACT, EXACT, UNDONE),
     row("create", Some("clone, clone3, unshare"), Some("freed within the call, while very many such calls are under way (before Linux 6.18)"), EXACT, SHORT, UNDONE).before_trees(),
     row("create", Some("open_tree, fsmount"), Some("with a namespace flag (Linux 7.0)"), EXACT, EXACT, TASKLESS).where_opening(),
     row("enter", Some("clone, clone3, exec"), None, EXACT, EXACT, EXACT),
     row("enter", Some("unshare, setns"), None, EXACT, EXACT, EXACT),
-    row("enter", Some("unshare, setns"), COMPAT_CALLER, EXACT, EXACT, COMPAT).where_compat(),
+    row("enter", Some("unshare, setns"), COMPAT_BEFORE, EXACT, EXACT, COMPAT).where_compat().before_preempting(),
+    row("enter", Some("unshare, setns"), COMPAT_SINCE, EXACT, EXACT, EXACT).where_compat().since_preempting(),
     row("fail", Some("clone, clone3, unshare, setns"), None, EXACT, EXACT, EXACT),
-    row("fail", Some("clone, clone3, unshare, setns"), COMPAT_CALLER, EXACT, EXACT, COMPAT).where_compat(),
+    row("fail", Some("clone, clone3, unshare, setns"), COMPAT_BEFORE, EXACT, EXACT, COMPAT).where_compat().before_preempting(),
+    row("fail", Some("clone, clone3, unshare, setns"), COMPAT_SINCE, EXACT, EXACT, EXACT).where_compat().since_preempting(),
     row("fail", Some("clone, clone3, unshare, setns"), Some("refused by a seccomp filter"), EARLY, EXACT, EXACT),
-    row("fail", Some("clone3"), Some("malformed arguments, refused at first sight"), EARLY, EXACT, EXACT),
-    row("create, enter, fail", Some("clone, clone3, unshare, setns"), Some("32-bit callers, while very many of their calls are under way"), EXACT, SHORT, COMPAT).where_compat(),
+    row("fail", Some("clone3"), Some("malformed arguments, refused at first sight, before Linux 7.0"), EARLY, EXACT, EXACT).before_preempting(),
+    row("fail", Some("clone3"), Some("malformed arguments, refused at first sight, from Linux 7.0 on"), EXACT, EXACT, EXACT).since_preempting(),
+    row("create, enter, fail", Some("clone, clone3, unshare, setns"), Some("32-bit callers, while very many of their calls are under way (before Linux 7.0)"), EXACT, SHORT, COMPAT).where_compat().before_preempting(),
     row("destroy", None, None, EXACT, EXACT, LOOKS),
     row("destroy", None, Some("made by a call that fails later on"), EXACT, EXACT, UNDONE),
     row("destroy", None, Some("made by open_tree or fsmount, and never entered (Linux 7.0)"), EXACT, EXACT, TASKLESS).where_opening(),
@@ -177,7 +205,8 @@ const ROWS: [Row; 23] = [
     row("map", None, None, EXACT, NO_RETURNS, NO_MAPS),
     row("exist", None, None, EXACT, EXACT, EXACT),
     row("exist", None, Some("held without a task in it"), HIDDEN, HIDDEN, HIDDEN),
-    row("create, enter, fail, destroy, fork, exec, exit", None, Some("while the kernel has preempted the same probe on that processor (Linux 7.0)"), PREEMPTED, PREEMPTED, PREEMPTED).where_opening(),
+    row("enter, fail, fork, exec, exit", None, Some("while the kernel has preempted a bpf(2) call on a map on that processor (Linux 7.0)"), SUSPENDED, SUSPENDED, SUSPENDED).since_preempting(),
+    row("map", None, Some("while the kernel has preempted the same probe on that processor (Linux 7.0)"), PREEMPTED, NO_RETURNS, NO_MAPS).since_preempting(),
     row("fork, exec, exit", None, None, EXACT, EXACT, EXACT),
 ];
 
@@ -189,8 +218,8 @@ const TREES: &str = "__ns_tree_add_raw";
 
 /// What the table depends on, to be asked for when reading a [`Layout`].
 #[must_use]
-pub const fn functions() -> [&'static str; 3] {
-    [OPENING, arch::COMPAT_SETNS, TREES]
+pub const fn functions() -> [&'static str; 4] {
+    [OPENING, arch::COMPAT_SETNS, TREES, PREEMPTING]
 }
 
 /// Every row there is, whatever the kernel.
@@ -207,6 +236,7 @@ pub fn coverage(layout: &Layout) -> Vec<Row> {
         (!row.needs_opening || has(OPENING))
             && (!row.needs_compat || has(arch::COMPAT_SETNS))
             && !(row.needs_returns && has(TREES))
+            && row.needs_preempting.is_none_or(|needs| needs == has(PREEMPTING))
     };
     ROWS.iter().filter(possible).copied().collect()
 }

@@ -5,6 +5,7 @@
 
 mod cut;
 mod noise;
+mod preempting;
 mod prototypes;
 mod table;
 mod types;

@@ -25,7 +25,7 @@ use ns_trace_common::{
 
 use super::{
     abilities::Abilities,
-    losses,
+    fprobe, losses,
     misses::Misses,
     offsets::{self, KERNEL_BTF, Layout},
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
@@ -121,6 +121,8 @@ pub struct Options {
 /// The probes.
 pub struct Probes {
     ebpf: Ebpf,
+    /// The programs that hang on fprobe.
+    returns: fprobe::Programs,
     plan: Plan,
     misses: Misses,
     ledgers: Arc<Mapping<Ledger>>,
@@ -159,7 +161,7 @@ impl Probes {
         let abilities = Abilities::ask();
         let backend = choose(options.backend, &layout, &abilities)?;
         let plan = Plan::new(backend, &layout, &abilities);
-        let births = plan.backend.births() as u32;
+        let births = plan.births as u32;
         let legacy = legacy_state(&layout);
         let constants = [("BIRTHS", births.to_ne_bytes()), ("LEGACY", legacy.to_ne_bytes())];
         loader.override_global("HELPERS", bytemuck::bytes_of(&abilities.helpers), true);
@@ -175,7 +177,7 @@ impl Probes {
     ) -> Result<Loaded, Error> {
         let cpus = nr_cpus().map_err(|(_, source)| Error::Cpus(source))?;
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-        let completes = plan.backend.births() == Births::Completed;
+        let completes = plan.births == Births::Completed;
         loader
             .btf(None)
             .override_global("OFFSETS", bytemuck::bytes_of(&layout.offsets), true)
@@ -189,19 +191,35 @@ impl Probes {
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
         let needs_btf = plan.hooks.iter().any(|hook| hook.kind.is_tracing());
         let btf = needs_btf.then(Btf::from_sys_fs).transpose().map_err(EbpfError::from)?;
+        let mut returns = Vec::new();
         for hook in &plan.hooks {
+            if let HookKind::Fprobe(_) = hook.kind {
+                returns.push(*hook);
+                continue;
+            }
             let program = ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
             load_program(hook, program, btf.as_ref())
                 .map_err(|source| Error::Program { program: hook.program, source })?;
         }
+        let returns = fprobe::load(OBJECT, &returns, &ebpf)
+            .map_err(|source| Error::Attach { hook: "fprobe", source })?;
         let ring = take_map(&mut ebpf, "EVENTS", RingBuf::try_from)?;
         let ledgers = Arc::new(take_mapping(&mut ebpf, "LEDGERS", cpus)?);
         let questions = take_mapping(&mut ebpf, "INSPECT", BATCH)?;
         let repeats = take_map(&mut ebpf, "REPEATS", HashMap::try_from)?;
         let met = take_mapping(&mut ebpf, "MET", TIDS / u64::BITS)?;
         let misses = Misses::default();
-        let probes =
-            Self { ebpf, plan, misses, ledgers, questions, met, repeats, links: Vec::new() };
+        let probes = Self {
+            ebpf,
+            returns,
+            plan,
+            misses,
+            ledgers,
+            questions,
+            met,
+            repeats,
+            links: Vec::new(),
+        };
         Ok(Loaded { probes, ring })
     }
 
@@ -218,22 +236,28 @@ impl Probes {
     ///
     /// If the kernel refuses one; those attached before it are detached with `self`.
     pub fn attach(&mut self) -> Result<(), Error> {
-        let is_syscall = |hook: &Hook| matches!(hook.kind, HookKind::Syscall(_));
-        let tracefs = if self.plan.hooks.iter().any(is_syscall) {
+        let is_in_tracefs = |hook: &Hook| matches!(hook.kind, HookKind::Tracepoint(..));
+        let tracefs = if self.plan.hooks.iter().any(is_in_tracefs) {
             Some(Tracefs::open().map_err(|source| Error::Attach { hook: "tracefs", source })?)
         } else {
             None
         };
         for hook in &self.plan.hooks {
+            if let HookKind::Fprobe(name) = hook.kind {
+                let program = self.returns.get(hook.program).ok_or(Error::Part(hook.program))?;
+                let link = bpf::attach_fprobe(program.as_fd(), name);
+                self.links.push(link.map_err(|source| Error::Attach { hook: name, source })?);
+                continue;
+            }
             let program = self.ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
             let refused = |source| Error::Program { program: hook.program, source };
             match (hook.kind, program) {
                 (HookKind::RawTracepoint(name), Program::RawTracePoint(program)) => {
                     program.attach(name).map(drop).map_err(refused)?;
                 }
-                (HookKind::Syscall(name), Program::TracePoint(program)) => {
+                (HookKind::Tracepoint(category, name), Program::TracePoint(program)) => {
                     let tracefs = tracefs.as_ref().ok_or(Error::Part("tracefs"))?;
-                    let event = tracefs.id("syscalls", name).and_then(bpf::open_tracepoint);
+                    let event = tracefs.id(category, name).and_then(bpf::open_tracepoint);
                     let link = event
                         .and_then(|event| link(event, program.fd()))
                         .map_err(|source| Error::Attach { hook: name, source })?;
@@ -329,7 +353,7 @@ impl Probes {
     ///
     /// If the kernel does not tell.
     pub fn missed(&mut self) -> Result<ByEvent, Error> {
-        let misses = self.misses.look(&self.plan, &self.ebpf);
+        let misses = self.misses.look(&self.plan, &self.ebpf, &self.returns, &self.ledgers);
         misses.map_err(|source| Error::Program { program: "all", source })
     }
 

@@ -75,6 +75,21 @@ fn failures(ledgers: &Mapping<Ledger>) -> impl Iterator<Item = (u16, u64)> {
     (0..).zip(words(ledgers).map(failed))
 }
 
+/// How many calls are accounted for less often than they should be, on all CPUs together: a call
+/// may be counted on one and told on another. Negative for those under way.
+pub(super) fn untold(ledgers: &Mapping<Ledger>) -> i64 {
+    let field = |ledger: &[AtomicU64], offset: usize| {
+        let found = ledger.get(offset / 8).map_or(0, |count| count.load(Ordering::Relaxed));
+        found.cast_signed()
+    };
+    words(ledgers)
+        .map(|ledger| {
+            field(ledger, offset_of!(Ledger, witnessed))
+                - field(ledger, offset_of!(Ledger, handled))
+        })
+        .sum()
+}
+
 fn words(ledgers: &Mapping<Ledger>) -> impl Iterator<Item = &[AtomicU64]> {
     ledgers.words().chunks_exact(size_of::<Ledger>() / 8)
 }

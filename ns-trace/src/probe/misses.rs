@@ -4,35 +4,81 @@
 use std::os::fd::AsFd as _;
 
 use aya::{Ebpf, programs::ProgramError};
-use ns_trace_common::Births;
+use ns_trace_common::{Births, lost::Ledger};
 use rustc_hash::FxHashMap;
 
-use super::plan::Plan;
-use crate::{model::event::ByEvent, sys::bpf};
+use super::{
+    fprobe, losses,
+    plan::{ALL_CALLS, Plan},
+};
+use crate::{
+    model::event::ByEvent,
+    sys::{bpf, mapping::Mapping},
+};
 
 /// What is known of the runs that were left out, by program.
 #[derive(Debug, Default)]
 pub(super) struct Misses {
     known: FxHashMap<&'static str, u64>,
+    calls: Calls,
+}
+
+/// Calls that were witnessed but not told.
+#[derive(Debug, Default)]
+struct Calls {
+    /// Those that are known to be lost.
+    lost: i64,
+    /// Others at the last look: a call under way is missing once.
+    suspect: i64,
+}
+
+impl Calls {
+    /// Those that are missing twice in a row, of `missing` since the start.
+    fn learn(&mut self, missing: i64) -> u64 {
+        let new = missing - self.lost;
+        let before = std::mem::replace(&mut self.suspect, new);
+        let sure = new.min(before).max(0);
+        self.lost += sure;
+        self.suspect -= sure;
+        sure.unsigned_abs()
+    }
 }
 
 impl Misses {
     /// The runs of the plan's programs that were left out since the last call, each as one event of
     /// the sort that the program tells of: what it would have seen is unknown. Before Linux 5.12 no
     /// run is left out; of perf events they are counted from 6.7 on.
-    pub(super) fn look(&mut self, plan: &Plan, ebpf: &Ebpf) -> Result<ByEvent, ProgramError> {
+    pub(super) fn look(
+        &mut self,
+        plan: &Plan,
+        ebpf: &Ebpf,
+        others: &fprobe::Programs,
+        ledgers: &Mapping<Ledger>,
+    ) -> Result<ByEvent, ProgramError> {
         let mut missed = ByEvent::default();
+        let mut unseen = 0;
         for hook in &plan.hooks {
-            let Some(program) = ebpf.program(hook.program) else { continue };
-            let runs = bpf::missed_runs(program.fd()?.as_fd())?;
+            if hook.program == ALL_CALLS {
+                continue;
+            }
+            let runs = match (others.get(hook.program), ebpf.program(hook.program)) {
+                (Some(program), _) => bpf::missed_runs(program.as_fd())?,
+                (None, Some(program)) => bpf::missed_runs(program.fd()?.as_fd())?,
+                (None, None) => continue,
+            };
+            if hook.program.ends_with("witness") {
+                unseen += runs.cast_signed();
+                continue;
+            }
             let known = self.known.insert(hook.program, runs).unwrap_or(0);
             *counter(hook.program, &mut missed) += runs.saturating_sub(known);
         }
+        missed.enter += self.calls.learn(losses::untold(ledgers) + unseen);
         // Nothing is lost where a look finds the deaths, or calls complete the births.
         if plan.backend.looks_after().is_some() {
             missed.destroy = 0;
         }
-        if plan.backend.births() == Births::Completed {
+        if plan.births == Births::Completed {
             missed.create = 0;
         }
         Ok(missed)
@@ -65,6 +111,13 @@ fn counter<'a>(program: &str, by_event: &'a mut ByEvent) -> &'a mut u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_under_way_is_not_lost() {
+        let mut calls = Calls::default();
+        let learnt = [0, 1, 0, -2, 3, 3, 4, 4, 4].map(|missing| calls.learn(missing));
+        assert_eq!(learnt, [0, 0, 0, 0, 0, 3, 0, 1, 0]);
+    }
 
     #[test]
     fn each_program_tells_of_one_sort() {

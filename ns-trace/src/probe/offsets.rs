@@ -72,8 +72,13 @@ impl Layout {
     }
 }
 
+/// What the tracepoint of new tasks records.
+const NEWTASK: &str = "trace_event_raw_task_newtask";
+/// What the tracepoint of new programs records.
+const EXEC: &str = "trace_event_raw_sched_process_exec";
+
 /// Every struct that [`resolve`] asks for.
-pub const STRUCTS: [&str; 35] = [
+pub const STRUCTS: [&str; 37] = [
     "cgroup",
     "cgroup_file_ctx",
     "cgroup_namespace",
@@ -107,6 +112,8 @@ pub const STRUCTS: [&str; 35] = [
     "super_block",
     "task_struct",
     "time_namespace",
+    EXEC,
+    NEWTASK,
     "user_namespace",
     "uts_namespace",
 ];
@@ -169,6 +176,8 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         task_tasks: task("tasks")?,
         task_signal: task("signal")?,
         task_thread_node: task("thread_node")?,
+        task_children: task("children")?,
+        task_sibling: task("sibling")?,
         task_status: optional("task_struct", "thread_info.status"),
         task_stack: task("stack")?,
         registers_len: btf.size("pt_regs").unwrap_or(ABSENT),
@@ -206,6 +215,10 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         kernfs_open_priv: optional("kernfs_open_file", "priv"),
         cgroup_file_ns: optional("cgroup_file_ctx", "ns"),
         clone_args_flags: must("kernel_clone_args", "flags")?,
+        newtask_pid: optional(NEWTASK, "pid"),
+        newtask_flags: optional(NEWTASK, "clone_flags"),
+        exec_filename: optional(EXEC, "__data_loc_filename"),
+        exec_old_pid: optional(EXEC, "old_pid"),
     })
 }
 

@@ -40,16 +40,6 @@ impl Backend {
         }
     }
 
-    /// How it learns of births.
-    #[must_use]
-    pub const fn births(self) -> Births {
-        match self {
-            Self::Fentry => Births::Hooked,
-            Self::Kprobe => Births::Completed,
-            Self::Tracepoint => Births::Derived,
-        }
-    }
-
     /// How long after its last task a namespace must be looked at, lest its death go unseen.
     #[must_use]
     pub const fn looks_after(self) -> Option<Duration> {
@@ -73,8 +63,8 @@ impl fmt::Display for Backend {
 pub enum HookKind {
     /// A raw tracepoint.
     RawTracepoint(&'static str),
-    /// A tracepoint of the `syscalls` category, through perf.
-    Syscall(&'static str),
+    /// A tracepoint by category and name, through perf.
+    Tracepoint(&'static str, &'static str),
     /// The entry of a function.
     Entry(&'static str),
     /// The return of a function.
@@ -83,6 +73,9 @@ pub enum HookKind {
     Kprobe(&'static str),
     /// The return of a function, as a kretprobe: missed while the kernel is out of instances of it.
     Kretprobe(&'static str),
+    /// The return of a function, through fprobe (`kprobe.multi`): misses none, and programs run with
+    /// preemption off.
+    Fprobe(&'static str),
     /// An iterator over the kernel's objects of this sort: userspace reads from it.
     Iterator(&'static str),
     /// Nothing: userspace runs it.
@@ -114,7 +107,8 @@ impl Hook {
             HookKind::Entry(name)
             | HookKind::Return(name)
             | HookKind::Kprobe(name)
-            | HookKind::Kretprobe(name) => Some(name),
+            | HookKind::Kretprobe(name)
+            | HookKind::Fprobe(name) => Some(name),
             _ => None,
         }
     }
@@ -129,13 +123,54 @@ const fn hook(program: &'static str, kind: HookKind) -> Hook {
     Hook { program, kind }
 }
 
-/// What every backend needs: tasks, and who tells what was counted.
-const ALWAYS: [Hook; 4] = [
+/// Tasks, before 7.0.
+const TASKS: [Hook; 3] = [
     hook("task_newtask", HookKind::RawTracepoint("task_newtask")),
     hook("sched_process_exec", HookKind::RawTracepoint("sched_process_exec")),
     hook("sched_process_exit", HookKind::RawTracepoint("sched_process_exit")),
-    hook("repeats", HookKind::OnDemand),
 ];
+
+/// A function of the kernels (7.0+) that may preempt the programs of raw tracepoints, of functions and
+/// of the tracepoints of single calls. While they have, they leave the same program out for every
+/// other task on that processor (`bpf_prog_get_recursion_context`). Kprobes and other tracepoints
+/// through perf run their programs with preemption off.
+pub(super) const PREEMPTING: &str = "trace_call_bpf_faultable";
+
+/// Tasks, from 7.0 on.
+const PERF_TASKS: [Hook; 3] = [
+    hook("perf_newtask", HookKind::Tracepoint("task", "task_newtask")),
+    hook("perf_process_exec", HookKind::Tracepoint("sched", "sched_process_exec")),
+    hook("perf_process_exit", HookKind::Tracepoint("sched", "sched_process_exit")),
+];
+
+/// Calls, from 7.0 on, and who counts those that are not told.
+const PERF_CALLS: [Hook; 5] = [
+    hook(ALL_CALLS, HookKind::Tracepoint("raw_syscalls", "sys_exit")),
+    hook("unshare_witness", HookKind::Tracepoint("syscalls", "sys_exit_unshare")),
+    hook("setns_witness", HookKind::Tracepoint("syscalls", "sys_exit_setns")),
+    hook("clone_witness", HookKind::Tracepoint("syscalls", "sys_exit_clone")),
+    hook("clone3_witness", HookKind::Tracepoint("syscalls", "sys_exit_clone3")),
+];
+/// The program that is run for all calls: how often it was not says nothing.
+pub(super) const ALL_CALLS: &str = "sys_exit";
+
+/// A function of kernels that have fprobe.
+const FPROBE: &str = "register_fprobe_syms";
+
+/// The same of the `fentry` backend: it costs other calls nothing.
+const FPROBE_CALLS: [Hook; 8] = [
+    hook("native_unshare_returned", HookKind::Fprobe(arch::NATIVE[0])),
+    hook("native_setns_returned", HookKind::Fprobe(arch::NATIVE_SETNS)),
+    hook("native_clone_returned", HookKind::Fprobe(arch::NATIVE[1])),
+    hook("native_clone3_returned", HookKind::Fprobe(arch::NATIVE[2])),
+    hook("compat_unshare_returned", HookKind::Fprobe(arch::COMPAT_UNSHARE)),
+    hook("compat_setns_returned", HookKind::Fprobe(arch::COMPAT_SETNS)),
+    hook("compat_clone_returned", HookKind::Fprobe(arch::COMPAT_CLONE)),
+    hook("compat_clone3_returned", HookKind::Fprobe(arch::COMPAT_CLONE3)),
+];
+
+/// Who tells what was counted.
+const REPEATS: Hook = hook("repeats", HookKind::OnDemand);
 
 /// Who asks the kernel on demand.
 const LOOPING: [Hook; 2] =
@@ -152,10 +187,10 @@ const ITERATOR: &str = "bpf_iter_task";
 
 /// Exit tracepoints only: those of entries would cost every system call of the machine more.
 const SYSCALLS: [Hook; 4] = [
-    hook("sys_exit_unshare", HookKind::Syscall("sys_exit_unshare")),
-    hook("sys_exit_setns", HookKind::Syscall("sys_exit_setns")),
-    hook("sys_exit_clone", HookKind::Syscall("sys_exit_clone")),
-    hook("sys_exit_clone3", HookKind::Syscall("sys_exit_clone3")),
+    hook("sys_exit_unshare", HookKind::Tracepoint("syscalls", "sys_exit_unshare")),
+    hook("sys_exit_setns", HookKind::Tracepoint("syscalls", "sys_exit_setns")),
+    hook("sys_exit_clone", HookKind::Tracepoint("syscalls", "sys_exit_clone")),
+    hook("sys_exit_clone3", HookKind::Tracepoint("syscalls", "sys_exit_clone3")),
 ];
 
 /// The calls and deaths of the `fentry` backend.
@@ -225,18 +260,34 @@ pub struct Plan {
     pub backend: Backend,
     /// Its programs.
     pub hooks: Vec<Hook>,
+    /// How it learns of births.
+    pub births: Births,
 }
 
 impl Plan {
     /// The best hooks that `backend` has on a kernel with this layout.
     #[must_use]
     pub fn new(backend: Backend, layout: &Layout, abilities: &Abilities) -> Self {
-        let mut hooks = ALWAYS.to_vec();
+        let preempts = layout.functions.contains(&PREEMPTING);
+        let mut hooks = if preempts { PERF_TASKS } else { TASKS }.to_vec();
+        hooks.push(REPEATS);
         hooks.extend(if abilities.loops { LOOPING } else { STEPPING });
+        if preempts && backend == Backend::Fentry {
+            hooks.extend(FPROBE_CALLS.into_iter().filter(|hook| hook.is_on(layout)));
+        } else if preempts {
+            hooks.extend(PERF_CALLS);
+        } else if backend != Backend::Fentry {
+            hooks.extend(SYSCALLS);
+        }
         match backend {
-            Backend::Tracepoint => hooks.extend(SYSCALLS),
+            Backend::Tracepoint => {}
+            _ if preempts => {
+                hooks.extend([KPROBE_FREE, KPROBE_TREE]);
+                if backend == Backend::Fentry {
+                    hooks.extend(MAPS.into_iter().filter(|hook| hook.is_on(layout)));
+                }
+            }
             Backend::Kprobe => {
-                hooks.extend(SYSCALLS);
                 hooks.push(KPROBE_FREE);
                 if KPROBE_TREE.is_on(layout) {
                     hooks.push(KPROBE_TREE);
@@ -256,7 +307,12 @@ impl Plan {
                 }
             }
         }
-        Self { backend, hooks }
+        let births = match backend {
+            Backend::Tracepoint => Births::Derived,
+            Backend::Fentry if !preempts => Births::Hooked,
+            Backend::Fentry | Backend::Kprobe => Births::Completed,
+        };
+        Self { backend, hooks, births }
     }
 
     /// Every function that some plan hooks.
@@ -264,11 +320,12 @@ impl Plan {
     pub fn functions() -> Vec<&'static str> {
         let fentry = FUNCTIONS.iter().chain([&COMPAT_SETNS, &TREE]).chain(&CONSTRUCTORS);
         let kprobe = [KPROBE_FREE, KPROBE_TREE].iter().chain(&KPROBE_CONSTRUCTORS);
-        let all = fentry.chain(&MAPS).chain(kprobe).chain(&KPROBE_COMPAT);
-        let mut names: Vec<_> = all.filter_map(Hook::function).chain([ITERATOR]).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        let all = fentry.chain(&MAPS).chain(kprobe).chain(&KPROBE_COMPAT).chain(&FPROBE_CALLS);
+        let named = all.filter_map(Hook::function);
+        let mut all: Vec<_> = named.chain([ITERATOR, PREEMPTING, FPROBE]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 }
 
@@ -319,15 +376,16 @@ pub fn obstacle(backend: Backend, layout: &Layout, abilities: &Abilities) -> Opt
     }
     match backend {
         Backend::Fentry => {
+            let preempts = layout.functions.contains(&PREEMPTING);
+            if preempts && !layout.functions.contains(&FPROBE) {
+                return Some(Obstacle::Function(FPROBE));
+            }
             // Any function will do.
-            try_tracing(layout.function_ids.first().copied(), bpf::TRACE_FENTRY)
-                .err()
-                .map(Obstacle::Tracing)
+            let tried = try_tracing(layout.function_ids.first().copied(), bpf::TRACE_FENTRY);
+            let rest = || preempts.then(no_kprobes).flatten();
+            tried.err().map(Obstacle::Tracing).or_else(rest)
         }
-        Backend::Kprobe => {
-            let tried = bpf::open_kprobe("proc_free_inum", false);
-            tried.err().map(Obstacle::Kprobes).or_else(no_tracepoints)
-        }
+        Backend::Kprobe => no_kprobes(),
         Backend::Tracepoint => no_tracepoints(),
     }
 }
@@ -350,6 +408,11 @@ fn try_tracing(function: Option<u32>, attach_type: u32) -> io::Result<()> {
     // The number is one in the kernel's own BTF, whichever file it was read from.
     let id = function.filter(|_| Path::new(KERNEL_BTF).exists());
     id.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |id| bpf::try_tracing(id, attach_type))
+}
+
+fn no_kprobes() -> Option<Obstacle> {
+    let tried = bpf::open_kprobe("proc_free_inum", false);
+    tried.err().map(Obstacle::Kprobes).or_else(no_tracepoints)
 }
 
 fn no_tracepoints() -> Option<Obstacle> {

@@ -140,6 +140,62 @@ fn link_perf_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result
     own(fd)
 }
 
+/// `BPF_TRACE_KPROBE_MULTI` of enum `bpf_attach_type`.
+const FPROBE: u32 = 42;
+
+/// Loads a program of type kprobe for fprobe.
+///
+/// # Errors
+///
+/// Those of bpf(2): EACCES if the verifier refuses it.
+pub fn load_fprobe(instructions: &[u64]) -> io::Result<OwnedFd> {
+    let attributes =
+        LoadAttributes { kind: KPROBE, expected_attach_type: FPROBE, ..LoadAttributes::default() };
+    load(attributes, instructions)
+}
+
+/// Attaches a program to the return of a function, through fprobe; it is detached when the returned
+/// descriptor is closed.
+///
+/// # Errors
+///
+/// Those of bpf(2): ESRCH if there is no such function.
+pub fn attach_fprobe(program: BorrowedFd<'_>, function: &str) -> io::Result<OwnedFd> {
+    /// `BPF_F_KPROBE_MULTI_RETURN`
+    const RETURN: u32 = 1;
+    /// The part of `union bpf_attr` that `BPF_LINK_CREATE` reads for this attach type.
+    #[repr(C)]
+    struct Attributes {
+        link: LinkAttributes,
+        flags: u32,
+        count: u32,
+        symbols: u64,
+        addresses: u64,
+        cookies: u64,
+    }
+    let name = CString::new(function)?;
+    let symbols = [name.as_ptr()];
+    let link = LinkAttributes {
+        program: program.as_raw_fd().unsigned_abs(),
+        target: 0,
+        attach_type: FPROBE,
+        flags: 0,
+    };
+    let attributes = Attributes {
+        link,
+        flags: RETURN,
+        count: 1,
+        symbols: symbols.as_ptr().addr() as u64,
+        addresses: 0,
+        cookies: 0,
+    };
+    // SAFETY: the attributes are as long as said and, as the names they point at, outlive the call.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_bpf, LINK_CREATE, &raw const attributes, size_of::<Attributes>())
+    };
+    own(fd)
+}
+
 /// The part of `union bpf_attr` that `BPF_PROG_LOAD` reads.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -165,6 +221,8 @@ struct LoadAttributes {
     attach_program: u64,
 }
 
+/// `BPF_PROG_TYPE_KPROBE`
+const KPROBE: u32 = 2;
 /// `BPF_PROG_TYPE_RAW_TRACEPOINT`
 const RAW_TRACEPOINT: u32 = 17;
 /// `BPF_PROG_TYPE_TRACING`

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::place::{Place, is_mounted};
-use crate::stage::run;
+use crate::{actor::Actor, facts, stage::run};
 
 /// How often a create is killed at no moment in particular.
 const TIMES: u32 = 60;
@@ -25,12 +25,18 @@ fn leaving(place: &Place) -> Result<Vec<String>> {
 }
 
 pub(super) fn what_fails_is_undone() -> Result<()> {
+    let mut actor = Actor::start()?;
+    actor.act("unshare 20000000")?;
+    let task = actor.who()?;
+    let (status, complaint) =
+        if facts::hides_unborn(task)? { (1, "--fork") } else { (127, "cannot execute /no/such") };
+    actor.end()?;
     for (words, status, complaint) in [
         (&["--root=/no/such"][..], 1, "cannot make /no/such the root"),
         (&["-f", "--wd=/no/such"], 1, "cannot change the directory to /no/such"),
         (&["--mount-proc=/no/such"], 1, "there is no directory /no/such"),
         (&["-f", "--mount=/no/such"], 1, "there is no file /no/such"),
-        (&["--pid=/proc/version"], 1, "--fork"),
+        (&["--pid=/proc/version", "--", "/no/such"], status, complaint),
         (&["-T", "--monotonic=-99999999999"], 1, "timens_offsets"),
         (&["--", "/no/such"], 127, "cannot execute /no/such: No such file or directory (ENOENT)"),
         (&["-f", "--", "/no/such"], 127, "ENOENT"),

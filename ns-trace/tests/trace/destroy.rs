@@ -206,7 +206,7 @@ fn last_task(room: &Room) -> Result<()> {
     scene.end(&[])
 }
 
-/// Within 100 ms after the kernel has let it go, which an nsfs handle shows where there are any.
+/// Not before the kernel has let it go, and within 100 ms where it is looked for, which an nsfs handle shows where there are any.
 fn punctual(room: &Room, kind: &Kind) -> Result<()> {
     const LATE: u64 = 100_000_000;
     let mut scene = Scene::new(room)?;
@@ -234,8 +234,17 @@ fn punctual(room: &Room, kind: &Kind) -> Result<()> {
     };
     let destroy = scene.stage.expect_destroy(&create, 0)?;
     let told = destroy["boot_ns"].as_u64().context("no time")?;
-    ensure!(told < gone + LATE, "{} ns late: {destroy}", told - gone);
-    // A handle that opens has held it, for as long as it was open.
-    ensure!(told + LATE > alive, "{} ns early: {destroy}", alive - told);
+    // A look takes its time before it asks, and an emulated machine may stop it in between.
+    let looks = room.backend() == "tracepoint";
+    let keeps_time = std::env::var_os("NS_TRACE_TEST_BACKEND").is_none();
+    if !looks || keeps_time {
+        // A handle that opens has held it, for as long as it was open.
+        ensure!(told + LATE > alive, "{} ns early: {destroy}", alive - told);
+    }
+    // Hooks tell when the kernel frees it, which may be long after the last handle opened: a net
+    // namespace waits for its turn.
+    if looks && keeps_time {
+        ensure!(told < gone + LATE, "{} ns late: {destroy}", told - gone);
+    }
     scene.end(&[])
 }

@@ -135,24 +135,24 @@ fn is_refusal(error: &io::Error) -> bool {
 /// What a backend hangs its probes on, and whether it is there.
 fn hooks(plan: Plan, layout: &Layout, tracefs: Option<&Tracefs>) -> Vec<Hook> {
     let function = |name| Some(layout.functions.contains(&name));
-    let tracepoint = |name: &str| {
-        let category = match name {
-            "task_newtask" => "task",
-            name if name.starts_with("sched_") => "sched",
-            _ => "syscalls",
-        };
-        tracefs.map(|tracefs| tracefs.id(category, name).is_ok())
-    };
+    let tracepoint =
+        |category: &str, name: &str| tracefs.map(|tracefs| tracefs.id(category, name).is_ok());
     plan.hooks
         .into_iter()
         .filter_map(|hook| {
             let (sort, name, present) = match hook.kind {
-                HookKind::RawTracepoint(name) => ("raw_tracepoint", name, tracepoint(name)),
-                HookKind::Syscall(name) => ("tracepoint", name, tracepoint(name)),
+                HookKind::RawTracepoint(name) => {
+                    let category = if name == "task_newtask" { "task" } else { "sched" };
+                    ("raw_tracepoint", name, tracepoint(category, name))
+                }
+                HookKind::Tracepoint(category, name) => {
+                    ("tracepoint", name, tracepoint(category, name))
+                }
                 HookKind::Entry(name) => ("fentry", name, function(name)),
                 HookKind::Return(name) => ("fexit", name, function(name)),
                 HookKind::Kprobe(name) => ("kprobe", name, function(name)),
                 HookKind::Kretprobe(name) => ("kretprobe", name, function(name)),
+                HookKind::Fprobe(name) => ("fprobe", name, function(name)),
                 HookKind::Iterator(_) | HookKind::OnDemand => return None,
             };
             Some(Hook { sort, name, present })
