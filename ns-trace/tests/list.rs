@@ -7,25 +7,22 @@ mod peer;
 mod usage;
 mod watch;
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
 pub(crate) use self::crowd::Crowd;
-use crate::tracer::program;
+use crate::{context::Context, tracer::program};
 
 /// The trials of this file: they look at the kernel through no probe, so once is enough.
-pub(crate) fn trials() -> Vec<Trial> {
-    let trials =
-        [usage::trials(), held::trials(), churn::trials(), peer::trials(), watch::trials()];
-    trials.into_iter().flatten().collect()
-}
-
-/// One trial.
-pub(crate) fn trial(name: &str, test: fn() -> Result<()>) -> Trial {
-    Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
+pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
+    let trials = [usage::trials, held::trials, churn::trials, peer::trials, watch::trials];
+    trials.into_iter().flat_map(|trials| trials(context)).collect()
 }
 
 /// Runs `ns-trace list`.

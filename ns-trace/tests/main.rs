@@ -65,11 +65,11 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(enter::trials(context));
     trials.extend(exec::trials(context));
     trials.extend(hidden::trials(context));
-    trials.extend(list::trials());
+    trials.extend(list::trials(context));
     trials.extend(netns::trials(context));
     trials.extend(show::trials(context));
     trials.extend(soak::trials(context));
-    trials.extend(tree::trials());
+    trials.extend(tree::trials(context));
     trials.extend(top::trials(context));
     trials.extend(trace::container::trials(context));
     trials.extend(trace::create::trials(context));

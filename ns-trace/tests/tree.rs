@@ -1,23 +1,19 @@
 //! `ns-trace tree`: what lies below what.
 
-use std::process::Command;
+use std::{process::Command, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::{
-    actor::Actor,
-    list::{table, trial},
-    tracer::program,
-};
+use crate::{actor::Actor, context::Context, list::table, tracer::program};
 
 /// The trials of this file.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     vec![
-        trial("tree::owner", by_owner),
-        trial("tree::parent", by_parent),
-        trial("tree::process", by_process),
+        context.once("tree::owner", by_owner),
+        context.once("tree::parent", by_parent),
+        context.once("tree::process", by_process),
     ]
 }
 

@@ -2,18 +2,21 @@
 
 use std::{
     process::{Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
-use super::{list, trial};
-use crate::{init, tracer::program};
+use super::list;
+use crate::{context::Context, init, tracer::program};
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![trial("list::churn", every_listing_is_whole)]
+pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
+    vec![context.once("list::churn", every_listing_is_whole)]
 }
 
 /// lsns fails now and then when a process ends while it looks (util-linux#2799).

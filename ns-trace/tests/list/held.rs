@@ -1,18 +1,20 @@
 //! Namespaces that nobody is in.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 
-use super::{rows, trial};
-use crate::actor::Actor;
+use super::rows;
+use crate::{actor::Actor, context::Context};
 
 /// Neither root nor anybody.
 const UID: u32 = 65533;
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     vec![
-        trial("list::held::by_file", a_file_holds_one),
-        trial("list::held::user", the_user_is_the_owner_s),
+        context.once("list::held::by_file", a_file_holds_one),
+        context.once("list::held::user", the_user_is_the_owner_s),
     ]
 }
 

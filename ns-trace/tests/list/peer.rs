@@ -3,15 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::{Command, Output},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::{Crowd, list, table, trial};
-use crate::init;
+use super::{Crowd, list, table};
+use crate::{context::Context, init};
 
 /// The columns that every version of lsns has.
 const COLUMNS: &str = "NS,TYPE,PATH,NPROCS,PID,PPID,COMMAND,UID,USER,NETNSID,NSFS,PNS,ONS";
@@ -21,17 +21,21 @@ const FEW: (usize, usize) = (2, 10);
 const MANY: (usize, usize) = (10, 30);
 
 #[expect(clippy::print_stdout, reason = "whoever skips says why")]
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let has_lsns = Command::new("lsns").arg("--version").output().is_ok();
     let trials = vec![
-        trial("list::peer::same_rows", same_rows),
-        trial("list::peer::same_processes", same_processes),
-        trial("list::peer::same_text", same_text),
+        context.once("list::peer::same_rows", same_rows),
+        context.once("list::peer::same_processes", same_processes),
+        context.once("list::peer::same_text", same_text),
     ];
     if !has_lsns {
         println!("skipped: list::peer: there is no lsns here");
     }
-    trials.into_iter().map(|trial| trial.with_ignored_flag(!has_lsns)).collect()
+    let ignore = |trial: Trial| {
+        let is_ignored = !has_lsns || trial.has_ignored_flag();
+        trial.with_ignored_flag(is_ignored)
+    };
+    trials.into_iter().map(ignore).collect()
 }
 
 /// How often lsns is asked.

@@ -1,21 +1,21 @@
 //! Options, columns, filters, and what is said of wrong ones.
 
-use std::{os::unix::process::CommandExt as _, process::Command};
+use std::{os::unix::process::CommandExt as _, process::Command, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use super::{list, rows, trial};
-use crate::{actor::Actor, tracer::program};
+use super::{list, rows};
+use crate::{actor::Actor, context::Context, tracer::program};
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     vec![
-        trial("list::usage::wrong", wrong_usage_is_told),
-        trial("list::usage::link", a_link_named_lsns_is_lsns),
-        trial("list::usage::filters", filters_choose_rows),
-        trial("list::usage::columns", columns_are_known),
-        trial("list::usage::reader", a_reader_may_go_away),
+        context.once("list::usage::wrong", wrong_usage_is_told),
+        context.once("list::usage::link", a_link_named_lsns_is_lsns),
+        context.once("list::usage::filters", filters_choose_rows),
+        context.once("list::usage::columns", columns_are_known),
+        context.once("list::usage::reader", a_reader_may_go_away),
     ]
 }
 

@@ -2,7 +2,10 @@
 
 use std::{
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
     thread,
 };
 
@@ -11,16 +14,16 @@ use libtest_mimic::Trial;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Deserializer, Value};
 
-use super::trial;
 use crate::{
     actor::Actor,
+    context::Context,
     tracer::{PATIENCE, program},
 };
 
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     vec![
-        trial("list::watch::births_and_deaths", births_and_deaths_are_shown),
-        trial("list::watch::reader", it_ends_with_its_reader),
+        context.once("list::watch::births_and_deaths", births_and_deaths_are_shown),
+        context.once("list::watch::reader", it_ends_with_its_reader),
     ]
 }
 
@@ -76,8 +79,9 @@ impl Watched {
 
 fn births_and_deaths_are_shown() -> Result<()> {
     let watched = Watched::start(&["-o", "NS,STATE,PID,CREATOR,CAUSE,AGE,BORN", "--dead", "1h"])?;
-    // From the first table on births are seen.
-    watched.tables.recv_timeout(PATIENCE)?;
+    // From the first table on births are seen. To load every probe while others fill the processors
+    // takes an emulated machine longer than anything else here.
+    watched.tables.recv_timeout(4 * PATIENCE)?;
     let mut actor = Actor::start()?;
     actor.act("unshare 4000000")?;
     let task = actor.who()?;
