@@ -7,6 +7,8 @@ mod compiler;
 mod link;
 #[path = "build/probes.rs"]
 mod probes;
+#[path = "build/strip.rs"]
+mod strip;
 
 use std::{
     env,
@@ -54,8 +56,11 @@ fn build() -> Result<(), String> {
     let objects = probes::build(package, &arch.to_string_lossy(), &out.join("ebpf"))?;
     for name in probes::OBJECTS {
         let object = objects.join(name);
-        fs::copy(&object, out.join(format!("{name}.o")))
-            .map_err(|error| format!("cannot copy {}: {error}", object.display()))?;
+        let compiled = fs::read(&object)
+            .map_err(|error| format!("cannot read {}: {error}", object.display()))?;
+        let stripped = out.join(format!("{name}.o"));
+        fs::write(&stripped, strip::debug_sections(&compiled)?)
+            .map_err(|error| format!("cannot write {}: {error}", stripped.display()))?;
     }
     link::statically(&out)
 }

@@ -15,6 +15,7 @@ pub const ARGUMENTS: usize = 2;
 
 /// By what an open file keeps a namespace.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u32)]
 pub enum Hold {
     /// It is a pidfd: its process's `struct pid` has a number in a pid namespace.

@@ -135,7 +135,7 @@ fn take(
     for record in piece.records() {
         table.apply(&record, world, &mut findings);
         for finding in findings.drain(..) {
-            stream.find(finding)?;
+            stream.find(finding, table)?;
         }
     }
     stream.flush()

@@ -8,16 +8,19 @@ mod exec;
 mod list;
 mod netns;
 mod number;
+mod rules;
+mod serve;
 mod show;
 mod top;
 mod trace;
 mod tree;
-mod value;
 mod why;
 
 use std::env;
 
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{
+    CommandFactory as _, Parser, Subcommand, ValueEnum, builder::PossibleValue, error::ErrorKind,
+};
 use clap_complete::Shell;
 
 pub use self::{
@@ -29,15 +32,18 @@ pub use self::{
     list::{ListArgs, Output, Relation},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     number::{Ids, Range},
+    rules::{RulesArgs, RulesCommand},
+    serve::ServeArgs,
     show::ShowArgs,
     top::TopArgs,
     trace::{Format, TraceArgs},
     tree::TreeArgs,
-    value::{Bytes, parse_bytes, parse_duration},
     why::WhyArgs,
 };
 
 pub(crate) use self::list::unknown_column;
+use crate::model::From;
+pub use crate::model::{Bytes, parse_bytes, parse_duration};
 
 /// What the exit status says, for the end of every help text.
 const EXIT_STATUS: &str = "\
@@ -112,9 +118,11 @@ pub enum Command {
     List(Box<ListArgs>),
     Tree(TreeArgs),
     Top(TopArgs),
+    Serve(ServeArgs),
     Netns(NetnsArgs),
     Show(ShowArgs),
     Why(WhyArgs),
+    Rules(RulesArgs),
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     ///
@@ -145,6 +153,8 @@ impl Command {
             "doctor" => called.read().map(Self::Doctor),
             "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),
             "netns" => called.read().map(Self::Netns),
+            "rules" => called.read().map(Self::Rules),
+            "serve" => called.read().map(Self::Serve),
             "show" => called.read().map(Self::Show),
             "top" => called.read().map(Self::Top),
             "trace" => called.read().map(Box::new).map(Self::Trace),
@@ -152,6 +162,24 @@ impl Command {
             "why" => called.read().map(Self::Why),
             _ => return None,
         })
+    }
+}
+
+/// Whom to ask.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct AskOf(pub From);
+
+impl ValueEnum for AskOf {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(From::Auto), Self(From::Live), Self(From::Scan)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self.0 {
+            From::Auto => "auto",
+            From::Live => "live",
+            From::Scan => "scan",
+        }))
     }
 }
 

@@ -7,6 +7,8 @@ mod enter;
 mod exec;
 mod list;
 mod netns;
+mod rules;
+mod serve;
 mod show;
 mod top;
 mod trace;
@@ -39,7 +41,9 @@ pub fn run(called: &Called, cli: &Cli) -> ExitCode {
         Command::Tree(args) => (tree::run(args), None),
         Command::Show(args) => (show::run(args), None),
         Command::Why(args) => (why::run(args), None),
+        Command::Rules(args) => (rules::run(args), None),
         Command::Top(args) => (top::run(args), None),
+        Command::Serve(args) => (serve::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
         Command::Create(args) => return carry_out(called, create::plan(args)),
         Command::Enter(args) => return carry_out(called, enter::plan(args)),

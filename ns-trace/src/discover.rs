@@ -33,6 +33,23 @@ pub fn look(want: &Want) -> std::io::Result<World> {
     Ok(around(tasks::scan(want)?, &[], Vec::new(), want))
 }
 
+/// Where each namespace is mounted in our own mount namespace, into the rows of `world`.
+pub fn mounted(world: &mut World) {
+    for row in &mut world.namespaces {
+        row.nsfs.clear();
+    }
+    for (ns, place) in mounts::own() {
+        let key = (ns.inode, ns.kind);
+        let rows = &mut world.namespaces;
+        let at = rows.binary_search_by_key(&key, |row| (row.info.inode, row.info.kind));
+        if let Some(row) = at.ok().and_then(|at| rows.get_mut(at))
+            && !row.nsfs.contains(&place)
+        {
+            row.nsfs.push(place);
+        }
+    }
+}
+
 /// Finds out the rest about the namespaces that `tasks` are in, and about those that are `known`
 /// already; with what files `held` in ways that only memory tells.
 #[must_use]

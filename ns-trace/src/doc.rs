@@ -3,10 +3,12 @@
 //! `cargo xtask schema` runs these tests with `NS_TRACE_BLESS=1`; then they write what they would
 //! otherwise compare.
 
+mod config;
 mod coverage;
 mod kernels;
 mod man;
 mod reference;
+mod rules;
 mod schema;
 
 use std::{env, fs, path::PathBuf};

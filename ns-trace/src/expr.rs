@@ -28,15 +28,20 @@ mod row;
 #[cfg(test)]
 mod samples;
 mod scols;
+mod sighting;
 mod signature;
+mod sorts;
 mod suggest;
 mod table;
+mod template;
 mod view;
 
 use std::{
-    cell::Cell,
     fmt,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use cel::{Context, Env, Value, common::types::CelBool, parser::Expression};
@@ -46,6 +51,9 @@ pub use self::{
     field::fields,
     row::RowFilter,
     scols::{ColumnFilter, ColumnFilterError},
+    sighting::{Condition, Sighting, is_taken, rule_fields},
+    sorts::Sorts,
+    template::Template,
 };
 use self::{
     kind::Object,
@@ -62,7 +70,9 @@ pub struct Filter {
     source: String,
     expr: Expression,
     names: Names,
-    errors: Cell<u64>,
+    /// The events for which it can hold.
+    sorts: Sorts,
+    errors: AtomicU64,
 }
 
 impl Filter {
@@ -76,12 +86,13 @@ impl Filter {
 
     /// A condition on what has the fields of `root`.
     fn over(root: Object, source: &str) -> Result<Self, Error> {
-        let (expr, names) = parse::with_stack(source, || {
+        let (expr, names, sorts) = parse::with_stack(source, || {
             let (mut expr, info) = parse::parse(source)?;
+            let sorts = sorts::sorts(&expr);
             let names = check::check(&mut expr, &Places { source, info }, root)?;
-            Ok((expr, names))
+            Ok((expr, names, sorts))
         })?;
-        Ok(Self { source: source.to_owned(), expr, names, errors: Cell::new(0) })
+        Ok(Self { source: source.to_owned(), expr, names, sorts, errors: AtomicU64::new(0) })
     }
 
     /// Whether the condition holds for `event`.
@@ -90,26 +101,27 @@ impl Filter {
     }
 
     fn holds(&self, root: View<'_>) -> bool {
+        self.result(root).unwrap_or_else(|| {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+            false
+        })
+    }
+
+    /// Whether it holds, `None` if that cannot be said.
+    fn result(&self, root: View<'_>) -> Option<bool> {
         let row = Row { names: &self.names, root };
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.set_variable_resolver(&row);
         let result = Value::resolve_val(&self.expr, &context);
-        let truth = result
-            .as_ref()
-            .ok()
-            .and_then(|value| value.downcast_ref::<CelBool>())
-            .map(|truth| *truth.inner());
-        truth.unwrap_or_else(|| {
-            self.errors.set(self.errors.get().saturating_add(1));
-            false
-        })
+        let truth = result.as_ref().ok().and_then(|value| value.downcast_ref::<CelBool>());
+        truth.map(|truth| *truth.inner())
     }
 
     /// For how many events there was no result: a field was null or absent, a number did not fit,
     /// an index was outside its list.
     #[must_use]
     pub fn errors(&self) -> u64 {
-        self.errors.get()
+        self.errors.load(Ordering::Relaxed)
     }
 
     /// The expression as it was given.

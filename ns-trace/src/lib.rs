@@ -37,6 +37,8 @@ pub mod pipeline;
 pub mod plan;
 pub mod probe;
 mod report;
+pub mod rule;
+pub mod serve;
 pub mod sink;
 pub mod sys;
 pub mod table;

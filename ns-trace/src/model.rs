@@ -9,6 +9,8 @@ pub mod event;
 mod flags;
 mod holder;
 mod json;
+mod lineage;
+mod measure;
 mod namespace;
 mod process;
 mod selector;
@@ -25,12 +27,14 @@ pub use self::{
     flags::Flags,
     holder::Holder,
     json::{Fields, JsonWriter, write_json},
+    lineage::{Ancestor, Origin},
+    measure::{Bytes, parse_bytes, parse_duration},
     namespace::{NsInfo, NsRef, Slots},
     process::{Caps, Creator, Process, TaskRef},
     selector::{Selector, SelectorError},
     text::printable,
     time::Time,
-    want::{Kinds, Mounts, Want},
+    want::{From, Kinds, Mounts, Want},
     world::{MapLine, Maps, NsRow, ProcessRow, ThreadRow, World},
 };
 pub use ns_trace_common::{Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot, files::Hold, map::MapFile};

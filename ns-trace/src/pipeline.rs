@@ -1,20 +1,26 @@
 //! Source → table → selection → sink, with every loss accounted for.
 
+mod inquiry;
 mod live;
 mod look;
+mod merge;
 mod picture;
 mod replay;
 pub mod resolve;
+mod rows;
 mod scope;
 mod select;
 mod stream;
 mod watch;
 
 pub use self::{
+    inquiry::{Inquiries, Inquiry},
     live::{Command, Error, LiveOptions, run_live},
     look::look,
+    merge::merged,
     picture::{Channel, Ended, Picture, Pictures, Update, Viewer},
     replay::{ReplayError, ReplayOptions, run_replay},
+    rows::{Rows, Subject},
     scope::Scope,
     select::Selection,
     stream::{End, Outcome, Stream},

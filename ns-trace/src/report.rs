@@ -8,6 +8,9 @@ use std::{fmt, process::ExitCode};
 /// Exit status for failures of ns-trace itself when the status of a command is returned otherwise.
 pub(crate) const OWN_FAILURE: u8 = 125;
 
+/// Exit status of --exit-code when a rule matched.
+pub(crate) const MATCHED: u8 = 10;
+
 /// What sort of failure, as the exit status tells it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Class {

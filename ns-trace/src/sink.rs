@@ -1,6 +1,9 @@
 //! Where events leave.
 
 mod ahead;
+pub mod recent;
+pub mod target;
+pub mod worker;
 
 use std::{
     fmt,
@@ -25,6 +28,23 @@ impl Render for JsonWriter {
     }
 }
 
+/// Where a stream of events goes.
+pub trait Outlet: fmt::Debug {
+    /// Adds one event.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    fn write(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Hands on what was added.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    fn flush(&mut self) -> io::Result<()>;
+}
+
 /// A rendering and where it goes.
 pub struct Sink {
     render: Box<dyn Render>,
@@ -44,23 +64,16 @@ impl Sink {
     pub fn new(render: Box<dyn Render>, output: Box<dyn Write>) -> Self {
         Self { render, output, buffer: Vec::with_capacity(2 * PIECE) }
     }
+}
 
-    /// Adds one event.
-    ///
-    /// # Errors
-    ///
-    /// Those of writing.
-    pub fn write(&mut self, event: &Event) -> io::Result<()> {
+impl Outlet for Sink {
+    fn write(&mut self, event: &Event) -> io::Result<()> {
         self.render.render(event, &mut self.buffer);
         if self.buffer.len() >= PIECE { self.flush() } else { Ok(()) }
     }
 
-    /// Hands what is buffered to the system.
-    ///
-    /// # Errors
-    ///
-    /// Those of writing; what could not be written is gone.
-    pub fn flush(&mut self) -> io::Result<()> {
+    /// Hands what is buffered to the system; what could not be written is gone.
+    fn flush(&mut self) -> io::Result<()> {
         let written = self.output.write_all(&self.buffer);
         self.buffer.clear();
         written

@@ -14,6 +14,7 @@ pub mod mapping;
 pub mod memory;
 pub mod mounts;
 pub mod netnsid;
+pub mod notify;
 pub mod nsfs;
 pub mod process;
 pub mod program;

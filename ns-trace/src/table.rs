@@ -36,7 +36,7 @@ pub use self::{
     rows::{Row, RowId},
 };
 use crate::model::{
-    Kind, NsRef, Placement, SLOTS, Slots,
+    Ancestor, Kind, NsRef, Placement, SLOTS, Slots,
     event::{Body, ByEvent, Destroy, Exist, Source},
 };
 
@@ -125,6 +125,19 @@ impl Table {
     /// All tasks, threads each: the numbers of process and parent.
     pub fn tasks(&self) -> impl Iterator<Item = (u32, u32)> + Clone {
         self.tasks.values().map(|member| (member.task.pid, member.task.ppid))
+    }
+
+    /// How many tasks have a namespace in a slot right now; `None` if it is not alive.
+    #[must_use]
+    pub fn members(&self, ns: &NsRef) -> Option<u32> {
+        let row = self.rows.by_inode(ns.inode).and_then(|id| self.rows.get(id));
+        row.filter(|row| row.info().to_ref() == *ns).map(|row| row.members)
+    }
+
+    /// All processes, as those that descend from them see them.
+    pub fn processes(&self) -> impl Iterator<Item = Ancestor> {
+        let processes = self.tasks.values().filter(|member| member.task.pid == member.task.tid);
+        processes.map(Member::ancestor)
     }
 
     /// The namespaces that lost their last task since the last call, and may end any time.

@@ -4,6 +4,7 @@
 //! backend by [`context::Context::per_backend`].
 
 mod actor;
+mod churn;
 mod compare;
 mod completions;
 mod context;
@@ -18,7 +19,9 @@ mod leftovers;
 mod list;
 mod netns;
 mod portrait;
+mod rules;
 mod scene;
+mod serve;
 mod show;
 mod soak;
 mod stage;
@@ -67,6 +70,8 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(hidden::trials(context));
     trials.extend(list::trials(context));
     trials.extend(netns::trials(context));
+    trials.extend(rules::trials(context));
+    trials.extend(serve::trials(context));
     trials.extend(show::trials(context));
     trials.extend(soak::trials(context));
     trials.extend(tree::trials(context));

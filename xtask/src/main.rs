@@ -9,10 +9,14 @@ mod arch;
 mod bench;
 mod btf;
 mod build;
+mod churn;
 mod clock;
 mod command;
 #[path = "../../ns-trace/build/compiler.rs"]
 mod compiler;
+mod dist;
+#[path = "../../ns-trace/tests/churn.rs"]
+mod life;
 #[path = "../../ns-trace/build/probes.rs"]
 mod probes;
 mod process;
@@ -43,8 +47,11 @@ Usage: cargo xtask VERB
                         measure what tracing costs; --peers: and other tracers that are installed
   soak [MINUTES] [--seed N]
                         trace a random life in namespaces and compare the events with /proc
+  churn [--minutes N] [--seed N] [--escape] [FILE]
+                        make up a recording of ordinary life on a machine with containers, to try rules on
   tidy                  check the rules of the house that no compiler knows
   schema                rewrite the checked-in schema, CLI reference and man pages from the types
+  dist [--program FILE] build the Debian package with its unit, and YAML for Kubernetes, under target/dist
   btf [FILE]            print where this kernel (or a BTF file) keeps what the probes read
   btf cut [KERNEL FILE] cut that from a kernel's BTF (KERNEL: raw BTF, vmlinux, vmlinuz or a version
                         that `vm` knows); without words, all in ns-trace/src/probe/fixtures again";
@@ -75,8 +82,10 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         bench::peer::VERB => bench::peer::main(rest),
         bench::emulated::VERB => bench::emulated::main(rest),
         "soak" => soak::main(rest),
+        "churn" => churn::main(rest),
         "tidy" => tidy::main(rest),
         "schema" => schema::main(rest),
+        "dist" => dist::main(rest),
         "btf" => btf::main(rest),
         _ => Ok(usage()),
     }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, time::Duration};
 
 use clap::{Args, ValueEnum, builder::PossibleValuesParser, builder::TypedValueParser as _};
 
-use super::parse_duration;
+use super::{AskOf, parse_duration};
 use crate::model::{Column, Kind, UnknownColumn};
 
 const AFTER_HELP: &str = "\
@@ -120,6 +120,10 @@ pub struct ListArgs {
     /// List the columns that there are
     #[arg(short = 'H', long)]
     pub list_columns: bool,
+
+    /// Ask the collector (live; ns-trace serve), look at /proc (scan), or ask if one answers
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    pub source: AskOf,
 
     /// List the processes in the namespace with this inode
     #[arg(value_parser = parse_namespace)]

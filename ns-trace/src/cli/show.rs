@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::SELECTOR;
+use super::{AskOf, SELECTOR};
 use crate::model::Selector;
 
 /// Show everything about one namespace or one process
@@ -20,4 +20,8 @@ pub struct ShowArgs {
     /// Print JSON
     #[arg(short = 'J', long)]
     pub json: bool,
+
+    /// Ask the collector (live; ns-trace serve), look at /proc (scan), or ask if one answers
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    pub source: AskOf,
 }

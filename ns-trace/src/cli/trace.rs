@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
 
-use super::{Bytes, Color, parse_bytes, parse_duration};
+use super::{AskOf, Bytes, Color, parse_bytes, parse_duration};
 use crate::{
     model::{Fields, Kind, event::EventKind},
     probe::Backend,
@@ -23,6 +23,7 @@ Examples:
   ns-trace trace -t net -e create,destroy         births and deaths of network namespaces
   ns-trace trace -- unshare -Urn true             what a command does
   ns-trace trace --where 'process.uid != 0'       what others than root do
+  ns-trace trace --rules -e alert                 alerts alone; see ns-trace rules
 
 Exit status:
   0    success; also when the reader of the output went away
@@ -31,7 +32,8 @@ Exit status:
   3    a privilege is missing
   4    the kernel lacks a feature that is needed
 With a command its own status is returned (128 + n if signal n ended it, 126 if it cannot be run,
-127 if it is not found), 124 when --timeout is over, and 125 for failures of ns-trace itself.";
+127 if it is not found), 124 when --timeout is over, and 125 for failures of ns-trace itself.
+With --exit-code it is 10 if there was an alert, with a command too.";
 
 /// Stream namespace events as they happen
 ///
@@ -60,6 +62,15 @@ pub struct TraceArgs {
     /// Only events for which this CEL expression over their JSON fields is true
     #[arg(long = "where", value_name = "EXPR")]
     pub filter: Option<String>,
+
+    /// Raise alerts by the rules in PATH, files or directories; without PATH by
+    /// those that come with ns-trace (`shipped`) and those in /etc/ns-trace/rules.d
+    #[arg(long, value_name = "PATH", num_args = 0..)]
+    pub rules: Option<Vec<PathBuf>>,
+
+    /// Return 10 if there was an alert
+    #[arg(long, requires = "rules")]
+    pub exit_code: bool,
 
     /// Also fork, exec and exit of tasks
     #[arg(long)]
@@ -112,6 +123,11 @@ pub struct TraceArgs {
     /// Read the kernel's types from FILE instead of /sys/kernel/btf/vmlinux
     #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,
+
+    /// Ask the collector (live; ns-trace serve), trace with own probes (scan), or ask if one answers
+    /// that traces what is wanted
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    pub source: AskOf,
 
     /// When to use colours
     #[arg(long, value_name = "WHEN", default_value = "auto")]

@@ -2,7 +2,10 @@
 
 use clap::Args;
 
-use super::list::{Output, Relation, kinds, parse_output};
+use super::{
+    AskOf,
+    list::{Output, Relation, kinds, parse_output},
+};
 use crate::model::Kind;
 
 const AFTER_HELP: &str = "\
@@ -47,4 +50,8 @@ pub struct TreeArgs {
     /// Cut nothing at the edge of the terminal
     #[arg(short = 'u', long)]
     pub notruncate: bool,
+
+    /// Ask the collector (live; ns-trace serve), look at /proc (scan), or ask if one answers
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    pub source: AskOf,
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::SELECTOR;
+use super::{AskOf, SELECTOR};
 use crate::model::Selector;
 
 /// Say what keeps a namespace alive, and what would free it
@@ -20,4 +20,8 @@ pub struct WhyArgs {
     /// Print JSON
     #[arg(short = 'J', long)]
     pub json: bool,
+
+    /// Ask the collector (live; ns-trace serve), look at /proc (scan), or ask if one answers
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    pub source: AskOf,
 }

@@ -3,7 +3,6 @@
 mod choice;
 mod filter;
 mod nest;
-mod rows;
 mod watch;
 
 use std::{
@@ -13,10 +12,11 @@ use std::{
 
 use rustix::termios::tcgetwinsize;
 
-use self::{choice::Choice, filter::Filters, rows::Rows};
+use self::{choice::Choice, filter::Filters};
 use crate::{
     cli::{ListArgs, Relation},
     model::{Column, World},
+    pipeline::Rows,
     report::{Class, Failure, sight},
     view::{
         table::{Heading, Plain, Table},
@@ -34,7 +34,7 @@ pub(super) fn run(args: &ListArgs) -> Result<ExitCode, Failure> {
     if args.watch {
         return watch::run(args, choice, &filters);
     }
-    let world = sight::sight(&choice.want)?;
+    let world = sight::sight(args.source.0, &choice.want)?;
     let table = table(args, &choice, &filters, &world)?;
     filters.say_errors();
     let code = print(args, &table)?;

@@ -1,6 +1,7 @@
 //! `ns-trace trace`: the stream of events.
 
 pub(super) mod failure;
+mod live;
 mod output;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use super::rules;
 use crate::{
     cli::TraceArgs,
     expr::Filter,
@@ -18,7 +20,8 @@ use crate::{
         run_replay,
     },
     probe::Options,
-    report::{Class, Failure},
+    report::{Class, Failure, MATCHED},
+    rule::Engine,
     sys::capability::{self, TRACE},
     view::Summary,
 };
@@ -35,11 +38,18 @@ pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
         let replay = Replay::open(path).map_err(|error| told(error.into()))?;
         let options = ReplayOptions { timeout: args.timeout, output: output::watchable(args) };
         (run_replay(replay, stream, &options).map_err(told)?, None)
+    } else if let Some(replay) = live::events(args, &stream)? {
+        let options = ReplayOptions { timeout: args.timeout, output: output::watchable(args) };
+        let ended = run_replay(replay, stream, &options);
+        (ended.map_err(|error| failure::of_collector(&error))?, None)
     } else {
         check_capabilities()?;
         run_live(options(args)?, stream).map_err(|error| failure::of_live(&error))?
     };
-    summarise(&outcome, started);
+    summarise(args, &outcome, started);
+    if args.exit_code && outcome.alerts > 0 {
+        return Ok(ExitCode::from(MATCHED));
+    }
     Ok(exit_code(&outcome, status, !args.command.is_empty()))
 }
 
@@ -61,7 +71,10 @@ fn stream(args: &TraceArgs) -> Result<Stream, Failure> {
     } else {
         Scope::processes(&args.pids, args.follow)
     };
-    Ok(Stream::new(selection, scope, output::sink(args)?, args.count))
+    let rules = args.rules.as_deref().map(rules::load).transpose();
+    let rules = rules.map_err(|failure| failure.class(Class::Usage))?;
+    let rules = rules.as_ref().map(Engine::new);
+    Ok(Stream::new(selection, scope, output::sink(args)?, args.count).with_rules(rules))
 }
 
 fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
@@ -85,6 +98,7 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
         command,
         output: output::watchable(args),
         viewer: None,
+        inquiries: None,
     })
 }
 
@@ -113,11 +127,14 @@ pub(super) fn check_capabilities() -> Result<(), Failure> {
 }
 
 #[expect(clippy::print_stderr, reason = "the summary is for people, not for the stream")]
-fn summarise(outcome: &Outcome, started: Instant) {
+fn summarise(args: &TraceArgs, outcome: &Outcome, started: Instant) {
     let summary = Summary {
         events: outcome.events,
         lost: outcome.lost,
         seconds: started.elapsed().as_secs_f64(),
+        alerts: args.rules.as_ref().map(|_| outcome.alerts),
+        held: outcome.held,
+        forgotten: outcome.forgotten,
         filter_errors: outcome.unmatched,
     };
     eprintln!("{summary}");

@@ -15,6 +15,7 @@ pub(super) fn run(args: &TreeArgs) -> Result<ExitCode, Failure> {
         json: args.json,
         noheadings: args.noheadings,
         output: args.output.clone(),
+        source: args.source,
         kinds: args.kinds.clone(),
         notruncate: args.notruncate,
         ..ListArgs::default()

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{fresh_part, kernels::kernels};
+use super::{fresh_part, kernels::kernels, rules};
 use crate::{
     probe::coverage::{Cell, Sight, everywhere},
     sys::capability::{MORE, TRACE},
@@ -16,6 +16,8 @@ fn the_tables_of_the_readme_are_fresh() {
     fresh_part(README, "capabilities", &capabilities());
     fresh_part(README, "coverage", &coverage());
     fresh_part(README, "kernels", &kernels());
+    fresh_part(README, "rules", &rules::rules());
+    fresh_part(README, "detections", &rules::detections());
 }
 
 fn coverage() -> String {

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// What every page says of the environment.
-const ENVIRONMENT: [(&str, &str); 4] = [
+const ENVIRONMENT: [(&str, &str); 5] = [
     ("NO_COLOR", "If set and not empty, no colours are used unless --color=always asks for them."),
     ("TERM", "If it is dumb, no colours are used unless --color=always asks for them."),
     (
@@ -20,6 +20,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
         "The first that is set and not empty says whether the terminal understands UTF-8. If not, \
          text is printed in ASCII and everything else is escaped.",
     ),
+    ("NS_TRACE_SOCKET", "Where the collector is asked, instead of /run/ns-trace/control.sock."),
     ("TZ", "The time zone of the times in text; JSON is always in UTC."),
 ];
 

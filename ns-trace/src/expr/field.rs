@@ -30,7 +30,13 @@ impl Field {
 
     /// The value in `object`, `None` if there is none.
     pub(super) fn get<'e>(&self, object: &View<'e>) -> Option<View<'e>> {
-        (self.get)(object)
+        match object {
+            // The fields of the event are the sighting's own.
+            View::Sighting(sighting) => {
+                (self.get)(object).or_else(|| (self.get)(&View::Event(sighting.event)))
+            }
+            _ => (self.get)(object),
+        }
     }
 }
 
@@ -58,15 +64,20 @@ impl Path {
 /// The fields of list elements have `[]` in their path: `changes[].slot` stands for
 /// `changes[0].slot` and for `c.slot` in `changes.exists(c, …)`.
 pub fn fields() -> impl Iterator<Item = (String, &'static str)> {
+    fields_of(Object::Event).into_iter()
+}
+
+/// Every field of `root`, with the name of its type.
+pub(super) fn fields_of(root: Object) -> Vec<(String, &'static str)> {
     let mut rows = Vec::new();
-    collect(Object::Event, "", &mut |path, kind| {
+    collect(root, "", &mut |path, kind| {
         let base = Kind::of(kind.base);
         // Of an object that is no value there is nothing to compare but null.
         if !matches!(base.base, Base::Object(object) if !object.is_value()) {
             rows.push((path.to_owned(), kind.name()));
         }
     });
-    rows.into_iter()
+    rows
 }
 
 /// Calls `row` for every field, objects before what is in them.

@@ -28,6 +28,10 @@ pub(super) enum Base {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Object {
     Event,
+    /// An event with what rules know beside it.
+    Sighting,
+    Ancestor,
+    Origin,
     Row,
     Process,
     NsInfo,
@@ -113,6 +117,7 @@ impl Kind {
             (0, Base::Object(Object::Ns)) => "namespace",
             (0, Base::Object(Object::Change)) => "change",
             (0, Base::Object(Object::MapLine)) => "range",
+            (0, Base::Object(Object::Ancestor)) => "ancestor",
             (0, Base::Object(_)) => "object",
             (1, Base::Bool) => "list(bool)",
             (1, Base::Int) => "list(int)",
@@ -122,6 +127,7 @@ impl Kind {
             (1, Base::Object(Object::Ns)) => "list(namespace)",
             (1, Base::Object(Object::Change)) => "list(change)",
             (1, Base::Object(Object::MapLine)) => "list(range)",
+            (1, Base::Object(Object::Ancestor)) => "list(ancestor)",
             (1, _) => "list",
             _ => "list(list)",
         }
@@ -137,7 +143,7 @@ impl fmt::Display for Kind {
 impl Object {
     /// Whether it can be handled as one value; of the others only fields can be used.
     pub(super) const fn is_value(self) -> bool {
-        matches!(self, Self::Ns | Self::Change | Self::MapLine)
+        matches!(self, Self::Ns | Self::Change | Self::MapLine | Self::Ancestor)
     }
 }
 

@@ -95,5 +95,8 @@ fn bodies() -> Vec<Value> {
                "create": 1, "enter": 2, "fail": 3, "destroy": 4, "map": 8, "fork": 5, "exec": 6, "exit": 7}}}),
         json!({"event": "sync", "reason": "start", "host": {
                "name": "h", "boot_id": "b", "kernel": "6.18", "backend": "fentry"}}),
+        json!({"event": "alert", "rule": "r", "severity": "high", "tags": ["T1611", "x"],
+               "message": "m", "cause_seq": 4, "repeat": 3, "ns": info("mnt"),
+               "process": process(), "container": {"id": "3f2a", "runtime": "docker"}}),
     ]
 }

@@ -10,7 +10,7 @@ pub(super) fn field(object: Object, prefix: &str, name: &str) -> Option<String> 
     if let Some(near) = here {
         return Some(format!("{prefix}{near}"));
     }
-    if object != Object::Event {
+    if !matches!(object, Object::Event | Object::Sighting) {
         return None;
     }
     // Forgotten objects: `uid` is `process.uid`.

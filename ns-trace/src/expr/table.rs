@@ -5,7 +5,10 @@
     reason = "getters of fields that are never null have the shape of the others"
 )]
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use super::{
     field::Field,
@@ -13,8 +16,10 @@ use super::{
     view::View,
 };
 use crate::model::{
-    Cell, Column, NsRef, Slot,
-    event::{Body, Create, Enter, Exec, Fail, Map, Reason, SchemaName, Stage, Status, Target},
+    Cell, Column, Event, NsRef, Slot,
+    event::{
+        Alert, Body, Create, Enter, Exec, Fail, Map, Reason, SchemaName, Stage, Status, Target,
+    },
 };
 
 /// Writes a table: `"name" KIND = |object| value;`, with `sparse` where JSON leaves out zeros.
@@ -41,6 +46,9 @@ const TEXTS: Kind = list(Base::Text);
 const NS: Kind = Kind::object(Object::Ns);
 const NSS: Kind = list(Base::Object(Object::Ns));
 const CHANGES: Kind = list(Base::Object(Object::Change));
+const ANCESTOR: Kind = Kind::object(Object::Ancestor);
+const ANCESTORS: Kind = list(Base::Object(Object::Ancestor));
+const ORIGIN: Kind = Kind::object(Object::Origin);
 const MAP_WRITE: Kind = Kind::object(Object::MapWrite);
 const MAP_LINES: Kind = list(Base::Object(Object::MapLine));
 const PROCESS: Kind = Kind::object(Object::Process);
@@ -64,6 +72,9 @@ const fn list(base: Base) -> Kind {
 pub(super) fn fields(object: Object) -> &'static [Field] {
     match object {
         Object::Event => EVENT_FIELDS,
+        Object::Sighting => &SIGHTING_FIELDS,
+        Object::Ancestor => ANCESTOR_FIELDS,
+        Object::Origin => ORIGIN_FIELDS,
         Object::Row => ROW_FIELDS,
         Object::Process => PROCESS_FIELDS,
         Object::NsInfo => NS_INFO_FIELDS,
@@ -124,6 +135,7 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         Body::Destroy(event) => Some(View::NsInfo(&event.ns)),
         Body::Map(event) => Some(View::NsInfo(&event.ns)),
         Body::Exist(event) => Some(View::NsInfo(&event.ns)),
+        Body::Alert(event) => event.ns.as_ref().map(View::NsInfo),
         _ => None,
     };
     "process" PROCESS = |e| e.body.process().map(|process| View::Process(process));
@@ -142,7 +154,10 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         _ => None,
     };
     "repeat" INT = |e| match &e.body {
-        Body::Enter(Enter { repeat, .. }) | Body::Fail(Fail { repeat, .. }) => int((*repeat)?),
+        Body::Enter(Enter { repeat, .. })
+        | Body::Fail(Fail { repeat, .. })
+ => int((*repeat)?),
+        Body::Alert(alert) => int(alert.repeat?),
         _ => None,
     };
     "errno" TEXT = |e| match &e.body {
@@ -201,6 +216,49 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         Body::Sync(event) => Some(View::Host(&event.host)),
         _ => None,
     };
+    "rule" TEXT = |e| text(&*alert(e)?.rule);
+    "severity" TEXT = |e| text(alert(e)?.severity.name());
+    "tags" TEXTS = |e| texts(alert(e)?.tags.iter().map(|tag| &**tag));
+    "message" TEXT = |e| text(&*alert(e)?.message);
+    "cause_seq" INT = |e| int(alert(e)?.cause_seq?);
+};
+
+/// Those of events, and those that only rules can use.
+static SIGHTING_FIELDS: LazyLock<Vec<Field>> =
+    LazyLock::new(|| [EVENT_FIELDS, KNOWN_FIELDS].concat());
+
+static KNOWN_FIELDS: &[Field] = table! { Sighting:
+    "lineage" ANCESTORS = |s| {
+        Some(View::List(s.lineage.iter().cloned().map(View::Ancestor).collect()))
+    };
+    "before" ANCESTOR = |s| s.before.map(Arc::clone).map(View::Ancestor);
+    "row" ORIGIN = |s| s.row.map(View::Origin);
+};
+
+static ANCESTOR_FIELDS: &[Field] = table! { Ancestor:
+    "pid" INT = |a| int(a.pid);
+    "start_ns" INT = |a| int(a.start_ns);
+    "comm" TEXT = |a| text(a.comm.to_string());
+    "exe" TEXT = |a| text(a.exe.as_deref()?.to_owned());
+    "uid" INT = |a| int(a.uid);
+    "euid" INT = |a| int(a.euid?);
+    "caps" TEXT = |a| text(format!("{:016x}", a.caps?.0));
+    "container" TEXT = |a| text(a.container.as_ref()?.id.to_string());
+};
+
+static ORIGIN_FIELDS: &[Field] = table! { Origin:
+    "type" TEXT = |o| text(o.ns.kind.name());
+    "inode" INT = |o| int(o.ns.inode);
+    "id" INT = |o| int(o.ns.id?);
+    "initial" BOOL = |o| flag(o.ns.initial);
+    "born" INT = |o| int(o.ns.born?);
+    "owner" NS = |o| o.ns.owner.map(View::Ns);
+    "parent" NS = |o| o.ns.parent.map(View::Ns);
+    "level" INT = |o| int(o.ns.level?);
+    "cause" TEXT = |o| text(o.cause?.name());
+    "creator" CREATOR = |o| o.creator.as_deref().map(View::Creator);
+    "container" TEXT = |o| text(&*o.container.as_ref()?.id);
+    "members" INT = |o| int(o.members?);
 };
 
 static ROW_FIELDS: &[Field] = table! { Row:
@@ -414,6 +472,13 @@ fn texts<'e>(items: impl Iterator<Item = &'e str>) -> Option<View<'e>> {
 
 fn slot<'e>(ns: Option<&NsRef>) -> Option<View<'e>> {
     ns.copied().map(View::Ns)
+}
+
+fn alert(event: &Event) -> Option<&Alert> {
+    match &event.body {
+        Body::Alert(alert) => Some(alert),
+        _ => None,
+    }
 }
 
 fn target_ns(target: &Target) -> Option<&NsRef> {

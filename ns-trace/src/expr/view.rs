@@ -1,6 +1,6 @@
 //! Pieces of an event as CEL values, made only when an expression asks for them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use cel::{
     ExecutionError,
@@ -11,9 +11,9 @@ use cel::{
     },
 };
 
-use super::{field::Field, kind::Object, row::Cells};
+use super::{field::Field, kind::Object, row::Cells, sighting::Sighting};
 use crate::model::{
-    Container, Creator, Event, NsInfo, NsRef, Pod, Process, Slots, TaskRef,
+    Ancestor, Container, Creator, Event, NsInfo, NsRef, Origin, Pod, Process, Slots, TaskRef,
     event::{ByEvent, Change, Host, Loss, MapLine, MapWrite, Status, Target},
 };
 
@@ -25,6 +25,9 @@ pub(super) enum View<'e> {
     Text(Cow<'e, str>),
     List(Vec<Self>),
     Event(&'e Event),
+    Sighting(Sighting<'e>),
+    Ancestor(Arc<Ancestor>),
+    Origin(&'e Origin),
     Row(Cells<'e>),
     Process(&'e Process),
     NsInfo(&'e NsInfo),
@@ -65,27 +68,30 @@ impl<'e> View<'e> {
             Self::Ns(ns) => CowVal::owned(Item::Ns(ns)),
             Self::Change(change) => CowVal::owned(Item::Change(change)),
             Self::MapLine(line) => CowVal::owned(Item::MapLine(line)),
+            Self::Ancestor(ancestor) => CowVal::owned(Item::Ancestor(ancestor)),
             _ => return None,
         })
     }
 }
 
 /// An object as one CEL value, such as the variable of `changes.exists(c, …)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Item {
     Ns(NsRef),
     Change(Change),
     MapLine(MapLine),
+    Ancestor(Arc<Ancestor>),
 }
 
 impl Item {
-    fn field(self, name: &str) -> Option<View<'static>> {
+    fn field(&self, name: &str) -> Option<Box<dyn Val>> {
         let (object, view) = match self {
-            Self::Ns(ns) => (Object::Ns, View::Ns(ns)),
-            Self::Change(change) => (Object::Change, View::Change(change)),
-            Self::MapLine(line) => (Object::MapLine, View::MapLine(line)),
+            Self::Ns(ns) => (Object::Ns, View::Ns(*ns)),
+            Self::Change(change) => (Object::Change, View::Change(*change)),
+            Self::MapLine(line) => (Object::MapLine, View::MapLine(*line)),
+            Self::Ancestor(ancestor) => (Object::Ancestor, View::Ancestor(Arc::clone(ancestor))),
         };
-        Field::find(object, name)?.get(&view)
+        Field::find(object, name)?.get(&view)?.into_val().map(CowVal::into_owned)
     }
 }
 
@@ -110,7 +116,7 @@ impl Val for Item {
     }
 
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v> {
-        Box::new(*self)
+        Box::new(self.clone())
     }
 
     fn as_any(&self) -> Option<&dyn std::any::Any> {
@@ -126,10 +132,7 @@ impl Indexer for Item {
         Self: 'v,
     {
         let name = name.downcast_ref::<CelString>().map_or("", CelString::inner);
-        self.field(name)
-            .and_then(View::into_val)
-            .map(|value| CowVal::Owned(value.into_owned()))
-            .ok_or_else(|| ExecutionError::no_such_key(name))
+        self.field(name).map(CowVal::Owned).ok_or_else(|| ExecutionError::no_such_key(name))
     }
 
     fn steal<'v>(self: Box<Self>, name: &dyn Val) -> Result<Box<dyn Val + 'v>, ExecutionError>

@@ -36,6 +36,8 @@ pub struct Replay {
     input: BufReader<File>,
     buffer: Vec<u8>,
     line: u64,
+    /// What events are said to be; `None` leaves it as it is.
+    source: Option<Source>,
 }
 
 impl Replay {
@@ -50,7 +52,18 @@ impl Replay {
         } else {
             File::open(path)?
         };
-        Ok(Self { input: BufReader::with_capacity(1 << 18, input), buffer: Vec::new(), line: 0 })
+        Ok(Self::of(input, Some(Source::Replay)))
+    }
+
+    /// What a collector sends: events as they happen.
+    #[must_use]
+    pub fn live(input: File) -> Self {
+        Self::of(input, None)
+    }
+
+    fn of(input: File, source: Option<Source>) -> Self {
+        let input = BufReader::with_capacity(1 << 18, input);
+        Self { input, buffer: Vec::new(), line: 0, source }
     }
 
     /// Whether the next event has yet to be read from the file, which may take its time.
@@ -86,7 +99,10 @@ impl Iterator for Replay {
             let event = serde_json::from_slice(text);
             return Some(
                 event
-                    .map(|event| Event { source: Source::Replay, ..event })
+                    .map(|event: Event| {
+                        let source = self.source.unwrap_or(event.source);
+                        Event { source, ..event }
+                    })
                     .map_err(|source| Error::Line { line, source }),
             );
         }

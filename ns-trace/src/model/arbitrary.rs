@@ -10,9 +10,9 @@ use super::{
     Caps, Cause, Container, Creator, Errno, Event, Flags, Kind, MapFile, NsInfo, NsRef, Pod,
     Process, Runtime, Slot, Slots, TaskRef, Time,
     event::{
-        Body, ByEvent, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Host, Loss,
-        Lost, Map, MapLine, MapWrite, ProcessTarget, Reason, Relation, SchemaName, Source, Stage,
-        Status, Sync, Target,
+        Alert, Body, ByEvent, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Host,
+        Loss, Lost, Map, MapLine, MapWrite, ProcessTarget, Reason, Relation, SchemaName, Severity,
+        Source, Stage, Status, Sync, Target,
     },
 };
 
@@ -206,6 +206,16 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn alert()(
+        rule in shared_text(), severity in select(&Severity::ALL[..]),
+        tags in vec(shared_text(), 0..3).prop_map(Arc::from), message in text(), cause_seq: Option<u64>,
+        repeat: Option<u64>, ns in option::of(ns_info()), process in option::of(shared_process()),
+    ) -> Alert {
+        Alert { rule, severity, tags, message, cause_seq, repeat, ns, process }
+    }
+}
+
 fn runtime() -> impl Strategy<Value = Runtime> {
     use Runtime::{Containerd, CriO, Docker, LibvirtLxc, Lxc, Podman, SystemdNspawn};
     select(&[Docker, Containerd, CriO, Podman, SystemdNspawn, Lxc, LibvirtLxc][..])
@@ -231,6 +241,7 @@ fn body() -> BoxedStrategy<Body> {
         exit().prop_map(Body::Exit).boxed(),
         lost().prop_map(Body::Lost).boxed(),
         sync().prop_map(Body::Sync).boxed(),
+        alert().prop_map(Box::new).prop_map(Body::Alert).boxed(),
     ]
     .boxed()
 }

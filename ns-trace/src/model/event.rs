@@ -1,5 +1,6 @@
 //! Events: schema `ns-trace/1`, one JSON object per line.
 
+mod alert;
 mod call;
 mod health;
 mod life;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    alert::{Alert, Severity},
     call::{Change, Enter, Fail, ProcessTarget, Relation, Target},
     health::{ByEvent, Host, Loss, Lost, Reason, Stage, Sync},
     life::{Create, Destroy, Exist},
@@ -113,6 +115,8 @@ pub enum Body {
     Lost(Lost),
     /// The stream is complete from here on.
     Sync(Sync),
+    /// A rule matched (with `--rules`).
+    Alert(Box<Alert>),
 }
 
 /// The sorts of event, as `--event` names them.
@@ -131,11 +135,12 @@ pub enum EventKind {
     Exit,
     Lost,
     Sync,
+    Alert,
 }
 
 impl EventKind {
     /// Every sort.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Create,
         Self::Enter,
         Self::Fail,
@@ -147,6 +152,7 @@ impl EventKind {
         Self::Exit,
         Self::Lost,
         Self::Sync,
+        Self::Alert,
     ];
 
     /// The name used in events.
@@ -164,6 +170,7 @@ impl EventKind {
             Self::Exit => "exit",
             Self::Lost => "lost",
             Self::Sync => "sync",
+            Self::Alert => "alert",
         }
     }
 }
@@ -184,6 +191,7 @@ impl Body {
             Self::Exit(_) => EventKind::Exit,
             Self::Lost(_) => EventKind::Lost,
             Self::Sync(_) => EventKind::Sync,
+            Self::Alert(_) => EventKind::Alert,
         }
     }
 
@@ -198,6 +206,7 @@ impl Body {
             Self::Fork(event) => Some(&event.process),
             Self::Exec(event) => Some(&event.process),
             Self::Exit(event) => Some(&event.process),
+            Self::Alert(event) => event.process.as_ref(),
             Self::Destroy(_) | Self::Exist(_) | Self::Lost(_) | Self::Sync(_) => None,
         }
     }

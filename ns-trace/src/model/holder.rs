@@ -2,11 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Hold, Kind, NsRef, Slot};
+use serde::{Deserialize, Serialize};
+
+use super::{Hold, Kind, NsRef, Slot, text};
 
 /// One reason why a namespace exists. Each shape names a row of the kernel's own book-keeping;
 /// numbers are those of the looker's pid namespace.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum Holder {
     /// A thread is in it, and the first thread of its process is not.
     Thread {
@@ -61,6 +63,7 @@ pub enum Holder {
     /// A bind mount of nsfs.
     Mount {
         /// Where, as the processes of that mount namespace see it.
+        #[serde(serialize_with = "text::path")]
         path: Arc<PathBuf>,
         /// The mount namespace.
         mnt_ns: NsRef,
@@ -70,6 +73,7 @@ pub enum Holder {
     /// A procfs that shows a pid namespace.
     ProcMount {
         /// Where, as the processes of that mount namespace see it.
+        #[serde(serialize_with = "text::path")]
         path: Arc<PathBuf>,
         /// The mount namespace.
         mnt_ns: NsRef,
@@ -83,6 +87,21 @@ pub enum Holder {
 }
 
 impl Holder {
+    /// The process through which it holds, or that sees the mount; `None` if it is a namespace.
+    #[must_use]
+    pub const fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Thread { pid, .. }
+            | Self::ForChildren { pid, .. }
+            | Self::Fd { pid, .. }
+            | Self::Socket { pid, .. }
+            | Self::File { pid, .. }
+            | Self::Mount { pid, .. }
+            | Self::ProcMount { pid, .. } => Some(*pid),
+            Self::Child(_) | Self::Owned(_) => None,
+        }
+    }
+
     /// The word for it in JSON and columns.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -71,6 +71,12 @@ impl Slots {
     pub fn get(&self, slot: Slot) -> Option<&NsRef> {
         self.0[slot as usize].as_ref()
     }
+
+    /// Whether nothing is known of any.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
 }
 
 impl Serialize for Slots {

@@ -1,6 +1,11 @@
 //! Bytes from the kernel as text.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use serde::Serializer;
 
 /// Turns bytes into text; what is not UTF-8 becomes `\xNN` and the second value `true`.
 #[must_use]
@@ -17,6 +22,20 @@ pub fn printable(bytes: &[u8]) -> (String, bool) {
         }
     }
     (text, true)
+}
+
+/// Writes a path as text, what is not UTF-8 in it as `\xNN`.
+pub(super) fn path<S: Serializer>(path: impl AsRef<PathBuf>, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&shown(path.as_ref()))
+}
+
+/// Writes paths as [`path`] does.
+pub(super) fn paths<S: Serializer>(paths: &[PathBuf], out: S) -> Result<S::Ok, S::Error> {
+    out.collect_seq(paths.iter().map(|path| shown(path)))
+}
+
+fn shown(path: &Path) -> String {
+    printable(path.as_os_str().as_encoded_bytes()).0
 }
 
 #[cfg(test)]

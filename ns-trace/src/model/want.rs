@@ -1,11 +1,14 @@
 //! What is asked of a look at the system.
 
+use serde::{Deserialize, Serialize};
+
 #[cfg(doc)]
 use super::Holder;
 use super::{Kind, Slot};
 
 /// What is to be found out: the less, the quicker.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Want {
     /// Which kinds of namespaces.
@@ -32,8 +35,20 @@ pub struct Want {
     pub complete: bool,
 }
 
+/// Where it is found out.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum From {
+    /// From the collector if one answers, else as [`Scan`](Self::Scan).
+    #[default]
+    Auto,
+    /// From the collector.
+    Live,
+    /// From /proc and the kernel's memory.
+    Scan,
+}
+
 /// Where mounts are looked for.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum Mounts {
     /// Nowhere.
     #[default]
@@ -82,7 +97,7 @@ impl Want {
 }
 
 /// A set of kinds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Kinds(u8);
 
 impl Kinds {

@@ -2,12 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Cause, Creator, Holder, Kind, NsInfo, NsRef, Slots};
+use super::{Cause, Creator, Holder, Kind, NsInfo, NsRef, Slots, text};
 
 /// What exists at one moment.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct World {
     /// The namespaces, by inode and then by kind.
     pub namespaces: Vec<NsRow>,
@@ -19,38 +19,47 @@ pub struct World {
 }
 
 /// One namespace.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct NsRow {
     /// What it is, and its place among the others.
     pub info: NsInfo,
     /// The user who made the user namespace that owns it, as the looker's user namespace numbers
     /// users (`NS_GET_OWNER_UID`); of a user namespace the user who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_uid: Option<u32>,
     /// The processes whose first thread is in it, ascending. In a pid or time namespace are those
     /// that were born into it, not those whose children will be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<u32>,
     /// How many threads are in it, those of `processes` included.
     pub threads: u32,
     /// What else keeps it, sorted; only if it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<Holder>,
     /// Where it is mounted in our own mount namespace, in the order of the mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", serialize_with = "text::paths")]
     pub nsfs: Vec<PathBuf>,
     /// The number by which our own network namespace knows it (`RTM_GETNSID`), -1 if it has none;
     /// only if it was asked for, and of network namespaces only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub netnsid: Option<i32>,
     /// How its users are mapped, only if it was asked for and of user namespaces with a visible
     /// process only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maps: Option<Maps>,
     /// Who made it; unknown unless a tracer saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creator: Option<Creator>,
     /// What made it; unknown unless a tracer saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// When it was freed: nanoseconds of the boot clock. Such a row is kept for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<u64>,
 }
 
 /// The maps of a user namespace (`user_namespaces(7)`).
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Maps {
     /// `uid_map`, as the looker's user namespace sees it.
     pub users: Vec<MapLine>,
@@ -59,7 +68,7 @@ pub struct Maps {
 }
 
 /// One line of a map: `count` numbers from `inside` on are those from `outside` on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct MapLine {
     /// The first number in the namespace.
     pub inside: u32,
@@ -70,7 +79,7 @@ pub struct MapLine {
 }
 
 /// One process.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ProcessRow {
     /// Its number in the looker's pid namespace.
     pub pid: u32,
@@ -84,13 +93,15 @@ pub struct ProcessRow {
     pub count: u32,
     /// The namespaces of its first thread, those that were asked for. A zombie has but user and pid;
     /// `pid_for_children` is unknown to /proc while that namespace has no process yet.
+    #[serde(default, skip_serializing_if = "Slots::is_unknown")]
     pub slots: Slots,
     /// The threads whose namespaces differ from the first one's, by number; only if asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub threads: Vec<ThreadRow>,
 }
 
 /// A thread that is elsewhere than the first one of its process.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ThreadRow {
     /// Its number.
     pub tid: u32,

@@ -17,7 +17,7 @@ use ns_trace_common::{Slot, Task, repeat::PAUSE_NS};
 
 pub use self::command::Command;
 use self::{command::Child, world::World};
-use super::{Outcome, Picture, Stream, Viewer, stream::End, watch::Watch};
+use super::{Inquiries, Inquiry, Outcome, Picture, Stream, Viewer, stream::End, watch::Watch};
 use crate::{
     enrich::Cgroups,
     model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
@@ -83,6 +83,9 @@ pub struct LiveOptions {
     pub output: Option<OwnedFd>,
     /// Who is shown the table from time to time.
     pub viewer: Option<Viewer>,
+    /// Who may ask while it goes on. What is asked goes on until it is told to end: SIGHUP does not
+    /// end it then.
+    pub inquiries: Option<Arc<Inquiries>>,
 }
 
 /// Traces until told to end; returns what came of the command too.
@@ -96,10 +99,16 @@ pub fn run_live(
 ) -> Result<(Outcome, Option<ExitStatus>), Error> {
     memory::give_back_large_pieces();
     // Before anything that must not be left half-done.
-    let signals = signal::ending().map_err(Error::Watch)?;
+    let signals = match options.inquiries {
+        None => signal::ending(),
+        Some(_) => signal::watch(&[signal::INTERRUPT, signal::TERMINATE]),
+    };
+    let signals = signals.map_err(Error::Watch)?;
+    let bell = options.inquiries.as_ref().map(|inquiries| inquiries.bell()).transpose();
+    let bell = bell.map_err(Error::Watch)?;
     let Loaded { mut probes, ring } = Probes::load(&options.probes)?;
     let backlog = Arc::new(Backlog::new(options.backlog_bytes));
-    let listen = Listen { signals: Some(signals), output: options.output.take() };
+    let listen = Listen { signals: Some(signals), output: options.output.take(), bell };
     let ledgers = Arc::clone(probes.ledgers());
     let reader =
         Reader::start(ring, ledgers, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
@@ -113,6 +122,7 @@ pub fn run_live(
     table.begin_walk(clock::boot_ns());
     probes.attach()?;
     probes.snapshot()?;
+    memory::give_back_free_pieces();
     let live = Live {
         options,
         probes,
@@ -132,6 +142,7 @@ pub fn run_live(
         lost_members: 0,
         checked: false,
         started: false,
+        is_asked: false,
         child: None,
     };
     live.run(reader)
@@ -166,6 +177,8 @@ struct Live {
     checked: bool,
     /// Whether the first `sync` is out.
     started: bool,
+    /// Whether somebody waits for an answer.
+    is_asked: bool,
     child: Option<Child>,
 }
 
@@ -278,6 +291,10 @@ impl Live {
                 self.say_lost(Loss { count, stage, by_event, cpu: Some(cpu.into()) })?;
                 Ok(None)
             }
+            Message::Asked => {
+                self.is_asked = true;
+                Ok(None)
+            }
             Message::CommandEnded => {
                 if let Some(child) = &mut self.child {
                     child.reap().map_err(Error::Watch)?;
@@ -332,7 +349,7 @@ impl Live {
             self.findings.clear();
         }
         for finding in self.findings.drain(..) {
-            self.stream.find(finding).map_err(Error::Write)?;
+            self.stream.find(finding, &self.table).map_err(Error::Write)?;
         }
         Ok(())
     }
@@ -354,6 +371,7 @@ impl Live {
             self.relate()?;
         }
         self.findings.clear();
+        self.stream.meet(&self.table);
         match reason {
             Reason::Start => {
                 self.stream.scope.begin(self.table.tasks()).map_err(Error::NoProcess)?;
@@ -410,6 +428,9 @@ impl Live {
         let now = Instant::now();
         self.care(now, is_idle)?;
         self.stream.flush().map_err(Error::Write)?;
+        if std::mem::take(&mut self.is_asked) {
+            self.answer();
+        }
         if !self.show(now) {
             return Ok(Some(End::Closed));
         }
@@ -422,10 +443,24 @@ impl Live {
             return true;
         };
         self.picture_due = now + viewer.every;
-        let boot_ns = clock::boot_ns();
-        let dead = self.table.dead(boot_ns).map(Row::picture).collect();
-        let (world, lost) = (Arc::new(self.table.world()), self.stream.lost());
-        (viewer.show)(Picture { boot_ns, world, dead, lost })
+        let picture = picture(&mut self.table, &self.stream);
+        (viewer.show)(picture)
+    }
+
+    /// Answers what was asked.
+    fn answer(&mut self) {
+        let asked = self.options.inquiries.as_ref().map(|inquiries| inquiries.take());
+        let mut shown: Option<Picture> = None;
+        for inquiry in asked.into_iter().flatten() {
+            match inquiry {
+                Inquiry::Alive(answer) => answer(),
+                Inquiry::Picture(answer) => {
+                    let picture =
+                        shown.get_or_insert_with(|| picture(&mut self.table, &self.stream));
+                    answer(picture.clone());
+                }
+            }
+        }
     }
 
     /// When something is due without any message.
@@ -441,6 +476,13 @@ impl Live {
             .flatten()
             .min()
     }
+}
+
+/// What exists now.
+fn picture(table: &mut Table, stream: &Stream) -> Picture {
+    let boot_ns = clock::boot_ns();
+    let dead = table.dead(boot_ns).map(Row::picture).collect();
+    Picture { boot_ns, world: Arc::new(table.world()), dead, lost: stream.lost() }
 }
 
 /// Whether the numbers of processes are the kernel's own.

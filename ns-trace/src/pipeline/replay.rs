@@ -63,7 +63,7 @@ pub fn run_replay(
         }
         let sent = match replay.next() {
             None => break Ok(End::Source),
-            Some(Ok(event)) => stream.send(event, None),
+            Some(Ok(event)) => stream.send(event),
             Some(Err(error)) => {
                 broken = Some(error);
                 break Ok(End::Source);

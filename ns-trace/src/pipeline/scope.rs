@@ -187,7 +187,7 @@ impl Members {
             // What exists is nobody's doing.
             Body::Exist(_) => false,
             Body::Lost(_) | Body::Sync(_) => true,
-            Body::Enter(_) | Body::Fail(_) | Body::Map(_) | Body::Exec(_) => {
+            Body::Enter(_) | Body::Fail(_) | Body::Map(_) | Body::Exec(_) | Body::Alert(_) => {
                 let process = event.body.process();
                 process.is_some_and(|process| self.pids.contains_key(&process.pid))
             }

@@ -66,6 +66,7 @@ impl Selection {
                         None => false,
                     }
             }
+            Body::Alert(event) => event.ns.as_ref().is_none_or(|ns| wanted(ns.kind)),
             Body::Fork(_) | Body::Exec(_) | Body::Exit(_) | Body::Lost(_) | Body::Sync(_) => true,
         }
     }

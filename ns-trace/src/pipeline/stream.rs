@@ -9,8 +9,9 @@ use crate::{
         Event, Time,
         event::{Body, ByEvent, SchemaName},
     },
-    sink::Sink,
-    table::{Finding, RowId},
+    rule::{Engine, Members},
+    sink::Outlet,
+    table::{Finding, RowId, Table},
 };
 
 /// What a stream came to.
@@ -22,6 +23,12 @@ pub struct Outcome {
     pub lost: u64,
     /// Events for which the expression could not be evaluated.
     pub unmatched: u64,
+    /// Alerts written.
+    pub alerts: u64,
+    /// Alerts held back by the limits of their rules.
+    pub held: u64,
+    /// What rules had to forget.
+    pub forgotten: u64,
     /// Why it ended.
     pub end: End,
 }
@@ -46,9 +53,11 @@ pub enum End {
 #[derive(Debug)]
 pub struct Stream {
     selection: Selection,
+    /// Who looks at every event.
+    rules: Option<Engine>,
     /// Whose events are wanted.
     pub scope: Scope,
-    sink: Sink,
+    sink: Box<dyn Outlet>,
     /// How many events are wanted, `sync` and `lost` not counted.
     left: Option<u64>,
     outcome: Outcome,
@@ -59,21 +68,48 @@ pub struct Stream {
 impl Stream {
     /// A way out to `sink` for at most `count` events.
     #[must_use]
-    pub const fn new(selection: Selection, scope: Scope, sink: Sink, count: Option<u64>) -> Self {
+    pub fn new(
+        selection: Selection,
+        scope: Scope,
+        sink: impl Outlet + 'static,
+        count: Option<u64>,
+    ) -> Self {
         Self {
             selection,
+            rules: None,
             scope,
-            sink,
+            sink: Box::new(sink),
             left: count,
-            outcome: Outcome { events: 0, lost: 0, unmatched: 0, end: End::Source },
+            outcome: Outcome {
+                events: 0,
+                lost: 0,
+                unmatched: 0,
+                alerts: 0,
+                held: 0,
+                forgotten: 0,
+                end: End::Source,
+            },
             realtime_offset: 0,
+        }
+    }
+
+    /// With rules that look at every event, wanted or not; their alerts are events too.
+    #[must_use]
+    pub fn with_rules(self, rules: Option<Engine>) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Tells the rules who and what was there before the first event, or went by unseen since.
+    pub fn meet(&mut self, table: &Table) {
+        if let Some(rules) = &mut self.rules {
+            rules.meet(table.processes(), table.rows().map(|(_, row)| row.origin()));
         }
     }
 
     /// Whether `fork`, `exec` and `exit` must be found at all.
     #[must_use]
     pub fn needs_tasks(&self) -> bool {
-        self.selection.wants_tasks() || self.scope.needs_tasks()
+        self.selection.wants_tasks() || self.scope.needs_tasks() || self.rules.is_some()
     }
 
     /// Of missing events those that would have been wanted as far as their sort tells.
@@ -95,7 +131,7 @@ impl Stream {
     /// # Errors
     ///
     /// Those of writing.
-    pub fn find(&mut self, finding: Finding) -> io::Result<()> {
+    pub fn find(&mut self, finding: Finding, table: &Table) -> io::Result<()> {
         let Finding { boot_ns, source, body, row } = finding;
         let time = Time(boot_ns.cast_signed().saturating_add(self.realtime_offset));
         let lossy = body.process().is_some_and(|process| process.lossy);
@@ -104,7 +140,7 @@ impl Stream {
         let container = process.and_then(|process| process.container.clone());
         let pod = process.and_then(|process| process.pod.clone());
         let event = Event { schema, seq: 0, time, boot_ns, source, body, container, pod, lossy };
-        self.send(event, row)
+        self.pass(event, row, &|ns| table.members(ns))
     }
 
     /// Sends an event, if it is wanted.
@@ -112,13 +148,44 @@ impl Stream {
     /// # Errors
     ///
     /// Those of writing.
-    pub fn send(&mut self, mut event: Event, row: Option<RowId>) -> io::Result<()> {
+    pub fn send(&mut self, event: Event) -> io::Result<()> {
+        self.pass(event, None, &|_| None)
+    }
+
+    fn pass(
+        &mut self,
+        mut event: Event,
+        row: Option<RowId>,
+        members: &Members<'_>,
+    ) -> io::Result<()> {
         if let Body::Lost(lost) = &event.body {
             self.outcome.lost += lost.lost.count;
         }
-        if self.is_full() || !self.scope.admits(&event, row) || !self.selection.admits(&event) {
+        let is_ours = self.scope.admits(&event, row);
+        // What another does may be a part of what ours does.
+        let rules = self.rules.as_mut();
+        let alerts = rules.map(|rules| rules.look_at(&event, members, is_ours)).unwrap_or_default();
+        if self.is_full() || !is_ours {
             return Ok(());
         }
+        let cause = if self.selection.admits(&event) {
+            self.write(&mut event)?;
+            Some(event.seq)
+        } else {
+            None
+        };
+        for mut alert in alerts {
+            alert.cause_seq = cause;
+            let mut event = Event { body: Body::Alert(Box::new(alert)), ..event.clone() };
+            if !self.is_full() && self.selection.admits(&event) {
+                self.write(&mut event)?;
+                self.outcome.alerts += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, event: &mut Event) -> io::Result<()> {
         self.outcome.events += 1;
         event.seq = self.outcome.events;
         if !matches!(event.body, Body::Lost(_) | Body::Sync(_))
@@ -126,7 +193,7 @@ impl Stream {
         {
             *left = left.saturating_sub(1);
         }
-        self.sink.write(&event)
+        self.sink.write(event)
     }
 
     /// How many events are missing so far.
@@ -162,6 +229,9 @@ impl Stream {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => End::Closed,
             Err(error) => return Err(error),
         };
+        if let Some(rules) = &self.rules {
+            (self.outcome.held, self.outcome.forgotten) = (rules.held(), rules.dropped());
+        }
         self.outcome.unmatched = self.selection.filter.as_ref().map_or(0, Filter::errors);
         Ok(self.outcome)
     }

@@ -27,6 +27,8 @@ pub enum Message {
     Signal(i32),
     /// Nobody reads the output any more.
     OutputClosed,
+    /// Somebody asks something; all that was in the ring then is before this.
+    Asked,
     /// The traced command has ended.
     CommandEnded,
     /// The reader cannot go on.

@@ -39,6 +39,7 @@ const POLITE: u32 = 2;
 const RING: u64 = 0;
 const SIGNALS: u64 = 1;
 const OUTPUT: u64 = 2;
+const BELL: u64 = 3;
 
 /// What the reader listens to besides the ring.
 #[derive(Debug, Default)]
@@ -47,6 +48,8 @@ pub struct Listen {
     pub signals: Option<OwnedFd>,
     /// Where events are written: a pipe whose reader goes away is noticed at once.
     pub output: Option<OwnedFd>,
+    /// An eventfd: it is readable when somebody asks something.
+    pub bell: Option<OwnedFd>,
 }
 
 /// A running reader.
@@ -82,13 +85,26 @@ impl Reader {
                 Err(error) => return Err(error.into()),
             }
         }
+        if let Some(bell) = &listen.bell {
+            epoll::add(&epoll, bell, epoll::EventData::new_u64(BELL), readable)?;
+        }
         let (wake, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         // The end of the pipe that we hold closes when the reader is to stop.
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(u64::MAX), readable)?;
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || {
             let gaps = Gaps::default();
-            Carrier { ring, epoll, backlog, listen, ledgers, gaps, signals_seen: 0, _wake: wake }
-                .run()
+            Carrier {
+                ring,
+                epoll,
+                backlog,
+                listen,
+                ledgers,
+                gaps,
+                signals_seen: 0,
+                is_asked: false,
+                _wake: wake,
+            }
+            .run()
         })?;
         Ok(Self { thread, stop })
     }
@@ -109,6 +125,8 @@ struct Carrier {
     ledgers: Arc<Mapping<Ledger>>,
     gaps: Gaps,
     signals_seen: u32,
+    /// Whether the bell has rung.
+    is_asked: bool,
     _wake: OwnedFd,
 }
 
@@ -128,7 +146,11 @@ impl Carrier {
                     return self.ring;
                 }
             }
-            patience = match self.carry() {
+            let carried = self.carry();
+            if carried != Carried::Full && std::mem::take(&mut self.is_asked) {
+                self.backlog.push(Message::Asked);
+            }
+            patience = match carried {
                 Carried::Nothing => None,
                 Carried::Some => {
                     thread::sleep(NAP);
@@ -152,11 +174,17 @@ impl Carrier {
             match event.data.u64() {
                 RING => {}
                 SIGNALS => self.signals(),
+                BELL => self.is_asked |= self.bell(),
                 OUTPUT => self.backlog.push_first(Message::OutputClosed),
                 _ => go_on = false,
             }
         }
         Ok(go_on)
+    }
+
+    fn bell(&self) -> bool {
+        let bell = self.listen.bell.as_ref();
+        bell.is_some_and(|bell| read(bell, &mut [0; 8]).is_ok())
     }
 
     fn signals(&mut self) {

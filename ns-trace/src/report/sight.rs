@@ -6,18 +6,73 @@ use serde::Serialize;
 
 use super::{Class, Failure};
 use crate::{
-    model::{Want, World},
+    discover,
+    model::{From, Mounts, Want, World},
     pipeline::{look, resolve::ResolveError},
+    serve::client::{self, ClientError},
+    sys::process::{initial_namespace, own_namespace},
     view::{escape, quantity::Count, terminal},
 };
 
 /// All there is to see.
-pub(crate) fn everything() -> Result<World, Failure> {
-    sight(&Want::ALL)
+pub(crate) fn everything(from: From) -> Result<World, Failure> {
+    sight(from, &Want::ALL)
 }
 
 /// What is wanted of it.
-pub(crate) fn sight(want: &Want) -> Result<World, Failure> {
+pub(crate) fn sight(from: From, want: &Want) -> Result<World, Failure> {
+    match live(from, want) {
+        Some(Ok(mut world)) => {
+            if want.mounts >= Mounts::Own {
+                // Where we see them, not where the collector does.
+                discover::mounted(&mut world);
+            }
+            Ok(world)
+        }
+        Some(Err(failure)) => Err(failure),
+        None => scan(want),
+    }
+}
+
+/// What a collector says; `None` if it is to be looked for without one.
+fn live(from: From, want: &Want) -> Option<Result<World, Failure>> {
+    match (from, asks_as_it_is_numbered()) {
+        (From::Scan, _) | (From::Auto, false) => None,
+        (From::Live, false) => Some(Err(elsewhere())),
+        (From::Auto, true) => client::look(want).ok().map(Ok),
+        (From::Live, true) => Some(client::look(want).map_err(|error| unanswered(&error))),
+    }
+}
+
+/// Whether processes and users have the numbers here that they have for the collector.
+pub(crate) fn asks_as_it_is_numbered() -> bool {
+    ["pid", "user"].into_iter().all(|name| own_namespace(name).ok() == initial_namespace(name))
+}
+
+/// Why a collector is not asked from here.
+pub(crate) fn elsewhere() -> Failure {
+    Failure::new(
+        "cannot ask the collector: its numbers of processes and users are not those of here",
+    )
+    .hint("ask from the initial pid and user namespace, or take --source scan")
+}
+
+/// A collector that does not answer.
+pub(crate) fn unanswered(error: &ClientError) -> Failure {
+    let failure = Failure::new(error.to_string());
+    match error {
+        ClientError::Unreached { source, .. } => match source.kind() {
+            io::ErrorKind::PermissionDenied => failure
+                .class(Class::Privilege)
+                .hint("the members of its group (control.group) and root may ask it"),
+            _ => failure.hint("start one (ns-trace serve), or take --source scan"),
+        },
+        ClientError::Refused(_) | ClientError::Broken(_) => failure,
+    }
+}
+
+/// What is wanted of what can be seen from here.
+pub(crate) fn scan(want: &Want) -> Result<World, Failure> {
     look(want).map_err(|error| {
         Failure::new(format!("cannot list /proc: {error}"))
             .hint("mount it: mount -t proc proc /proc")

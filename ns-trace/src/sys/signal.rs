@@ -27,15 +27,28 @@ pub const TERMINATE: i32 = SIGTERM;
 /// Signals that end a stream in good order.
 pub const ENDING: [i32; 3] = [SIGHUP, SIGINT, SIGTERM];
 
+/// The signal that asks a daemon to read its configuration again.
+pub const HANGUP: i32 = SIGHUP;
+
 /// Turns each of [`ENDING`] into one byte, its number, readable from the returned pipe.
 ///
 /// # Errors
 ///
 /// If the pipe or a handler cannot be made.
 pub fn ending() -> io::Result<OwnedFd> {
+    watch(&ENDING)
+}
+
+/// Turns each of `signals` into one byte, its number, readable from the returned pipe without
+/// waiting.
+///
+/// # Errors
+///
+/// If the pipe or a handler cannot be made.
+pub fn watch(signals: &[i32]) -> io::Result<OwnedFd> {
     let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let write_end = Arc::new(write_end);
-    for signal in ENDING {
+    for signal in signals.iter().copied() {
         let write_end = Arc::clone(&write_end);
         let number = u8::try_from(signal).unwrap_or(0);
         let handler = move || {

@@ -118,6 +118,9 @@ impl Table {
         out: &mut Vec<Finding>,
     ) {
         let (task, boot_ns) = (&record.task, record.header.boot_ns);
+        if let Some(creator) = self.tasks.get_mut(&record.creator_tid) {
+            creator.has_credentials_of(task);
+        }
         let creator = self.tasks.get(&record.creator_tid);
         let same = creator.filter(|creator| self.is_of(&creator.set, task));
         let set = match same.map(|creator| Rc::clone(&creator.set)) {

@@ -5,7 +5,7 @@ use std::{cell::OnceCell, rc::Rc, sync::Arc};
 use ns_trace_common::{Ns, SLOTS, Slot, Task};
 
 use super::{Surroundings, rows::RowId};
-use crate::model::{Caps, Creator, Placement, Process, Slots, TaskRef, printable};
+use crate::model::{Ancestor, Caps, Creator, Placement, Process, Slots, TaskRef, printable};
 
 /// `PF_KTHREAD` of include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
@@ -132,6 +132,13 @@ impl Member {
         self.seen_ns = seen_ns;
     }
 
+    /// Learns from its child what it is allowed: a new task has the credentials of its maker
+    /// (`copy_creds` of kernel/cred.c), and nothing tells when these change.
+    pub(super) const fn has_credentials_of(&mut self, child: &Task) {
+        (self.task.uid, self.task.gid, self.task.euid) = (child.uid, child.gid, child.euid);
+        self.task.caps = child.caps;
+    }
+
     /// Its name.
     pub(super) fn comm(&self) -> Arc<str> {
         Arc::clone(&self.comm)
@@ -175,6 +182,21 @@ impl Member {
             exe: self.program(surroundings).exe.clone(),
             uid: self.task.uid,
         })
+    }
+
+    /// The process as its descendants see it; what it runs only if somebody has asked before.
+    pub(super) fn ancestor(&self) -> Ancestor {
+        Ancestor {
+            pid: self.task.pid,
+            ppid: self.task.ppid,
+            start_ns: self.task.start_ns,
+            comm: self.comm(),
+            exe: self.program.get().and_then(|program| program.exe.clone()),
+            uid: self.task.uid,
+            euid: Some(self.task.euid),
+            caps: Some(Caps(self.task.caps)),
+            container: self.placement.container.clone(),
+        }
     }
 
     pub(super) const fn reference(&self) -> TaskRef {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ns_trace_common::Ns;
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cause, Creator, Kind, NsInfo, NsRef};
+use crate::model::{Cause, Creator, Kind, NsInfo, NsRef, Origin};
 
 /// Names a row for good: places are reused, but never under the same id.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -66,6 +66,18 @@ impl Row {
             died: None,
             told: false,
             since: 0,
+        }
+    }
+
+    /// Where it comes from, as far as that is known.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin {
+            ns: self.info(),
+            cause: self.cause,
+            creator: self.creator.clone(),
+            container: None,
+            members: Some(self.members),
         }
     }
 

@@ -261,6 +261,16 @@ fn members_hold_a_namespace_until_the_last_has_gone() {
 }
 
 #[test]
+fn a_child_shows_what_its_maker_has_given_up() {
+    let mut world = World::new();
+    assert_eq!(world.fork(10, &task(11)), ["fork 11"]);
+    let child = Task { uid: 7, gid: 8, euid: 9, caps: 3, ..task(12) };
+    world.fork(10, &child);
+    let creator = world.table.tasks.get(&10).unwrap().task;
+    assert_eq!((creator.uid, creator.gid, creator.euid, creator.caps), (7, 8, 9, 3));
+}
+
+#[test]
 fn a_clone_tells_of_the_parent_as_maker_and_the_child_as_entrant() {
     let mut world = World::new();
     let mut child = task(11);

@@ -13,6 +13,12 @@ pub struct Summary {
     pub lost: u64,
     /// How long the stream lasted.
     pub seconds: f64,
+    /// Alerts among them, if rules were asked.
+    pub alerts: Option<u64>,
+    /// Alerts held back by the limits of their rules.
+    pub held: u64,
+    /// Processes, namespaces, counts and sequences that rules had to forget.
+    pub forgotten: u64,
     /// Events that a filter could not judge and therefore left out.
     pub filter_errors: u64,
 }
@@ -26,6 +32,15 @@ impl fmt::Display for Summary {
             self.seconds,
             Grouped(self.lost)
         )?;
+        if let Some(alerts) = self.alerts {
+            write!(f, ", {}", Count(alerts, "alert"))?;
+        }
+        if self.held > 0 {
+            write!(f, ", {} more held back", Grouped(self.held))?;
+        }
+        if self.forgotten > 0 {
+            write!(f, ", rules forgot {} for lack of room", Count(self.forgotten, "thing"))?;
+        }
         if self.filter_errors > 0 {
             let events = Count(self.filter_errors, "event");
             write!(f, ", {events} left out because the filter failed on them")?;
@@ -49,6 +64,12 @@ mod tests {
             summary.to_string(),
             "ns-trace: 1 event in 5.2 s, 1,000 lost, \
              2 events left out because the filter failed on them"
+        );
+        let summary = Summary { alerts: Some(1), held: 2_000, forgotten: 3, ..Summary::default() };
+        assert_eq!(
+            summary.to_string(),
+            "ns-trace: 0 events in 0.0 s, 0 lost, 1 alert, 2,000 more held back, \
+             rules forgot 3 things for lack of room"
         );
     }
 }

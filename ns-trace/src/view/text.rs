@@ -5,6 +5,7 @@
 //! 10:00:00.123  enter      4242 unshare          net:4026531840 → net:4026532281  by unshare(NEWNET|NEWUSER)
 //! ```
 
+mod alert;
 mod call;
 mod health;
 mod life;
@@ -114,6 +115,7 @@ impl TextWriter {
             Body::Exit(body) => task::exit(body, &mut line),
             Body::Lost(body) => health::lost(body, &mut line),
             Body::Sync(body) => health::sync(body, &mut line),
+            Body::Alert(body) => alert::alert(body, &mut line),
         }
     }
 }
@@ -168,6 +170,6 @@ const fn style(kind: EventKind) -> Style {
         EventKind::Map => Style::NOTABLE,
         EventKind::Exist | EventKind::Sync => Style::DIM,
         EventKind::Fork | EventKind::Exec | EventKind::Exit => Style::PLAIN,
-        EventKind::Lost => Style::ALARM,
+        EventKind::Lost | EventKind::Alert => Style::ALARM,
     }
 }

@@ -48,7 +48,7 @@ fn fresh() -> u32 {
 }
 
 /// A container's id.
-fn fresh_id() -> String {
+pub(crate) fn fresh_id() -> String {
     format!("{:032x}{:032x}", std::process::id(), fresh())
 }
 

@@ -1,13 +1,11 @@
 //! Which rows are shown.
 
-use super::{
-    rows::{Rows, Subject},
-    usage,
-};
+use super::usage;
 use crate::{
     cli::{ListArgs, unknown_column},
     expr::{ColumnFilter, ColumnFilterError, RowFilter},
     model::{Cell, Column},
+    pipeline::{Rows, Subject},
     report::Failure,
     view::quantity::Count,
 };

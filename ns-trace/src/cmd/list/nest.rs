@@ -2,13 +2,11 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{
-    Choice, Filters,
-    rows::{Rows, Subject},
-};
+use super::{Choice, Filters};
 use crate::{
     cli::{ListArgs, Relation},
     model::{Kind, NsRow, World},
+    pipeline::{Rows, Subject},
     view::table::Table,
 };
 

@@ -3,9 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{self, IsTerminal as _, Write as _},
-    mem,
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 
@@ -15,8 +13,8 @@ use super::{Choice, Filters, render, table};
 use crate::{
     cli::ListArgs,
     cmd::trace::{check_capabilities, failure},
-    model::{Cell, NsRow, Want, World, event::EventKind},
-    pipeline::{Channel, Ended, LiveOptions, Picture, Pictures as _, Selection, Update},
+    model::{Cell, Want, event::EventKind},
+    pipeline::{Channel, Ended, LiveOptions, Pictures as _, Selection, Update, merged},
     probe::Options,
     report::{Failure, note, sight},
     sys::signal,
@@ -46,7 +44,7 @@ pub(super) fn run(
     loop {
         match pictures.next(BLINK) {
             Some(Update::Picture(picture)) => {
-                let world = merged(sight::sight(&choice.want)?, &picture, &choice.want);
+                let world = merged(sight::scan(&choice.want)?, &picture, choice.want.kinds);
                 let table = table(args, &choice, filters, &world)?;
                 if !screen.show(args, table).map_err(cannot)? {
                     return Ok(ExitCode::SUCCESS);
@@ -80,40 +78,10 @@ fn source(args: &ListArgs) -> io::Result<Channel> {
         command: None,
         output: None,
         viewer: None,
+        inquiries: None,
     };
     let no_event = Selection { events: vec![EventKind::Sync], ..Selection::default() };
     Channel::live(options, no_event, EVERY, args.dead.unwrap_or_default())
-}
-
-/// What a look found, with what only the probes know: births, what nothing in /proc leads to, and the
-/// dead.
-fn merged(mut world: World, picture: &Picture, want: &Want) -> World {
-    let looked = mem::take(&mut world.namespaces);
-    let mut rows: Vec<NsRow> = Vec::with_capacity(looked.len());
-    // The dead first: where an inode is in use again, the living one counts.
-    rows.extend(picture.dead.iter().cloned());
-    let key = |row: &NsRow| (row.info.inode, row.info.kind);
-    for mut row in looked {
-        if let Some(seen) = find(&picture.world, &row) {
-            row.info.born = seen.info.born;
-            row.creator.clone_from(&seen.creator);
-            row.cause = seen.cause;
-        }
-        rows.push(row);
-    }
-    let known: rustc_hash::FxHashSet<_> = rows.iter().map(key).collect();
-    let unseen = picture.world.namespaces.iter().filter(|row| !known.contains(&key(row)));
-    rows.extend(unseen.cloned());
-    rows.retain(|row| want.kinds.contains(row.info.kind));
-    rows.sort_by_key(key);
-    World { namespaces: rows, ..world }
-}
-
-/// The same namespace in a picture: of the same id if both are known.
-fn find<'p>(picture: &'p Arc<World>, row: &NsRow) -> Option<&'p NsRow> {
-    let seen = picture.namespace(row.info.kind, row.info.inode)?;
-    let differs = row.info.id.zip(seen.info.id).is_some_and(|(one, other)| one != other);
-    (!differs).then_some(seen)
 }
 
 /// What was shown last.

@@ -105,6 +105,14 @@ pub(super) fn of_replay(path: &Path, error: &ReplayError) -> Failure {
     }
 }
 
+/// Of what a collector sends.
+pub(super) fn of_collector(error: &ReplayError) -> Failure {
+    match error {
+        ReplayError::Write(error) => Failure::new(format!("cannot write events: {error}")),
+        _ => Failure::new(format!("cannot read what the collector sends: {error}")),
+    }
+}
+
 /// Of a filter expression.
 pub(in crate::cmd) fn of_filter(error: &expr::Error, source: &str) -> Failure {
     let position = error.position();

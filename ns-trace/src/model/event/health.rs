@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::EventKind;
+
 /// Events are missing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Lost {
@@ -72,6 +74,39 @@ pub struct ByEvent {
 }
 
 impl ByEvent {
+    /// One event of a sort; nothing if it is of the stream's own health.
+    #[must_use]
+    pub fn of(kind: EventKind) -> Self {
+        let mut one = Self::default();
+        match kind {
+            EventKind::Create => one.create = 1,
+            EventKind::Enter => one.enter = 1,
+            EventKind::Fail => one.fail = 1,
+            EventKind::Destroy => one.destroy = 1,
+            EventKind::Map => one.map = 1,
+            EventKind::Fork => one.fork = 1,
+            EventKind::Exec => one.exec = 1,
+            EventKind::Exit => one.exit = 1,
+            _ => {}
+        }
+        one
+    }
+
+    /// What has come since there were but the `earlier` ones.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            create: self.create.saturating_sub(earlier.create),
+            enter: self.enter.saturating_sub(earlier.enter),
+            fail: self.fail.saturating_sub(earlier.fail),
+            destroy: self.destroy.saturating_sub(earlier.destroy),
+            map: self.map.saturating_sub(earlier.map),
+            fork: self.fork.saturating_sub(earlier.fork),
+            exec: self.exec.saturating_sub(earlier.exec),
+            exit: self.exit.saturating_sub(earlier.exit),
+        }
+    }
+
     /// All of them together.
     #[must_use]
     pub const fn sum(&self) -> u64 {

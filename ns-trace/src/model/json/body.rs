@@ -4,8 +4,8 @@ use super::{
     super::{
         Cause, Errno, Flags,
         event::{
-            Body, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Map, MapLine,
-            MapWrite, ProcessTarget, Relation, Status, Target,
+            Alert, Body, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Map,
+            MapLine, MapWrite, ProcessTarget, Relation, Status, Target,
         },
     },
     namespace::{ns_info, ns_ref, optional_ns_ref},
@@ -25,6 +25,7 @@ pub(super) fn body(body: &Body, out: &mut Vec<u8>) {
         Body::Fork(event) => fork(event, out),
         Body::Exec(event) => exec(event, out),
         Body::Exit(event) => exit(event, out),
+        Body::Alert(event) => alert(event, out),
         // Written by serde.
         Body::Lost(_) | Body::Sync(_) => {}
     }
@@ -145,6 +146,30 @@ fn exit(event: &Exit, out: &mut Vec<u8>) {
         }
     }
     out.push(b'}');
+}
+
+fn alert(event: &Alert, out: &mut Vec<u8>) {
+    let Alert { rule, severity, tags, message, cause_seq, repeat, ns, process: _ } = event;
+    out.extend_from_slice(br#"alert","rule":"#);
+    string(rule, out);
+    out.extend_from_slice(br#","severity":""#);
+    out.extend_from_slice(severity.name().as_bytes());
+    out.extend_from_slice(br#"","tags":["#);
+    for (at, tag) in tags.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        string(tag, out);
+    }
+    out.extend_from_slice(br#"],"message":"#);
+    string(message, out);
+    out.extend_from_slice(br#","cause_seq":"#);
+    optional_number(*cause_seq, out);
+    repeated(*repeat, out);
+    if let Some(ns) = ns {
+        out.extend_from_slice(br#","ns":"#);
+        ns_info(ns, out);
+    }
 }
 
 fn call(cause: Cause, flags: Flags, op: u64, out: &mut Vec<u8>) {

@@ -26,7 +26,13 @@ fn set_process(body: &mut Body, new: &Arc<Process>) {
         Body::Fork(event) => &mut event.process,
         Body::Exec(event) => &mut event.process,
         Body::Exit(event) => &mut event.process,
-        Body::Destroy(_) | Body::Exist(_) | Body::Lost(_) | Body::Sync(_) => return,
+        Body::Alert(alert) => match &mut alert.process {
+            Some(process) => process,
+            None => return,
+        },
+        Body::Destroy(_) | Body::Exist(_) | Body::Lost(_) | Body::Sync(_) => {
+            return;
+        }
     };
     *process = Arc::clone(new);
 }

@@ -7,9 +7,9 @@ use crate::model::{
     Cause, Container, Creator, Errno, Flags, Kind, MapFile, NsInfo, NsRef, Pod, Runtime, Slot,
     TaskRef, Time, arbitrary,
     event::{
-        ByEvent, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Host, Loss, Lost,
-        Map, MapWrite, ProcessTarget, Reason, Relation, SchemaName, Source, Stage, Status, Sync,
-        Target,
+        Alert, ByEvent, Change, Create, Destroy, Enter, Exec, Exist, Exit, Fail, Fork, Host, Loss,
+        Lost, Map, MapWrite, ProcessTarget, Reason, Relation, SchemaName, Severity, Source, Stage,
+        Status, Sync, Target,
     },
 };
 
@@ -351,6 +351,26 @@ fn health() {
     10:00:00.123  lost     1,234 events missing: the ring buffer was full on CPU 1  1,200 create, 34 enter
     10:00:00.123  sync     complete again after a loss  web1, Linux 6.18.5, fentry
     10:00:00.123  sync     complete from here on  web1, Linux 6.18.5, fentry
+    ");
+}
+
+#[test]
+fn alerts() {
+    let alert = |severity, repeat| {
+        Body::Alert(Box::new(Alert {
+            rule: "container-enters-host".into(),
+            severity,
+            tags: Arc::new(["T1611".into()]),
+            message: "\u{1b}[2Jrunc entered mnt:4026531841".to_owned(),
+            cause_seq: Some(3),
+            repeat,
+            ns: None,
+            process: Some(process(4242, 4242, "runc")),
+        }))
+    };
+    insta::assert_snapshot!(plain([alert(Severity::Critical, None), alert(Severity::Info, Some(5))]), @r"
+    10:00:00.123  alert       4242 runc             critical  container-enters-host  \x1b[2Jrunc entered mnt:4026531841
+    10:00:00.123  alert       4242 runc             info  container-enters-host  \x1b[2Jrunc entered mnt:4026531841  5 more held back
     ");
 }
 

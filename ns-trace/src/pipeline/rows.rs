@@ -14,26 +14,37 @@ use crate::{
 
 /// What a row is about: a namespace, and the process that stands for it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Subject<'w> {
-    pub(super) ns: &'w NsRow,
-    pub(super) process: Option<&'w ProcessRow>,
+pub struct Subject<'w> {
+    /// The namespace.
+    pub ns: &'w NsRow,
+    /// The process.
+    pub process: Option<&'w ProcessRow>,
 }
 
 /// What is found out for cells, each thing once.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub struct Rows {
     users: RefCell<FxHashMap<u32, String>>,
     commands: RefCell<FxHashMap<u32, String>>,
     /// Nanoseconds of the boot clock.
     now: u64,
 }
 
+impl Default for Rows {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Rows {
-    pub(super) fn new() -> Self {
+    /// Nothing is found out yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self { users: RefCell::default(), commands: RefCell::default(), now: clock::boot_ns() }
     }
 
-    pub(super) fn cell(&self, subject: Subject<'_>, column: Column) -> Cell {
+    /// What stands in a column.
+    pub fn cell(&self, subject: Subject<'_>, column: Column) -> Cell {
         let Subject { ns, process } = subject;
         let info = &ns.info;
         let uid = process.map(|process| process.uid).or(ns.owner_uid);

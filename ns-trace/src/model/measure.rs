@@ -1,4 +1,4 @@
-//! Values on the command line.
+//! Sizes and durations as people write them.
 
 use std::{fmt, time::Duration};
 

@@ -1,0 +1,64 @@
+//! `ns-trace serve`: the collector.
+
+use std::{env, process::ExitCode};
+
+use super::trace::{check_capabilities, failure};
+use crate::{
+    cli::ServeArgs,
+    report::{Class, Failure, sight},
+    serve::{
+        self, Error, Level, Options,
+        config::{Config, Problems, keys},
+        default_directory,
+    },
+};
+
+/// Serves until told to end.
+pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let load = {
+        let file = args.config.clone();
+        move || Config::load(file.as_deref())
+    };
+    let config = load().map_err(|problems| refuse(&problems))?;
+    if args.check {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.print_config {
+        sight::print(&keys::print(&config))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    check_capabilities()?;
+    let directory = args.runtime_dir.clone().unwrap_or_else(default_directory);
+    let options = Options { config, reload: Box::new(load), directory, say };
+    let outcome = serve::run(options).map_err(|error| told(&error))?;
+    say(Level::Info, &format!("ended after {} events, {} lost", outcome.events, outcome.lost));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refuse(problems: &Problems) -> Failure {
+    Failure::new(format!("the configuration is wrong:\n{problems}")).class(Class::Usage)
+}
+
+fn told(error: &Error) -> Failure {
+    match error {
+        Error::Live(error) => failure::of_live(error),
+        Error::Taken { pid, .. } => Failure::new(format!("cannot serve: {error}"))
+            .hint(format!("end it (kill {pid}), or give this one another --runtime-dir")),
+        Error::Io { .. } => Failure::new(format!("cannot serve: {error}")),
+    }
+}
+
+/// Says on standard error how the collector is, as the journal wants it if it reads that
+/// (`sd-daemon(3)`).
+#[expect(clippy::print_stderr, reason = "standard output may be a sink")]
+fn say(level: Level, text: &str) {
+    let prefix = match (env::var_os("JOURNAL_STREAM"), level) {
+        (None, _) => "ns-trace: ",
+        (Some(_), Level::Error) => "<3>",
+        (Some(_), Level::Warning) => "<4>",
+        (Some(_), Level::Info) => "<6>",
+    };
+    for line in text.lines() {
+        eprintln!("{prefix}{line}");
+    }
+}

@@ -1,0 +1,69 @@
+//! Questions to a live source from other threads, answered between two records.
+
+use std::{
+    fmt, io,
+    os::fd::OwnedFd,
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::{
+    event::{EventfdFlags, eventfd},
+    io::write,
+};
+
+use super::Picture;
+
+/// What another thread wants of a live source. Answers are given in the source's own thread: they
+/// must be short.
+pub enum Inquiry {
+    /// Whether it still goes on.
+    Alive(Box<dyn FnOnce() + Send>),
+    /// What exists.
+    Picture(Box<dyn FnOnce(Picture) + Send>),
+}
+
+impl fmt::Debug for Inquiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alive(_) => "Alive",
+            Self::Picture(_) => "Picture",
+        })
+    }
+}
+
+/// The questions that wait. What happened before one was asked is in its answer: the bell passes
+/// through the thread that empties the ring, behind the records.
+#[derive(Debug)]
+pub struct Inquiries {
+    bell: OwnedFd,
+    waiting: Mutex<Vec<Inquiry>>,
+}
+
+impl Inquiries {
+    /// None yet.
+    ///
+    /// # Errors
+    ///
+    /// If there are too many descriptors.
+    pub fn new() -> io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { bell, waiting: Mutex::default() })
+    }
+
+    /// Asks. There is no answer if the source has ended.
+    pub fn ask(&self, inquiry: Inquiry) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(inquiry);
+        // A counter that is full has rung.
+        let _rung = write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// What was asked, each once.
+    pub(super) fn take(&self) -> Vec<Inquiry> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The bell, to be listened to.
+    pub(super) fn bell(&self) -> io::Result<OwnedFd> {
+        Ok(rustix::io::fcntl_dupfd_cloexec(&self.bell, 3)?)
+    }
+}

@@ -1,0 +1,110 @@
+//! The other end of the control socket.
+
+use std::{
+    env,
+    fs::File,
+    io::{self, Read as _, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::PathBuf,
+};
+
+use serde::Deserialize;
+
+use super::{
+    control::request::{Ask, Request, Trace, VERSION},
+    place::default_directory,
+};
+use crate::model::{Want, World};
+
+/// Why a collector has not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is none, or it lets nobody in.
+    #[error("no collector answers at {}: {source}", .path.display())]
+    Unreached {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It says no.
+    #[error("the collector refuses: {0}")]
+    Refused(String),
+    /// What it says cannot be read.
+    #[error("cannot read what the collector says: {0}")]
+    Broken(#[source] io::Error),
+}
+
+/// The first line of an answer.
+#[derive(Debug, Deserialize)]
+struct Head {
+    v: u32,
+    error: Option<String>,
+    world: Option<World>,
+}
+
+impl Head {
+    fn read(line: &[u8]) -> Result<Self, ClientError> {
+        let head: Self =
+            serde_json::from_slice(line).map_err(|error| ClientError::Broken(error.into()))?;
+        match head.error {
+            Some(why) => Err(ClientError::Refused(why)),
+            None if head.v != VERSION => {
+                Err(ClientError::Refused(format!("it speaks version {}", head.v)))
+            }
+            None => Ok(head),
+        }
+    }
+}
+
+/// Where the collector is looked for: `NS_TRACE_SOCKET`, or where one of this user or the system's
+/// would be.
+#[must_use]
+pub fn socket() -> PathBuf {
+    if let Some(path) = env::var_os("NS_TRACE_SOCKET").filter(|path| !path.is_empty()) {
+        return path.into();
+    }
+    let own = default_directory().join("control.sock");
+    if own.exists() { own } else { "/run/ns-trace/control.sock".into() }
+}
+
+fn ask(ask: Ask) -> Result<UnixStream, ClientError> {
+    let path = socket();
+    let reached = UnixStream::connect(&path).and_then(|mut stream| {
+        let mut line = serde_json::to_vec(&Request { v: VERSION, ask })?;
+        line.push(b'\n');
+        stream.write_all(&line)?;
+        Ok(stream)
+    });
+    reached.map_err(|source| ClientError::Unreached { path, source })
+}
+
+/// What exists.
+///
+/// # Errors
+///
+/// If no collector answers.
+pub fn look(want: &Want) -> Result<World, ClientError> {
+    let mut stream = ask(Ask::Look(*want))?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).map_err(ClientError::Broken)?;
+    let head = Head::read(&answer)?;
+    head.world.ok_or_else(|| ClientError::Broken(io::ErrorKind::UnexpectedEof.into()))
+}
+
+/// What happens from now on: lines of JSON.
+///
+/// # Errors
+///
+/// If no collector answers.
+pub fn trace(wanted: Trace) -> Result<File, ClientError> {
+    let mut stream = ask(Ask::Trace(wanted))?;
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    // Not a byte more: the rest is for whoever reads the events.
+    while byte != *b"\n" {
+        stream.read_exact(&mut byte).map_err(ClientError::Broken)?;
+        line.extend_from_slice(&byte);
+    }
+    Head::read(&line)?;
+    Ok(File::from(OwnedFd::from(stream)))
+}

@@ -1,0 +1,352 @@
+//! The configuration: what stands in it, where it is read, and what is wrong with it.
+
+mod key;
+pub mod keys;
+mod problem;
+mod sink;
+mod value;
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use toml::de::DeTable;
+
+pub use self::{
+    key::Described,
+    problem::{Problem, Problems},
+    sink::{SinkConfig, Target},
+};
+use crate::probe::Backend;
+
+/// The file that is read unless another is named; beside it lies the directory of further ones.
+pub const FILE: &str = "/etc/ns-trace/config.toml";
+/// Files in it are read after [`FILE`] in the order of their names; what they say counts.
+pub const DIRECTORY: &str = "/etc/ns-trace/config.d";
+
+/// How the collector runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// How to get into the kernel.
+    pub probe: ProbeConfig,
+    /// What is kept for readers.
+    pub recent: RecentConfig,
+    /// The socket for commands.
+    pub control: ControlConfig,
+    /// The HTTP API.
+    pub http: HttpConfig,
+    /// Where events leave.
+    pub sinks: Vec<SinkConfig>,
+}
+
+/// How to get into the kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeConfig {
+    /// `None` is the best that runs.
+    pub backend: Option<Backend>,
+    /// The size of the ring in bytes, a power of two.
+    pub buffer: u32,
+    /// How many bytes of records may wait behind it.
+    pub backlog: usize,
+    /// A file with the kernel's types; `None` is the kernel's own.
+    pub btf: Option<PathBuf>,
+    /// Whether fork, exec and exit are events.
+    pub tasks: bool,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self { backend: None, buffer: 16 << 20, backlog: 256 << 20, btf: None, tasks: false }
+    }
+}
+
+/// What is kept for readers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RecentConfig {
+    /// At most so many events.
+    pub events: usize,
+    /// At most about so many bytes.
+    pub bytes: usize,
+}
+
+impl Default for RecentConfig {
+    fn default() -> Self {
+        Self { events: 65_536, bytes: 32 << 20 }
+    }
+}
+
+/// The socket for commands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ControlConfig {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Whose it is, if there is such a group.
+    pub group: String,
+    /// What its members see who are not root.
+    pub members: Sight,
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self { enabled: true, group: "ns-trace".to_owned(), members: Sight::Own }
+    }
+}
+
+/// What somebody may see.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sight {
+    /// Everything.
+    All,
+    /// The own processes and their namespaces.
+    Own,
+    /// Nothing.
+    Nothing,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpConfig {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Whose first line a client must know.
+    pub token_file: Option<PathBuf>,
+    /// How many requests may be answered at a time.
+    pub clients: usize,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { listen: Listen::Beside, token_file: None, clients: 64 }
+    }
+}
+
+/// Where the HTTP API listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// At `http.sock`, beside the control socket.
+    Beside,
+    /// At an address.
+    Tcp(SocketAddr),
+    /// At a socket of this path.
+    Unix(PathBuf),
+}
+
+impl Config {
+    /// Reads `file` and no other, or without it [`FILE`] and those in [`DIRECTORY`] as far as there
+    /// are any.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with them.
+    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let mut config = Self::default();
+        let files = match file {
+            Some(file) => vec![file.to_owned()],
+            None => installed(&mut problems),
+        };
+        for path in files {
+            match fs::read_to_string(&path) {
+                Ok(text) => config.read(&path, &text, &mut problems),
+                Err(error) => problems.add(Problem::of_file(&path, &error)),
+            }
+        }
+        config.check(&mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// Reads the text of one file over what is there already.
+    pub fn read(&mut self, path: &Path, text: &str, problems: &mut Problems) {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let mut found = problem::Finder::new(path, text, problems);
+        for error in &errors {
+            found.add(error.span().unwrap_or_default(), error.message());
+        }
+        // What was understood of a broken file is not worth a second complaint.
+        if errors.is_empty() {
+            keys::fill(self, document.get_ref(), &mut found);
+        }
+    }
+
+    /// Checks what no single value shows.
+    fn check(&self, problems: &mut Problems) {
+        if let Listen::Tcp(address) = self.http.listen
+            && !address.ip().is_loopback()
+            && self.http.token_file.is_none()
+        {
+            problems.add(Problem::of_whole(format!(
+                "http.listen: {address} can be reached from other machines; that needs \
+                 http.token_file, and a proxy that speaks TLS"
+            )));
+        }
+        for sink in &self.sinks {
+            if let Err(why) = sink.check() {
+                problems.add(Problem::of_whole(format!("sink `{}`: {why}", sink.name())));
+            }
+        }
+        let mut names: Vec<_> = self.sinks.iter().map(SinkConfig::name).collect();
+        names.sort();
+        for (name, _) in names.iter().zip(names.iter().skip(1)).filter(|(one, next)| one == next) {
+            problems.add(Problem::of_whole(format!(
+                "two sinks are called `{name}`; give one of them another `name`"
+            )));
+        }
+    }
+}
+
+/// The files that are installed, in the order in which they count.
+fn installed(problems: &mut Problems) -> Vec<PathBuf> {
+    let mut files: Vec<_> =
+        Some(PathBuf::from(FILE)).into_iter().filter(|file| file.exists()).collect();
+    match fs::read_dir(DIRECTORY) {
+        Ok(entries) => {
+            let paths = entries.flatten().map(|entry| entry.path());
+            let mut more: Vec<_> =
+                paths.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+            more.sort();
+            files.extend(more);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => problems.add(Problem::of_file(Path::new(DIRECTORY), &error)),
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let (mut config, mut problems) = (Config::default(), Problems::default());
+        config.read(Path::new("a.toml"), text, &mut problems);
+        config.check(&mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(problems.to_string()) }
+    }
+
+    #[test]
+    fn nothing_is_the_default() {
+        assert_eq!(read("").unwrap(), Config::default());
+        assert_eq!(read("[probe]\n[recent]\n").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_with_its_place() {
+        let text = "[probe]\nbackend = \"ftrace\"\nbufer = 1\n\n[recent]\nevents = true\n[rcent]\n";
+        let said = read(text).unwrap_err();
+        let expected = [
+            "a.toml:2:11: probe.backend: expected one of auto, fentry, kprobe, tracepoint, found `ftrace`",
+            "a.toml:3:1: unknown key `probe.bufer`; did you mean `buffer`?",
+            "a.toml:6:10: recent.events: expected a whole number, found boolean",
+            "a.toml:7:2: unknown key `rcent`; did you mean `recent`?",
+        ];
+        let mut lines: Vec<_> = said.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn bad_syntax_is_said_with_its_place() {
+        let said = read("[probe]\nbackend = \ntasks = ?\n").unwrap_err();
+        assert!(said.starts_with("a.toml:2:"), "{said}");
+        assert!(said.lines().count() >= 2, "{said}");
+    }
+
+    #[test]
+    fn later_files_count_and_sinks_add_up() {
+        let mut config = Config::default();
+        let mut problems = Problems::default();
+        let sink = "[[sink]]\ntype = \"stdout\"\nname = ";
+        for (path, text) in [("a", "\"a\"\n[probe]\ntasks = true"), ("b", "\"b\"\n")] {
+            config.read(Path::new(path), &format!("{sink}{text}"), &mut problems);
+        }
+        config.read(Path::new("c"), "[probe]\nbuffer = \"1M\"", &mut problems);
+        assert!(problems.is_empty(), "{problems}");
+        assert!(config.probe.tasks);
+        assert_eq!(config.probe.buffer, 1 << 20);
+        assert_eq!(config.sinks.iter().map(SinkConfig::name).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_address_for_others_needs_a_token() {
+        let said = read("[http]\nlisten = \"0.0.0.0:7979\"").unwrap_err();
+        assert!(said.contains("token_file"), "{said}");
+        read("[http]\nlisten = \"0.0.0.0:7979\"\ntoken_file = \"/etc/t\"").unwrap();
+        read("[http]\nlisten = \"[::1]:0\"").unwrap();
+        let unix = read("[http]\nlisten = \"unix:/run/h.sock\"").unwrap();
+        assert_eq!(unix.http.listen, Listen::Unix("/run/h.sock".into()));
+    }
+
+    /// A line that may stand in a configuration, or not.
+    fn line() -> impl Strategy<Value = String> {
+        let table = select(&["[probe]", "[recent]", "[control]", "[http]", "[[sink]]", "[x]"][..]);
+        let names: Vec<_> = keys::described()
+            .into_iter()
+            .flat_map(|(_, _, keys)| keys.into_iter().map(|key| key.name))
+            .chain(["nosuch", "a.b", "\"\""])
+            .collect();
+        let values = [
+            "1",
+            "0x7f",
+            "-1",
+            "99999999999999999999",
+            "true",
+            "\"16M\"",
+            "\"1h\"",
+            "\"auto\"",
+            "\"file\"",
+            "\"/a\"",
+            "\"http://a\"",
+            "\"event == 'create'\"",
+            "[\"create\"]",
+            "[\"net\", \"uts\"]",
+            "\"unix:/a\"",
+            "\"[::1]:1\"",
+            "\"\\u007f\\n\"",
+            "1.5",
+            "{}",
+            "\"",
+            "",
+        ];
+        let pair = (select(names), select(values.to_vec()));
+        prop_oneof![
+            2 => table.prop_map(str::to_owned),
+            6 => pair.prop_map(|(name, value)| format!("{name} = {value}")),
+            1 => any::<String>(),
+        ]
+    }
+
+    proptest! {
+        /// Whatever stands in a file, it is wrong or a configuration; and that is read as it is printed.
+        #[test]
+        fn no_text_is_too_strange(lines in vec(line(), 0..12)) {
+            let (mut config, mut problems) = (Config::default(), Problems::default());
+            config.read(Path::new("a.toml"), &lines.join("\n"), &mut problems);
+            if problems.is_empty() {
+                let mut again = Config::default();
+                again.read(Path::new("b.toml"), &keys::print(&config), &mut problems);
+                prop_assert!(problems.is_empty(), "{}", problems);
+                prop_assert_eq!(again, config);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again() {
+        let mut config = Config::default();
+        config.probe.tasks = true;
+        config.control.members = Sight::Nothing;
+        config.http.listen = Listen::Off;
+        config.probe.btf = Some("/a \"b\"\\".into());
+        let sink =
+            "[[sink]]\ntype = \"file\"\npath = \"/a\"\nmax_age = \"90m\"\nwhere = \"pid > 1\"\n";
+        config.sinks = read(&sink.replace("pid > 1", "process.pid > 1")).unwrap().sinks;
+        assert_eq!(read(&keys::print(&config)).unwrap(), config);
+        assert_eq!(read(&keys::print(&Config::default())).unwrap(), Config::default());
+    }
+}

@@ -1,0 +1,243 @@
+//! The keys that there are.
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    Config, ControlConfig, HttpConfig, Listen, ProbeConfig, RecentConfig, Sight, SinkConfig,
+    key::{self, Described, Key},
+    problem::Finder,
+    sink,
+    value::{number, one_of, path, quoted, size, switch, text, word},
+};
+use crate::{model::Bytes, probe::Backend};
+
+const BACKENDS: [(&str, Option<Backend>); 4] = [
+    ("auto", None),
+    ("fentry", Some(Backend::Fentry)),
+    ("kprobe", Some(Backend::Kprobe)),
+    ("tracepoint", Some(Backend::Tracepoint)),
+];
+
+const SIGHTS: [(&str, Sight); 3] =
+    [("all", Sight::All), ("own", Sight::Own), ("nothing", Sight::Nothing)];
+
+const PROBE: [Key<ProbeConfig>; 5] = [
+    Key {
+        name: "backend",
+        value: "auto, fentry, kprobe or tracepoint",
+        help: "How to get into the kernel; `ns-trace doctor` explains each.",
+        set: |probe, value| one_of(value, &BACKENDS).map(|backend| probe.backend = backend),
+        get: |probe| Some(word(&BACKENDS, &probe.backend)),
+    },
+    Key {
+        name: "buffer",
+        value: "size",
+        help: "Size of the ring between kernel and collector, a power of two.",
+        set: |probe, value| {
+            let bytes = size(value, 4096, 1 << 30)?;
+            if !bytes.is_power_of_two() {
+                return Err("must be a power of two".to_owned());
+            }
+            probe.buffer = u32::try_from(bytes).or(Err("too large"))?;
+            Ok(())
+        },
+        get: |probe| Some(quoted(Bytes(probe.buffer.into()))),
+    },
+    Key {
+        name: "backlog",
+        value: "size",
+        help: "How many bytes of records may wait behind the ring before events are lost.",
+        set: |probe, value| {
+            let bytes = size(value, 1 << 20, 1 << 40)?;
+            probe.backlog = usize::try_from(bytes).or(Err("too large"))?;
+            Ok(())
+        },
+        get: |probe| Some(quoted(Bytes(probe.backlog as u64))),
+    },
+    Key {
+        name: "btf",
+        value: "path",
+        help: "Where the kernel's types are described, instead of /sys/kernel/btf/vmlinux.",
+        set: |probe, value| path(value).map(|path| probe.btf = Some(path)),
+        get: |probe| probe.btf.as_ref().map(|path| quoted(path.display())),
+    },
+    Key {
+        name: "tasks",
+        value: "true or false",
+        help: "Whether fork, exec and exit of tasks are events too.",
+        set: |probe, value| switch(value).map(|tasks| probe.tasks = tasks),
+        get: |probe| Some(probe.tasks.to_string()),
+    },
+];
+
+const RECENT: [Key<RecentConfig>; 2] = [
+    Key {
+        name: "events",
+        value: "number",
+        help: "How many of the latest events are kept for readers that are slow or come back.",
+        set: |recent, value| number(value, 1, 100_000_000).map(|events| recent.events = events),
+        get: |recent| Some(recent.events.to_string()),
+    },
+    Key {
+        name: "bytes",
+        value: "size",
+        help: "About how much memory they may take.",
+        set: |recent, value| {
+            let bytes = size(value, 1 << 16, 1 << 40)?;
+            recent.bytes = usize::try_from(bytes).or(Err("too large"))?;
+            Ok(())
+        },
+        get: |recent| Some(quoted(Bytes(recent.bytes as u64))),
+    },
+];
+
+const CONTROL: [Key<ControlConfig>; 3] = [
+    Key {
+        name: "enabled",
+        value: "true or false",
+        help: "Whether there is a socket that `list`, `tree`, `show`, `why` and `trace` ask.",
+        set: |control, value| switch(value).map(|enabled| control.enabled = enabled),
+        get: |control| Some(control.enabled.to_string()),
+    },
+    Key {
+        name: "group",
+        value: "name",
+        help: "The group that may use the socket beside root, if there is such a group.",
+        set: |control, value| text(value).map(|group| group.clone_into(&mut control.group)),
+        get: |control| Some(quoted(&control.group)),
+    },
+    Key {
+        name: "members",
+        value: "all, own or nothing",
+        help: "What users of that group see who are not root: everything, or only processes of \
+               their own and what belongs to them.",
+        set: |control, value| one_of(value, &SIGHTS).map(|sight| control.members = sight),
+        get: |control| Some(word(&SIGHTS, &control.members)),
+    },
+];
+
+const HTTP: [Key<HttpConfig>; 3] = [
+    Key {
+        name: "listen",
+        value: "unix, unix:PATH, ADDRESS:PORT or off",
+        help: "Where the HTTP API listens: `unix` is http.sock beside the control socket and open to the \
+               same group, with the same policy. At an address such as 127.0.0.1:7979 everybody on \
+               this machine may read everything, unless there is a `token_file`; an address that \
+               can be reached from other machines needs one.",
+        set: |http, value| {
+            http.listen = match text(value)? {
+                "off" => Listen::Off,
+                "unix" => Listen::Beside,
+                text => match text.strip_prefix("unix:") {
+                    Some(path) if path.starts_with('/') => Listen::Unix(path.into()),
+                    _ => Listen::Tcp(text.parse().map_err(|_other| {
+                        format!("expected unix, unix:/PATH, ADDRESS:PORT or off, found `{text}`")
+                    })?),
+                },
+            };
+            Ok(())
+        },
+        get: |http| {
+            Some(match &http.listen {
+                Listen::Off => quoted("off"),
+                Listen::Beside => quoted("unix"),
+                Listen::Tcp(address) => quoted(address),
+                Listen::Unix(path) => quoted(format_args!("unix:{}", path.display())),
+            })
+        },
+    },
+    Key {
+        name: "token_file",
+        value: "path",
+        help: "A file whose first line every client must send as its bearer token.",
+        set: |http, value| path(value).map(|path| http.token_file = Some(path)),
+        get: |http| http.token_file.as_ref().map(|path| quoted(path.display())),
+    },
+    Key {
+        name: "clients",
+        value: "number",
+        help: "How many requests may be answered at a time, streams of events included.",
+        set: |http, value| number(value, 1, 10_000).map(|clients| http.clients = clients),
+        get: |http| Some(http.clients.to_string()),
+    },
+];
+
+/// The names of the tables.
+const TABLES: [&str; 5] = ["probe", "recent", "control", "http", "sink"];
+
+/// Reads a document.
+pub(super) fn fill(config: &mut Config, document: &DeTable<'_>, found: &mut Finder<'_>) {
+    for (name, value) in document {
+        let at = value.span();
+        match (name.get_ref().as_ref(), value.get_ref()) {
+            ("probe", DeValue::Table(table)) => {
+                key::fill(&PROBE, "probe", table, &mut config.probe, found);
+            }
+            ("recent", DeValue::Table(table)) => {
+                key::fill(&RECENT, "recent", table, &mut config.recent, found);
+            }
+            ("control", DeValue::Table(table)) => {
+                key::fill(&CONTROL, "control", table, &mut config.control, found);
+            }
+            ("http", DeValue::Table(table)) => {
+                key::fill(&HTTP, "http", table, &mut config.http, found);
+            }
+            ("sink", DeValue::Array(sinks)) => {
+                for sink in sinks {
+                    let Some(table) = sink.get_ref().as_table() else {
+                        found.add(sink.span(), "sink: expected a table, as [[sink]] begins");
+                        continue;
+                    };
+                    let mut read = SinkConfig::default();
+                    key::fill(&sink::KEYS, "sink", table, &mut read, found);
+                    config.sinks.push(read);
+                }
+            }
+            ("sink", _) => found.add(at, "sink: write [[sink]], for there may be several"),
+            (known, other) if TABLES.contains(&known) => {
+                found
+                    .add(at, format_args!("{known}: expected a table, found {}", other.type_str()));
+            }
+            (unknown, _) => {
+                found.add(name.span(), key::unknown(unknown, TABLES.into_iter()));
+            }
+        }
+    }
+}
+
+/// Prints a configuration as TOML, what is not said in it included.
+#[must_use]
+pub fn print(config: &Config) -> String {
+    let mut out = String::new();
+    key::print(&PROBE, "[probe]", &config.probe, &mut out);
+    key::print(&RECENT, "[recent]", &config.recent, &mut out);
+    key::print(&CONTROL, "[control]", &config.control, &mut out);
+    key::print(&HTTP, "[http]", &config.http, &mut out);
+    for sink in &config.sinks {
+        key::print(&sink::KEYS, "[[sink]]", sink, &mut out);
+    }
+    out.truncate(out.trim_end().len() + 1);
+    out
+}
+
+/// Every table with what it is for, and its keys.
+#[must_use]
+pub fn described() -> Vec<(&'static str, &'static str, Vec<Described>)> {
+    let default = Config::default();
+    vec![
+        ("[probe]", "How to get into the kernel.", key::describe(&PROBE, &default.probe)),
+        (
+            "[recent]",
+            "The latest events, which every reader and sink follows at its own pace: one that falls \
+             behind is told by a `lost` event how much it missed.",
+            key::describe(&RECENT, &default.recent),
+        ),
+        ("[control]", "The socket for commands.", key::describe(&CONTROL, &default.control)),
+        ("[http]", "The HTTP API.", key::describe(&HTTP, &default.http)),
+        (
+            "[[sink]]",
+            "Where events leave; there may be any number.",
+            key::describe(&sink::KEYS, &SinkConfig::default()),
+        ),
+    ]
+}

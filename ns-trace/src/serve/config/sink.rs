@@ -1,0 +1,228 @@
+//! Sinks: where events leave.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    key::Key,
+    value::{
+        duration, list, number, one_of, path, quoted, shown, size, some_of, switch, text, word,
+    },
+};
+use crate::{
+    expr::Filter,
+    model::{Bytes, Kind, event::EventKind},
+};
+
+/// Where events go.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Target {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// A file that is rotated.
+    File,
+    /// A listening unix stream socket.
+    Unix,
+    /// An HTTP server, by POST.
+    Webhook,
+    /// syslog(3) at /dev/log.
+    Syslog,
+    /// systemd-journald, by its native protocol.
+    Journal,
+}
+
+/// One sink.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SinkConfig {
+    /// Where to.
+    pub target: Target,
+    /// What metrics call it; the target if it is empty.
+    pub label: String,
+    /// Of a file or a socket.
+    pub path: Option<PathBuf>,
+    /// Of a webhook.
+    pub url: Option<String>,
+    /// Only events for which this expression is true.
+    pub filter: Option<String>,
+    /// Only these sorts of event.
+    pub events: Vec<EventKind>,
+    /// Only about these types of namespace.
+    pub kinds: Vec<Kind>,
+    /// A file is rotated when it is larger.
+    pub max_size: u64,
+    /// A file is rotated when its first event is older.
+    pub max_age: Duration,
+    /// How many rotated files are kept.
+    pub keep: usize,
+    /// Whether rotated files are compressed.
+    pub compress: bool,
+    /// How long a webhook may take to answer.
+    pub timeout: Duration,
+    /// A file whose first line is sent to a webhook as bearer token.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for SinkConfig {
+    fn default() -> Self {
+        Self {
+            target: Target::default(),
+            label: String::new(),
+            path: None,
+            url: None,
+            filter: None,
+            events: Vec::new(),
+            kinds: Vec::new(),
+            max_size: 100 << 20,
+            max_age: Duration::from_hours(24),
+            keep: 7,
+            compress: true,
+            timeout: Duration::from_secs(10),
+            token_file: None,
+        }
+    }
+}
+
+impl SinkConfig {
+    /// What metrics and messages call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.label.is_empty() {
+            word(&TARGETS, &self.target).trim_matches('"').to_owned()
+        } else {
+            self.label.clone()
+        }
+    }
+
+    /// Whether it has what its target needs.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        match self.target {
+            Target::File | Target::Unix if self.path.is_none() => Err("needs a `path`"),
+            Target::Webhook if self.url.is_none() => Err("needs a `url`"),
+            _ => Ok(()),
+        }
+    }
+}
+
+const TARGETS: [(&str, Target); 6] = [
+    ("stdout", Target::Stdout),
+    ("file", Target::File),
+    ("unix", Target::Unix),
+    ("webhook", Target::Webhook),
+    ("syslog", Target::Syslog),
+    ("journal", Target::Journal),
+];
+
+fn kinds() -> [(&'static str, Kind); 8] {
+    Kind::ALL.map(|kind| (kind.name(), kind))
+}
+
+fn events() -> Vec<(&'static str, EventKind)> {
+    EventKind::ALL.iter().map(|kind| (kind.name(), *kind)).collect()
+}
+
+pub(super) const KEYS: [Key<SinkConfig>; 13] = [
+    Key {
+        name: "type",
+        value: "stdout, file, unix, webhook, syslog or journal",
+        help: "Where events go: standard output; a file; a unix stream socket that somebody listens \
+               at; an HTTP server by POST, a batch of JSON lines each; syslog at /dev/log; \
+               systemd-journald.",
+        set: |sink, value| one_of(value, &TARGETS).map(|target| sink.target = target),
+        get: |sink| Some(word(&TARGETS, &sink.target)),
+    },
+    Key {
+        name: "name",
+        value: "name",
+        help: "What metrics and messages call it, if not by its type.",
+        set: |sink, value| text(value).map(|name| name.clone_into(&mut sink.label)),
+        get: |sink| (!sink.label.is_empty()).then(|| quoted(&sink.label)),
+    },
+    Key {
+        name: "path",
+        value: "path",
+        help: "The file; the socket of type unix; of syslog and journal, if it is not where it always is.",
+        set: |sink, value| path(value).map(|path| sink.path = Some(path)),
+        get: |sink| sink.path.as_ref().map(|path| quoted(path.display())),
+    },
+    Key {
+        name: "url",
+        value: "http://…",
+        help: "Where a webhook is.",
+        set: |sink, value| match text(value)? {
+            url if url.starts_with("http://") => {
+                sink.url = Some(url.to_owned());
+                Ok(())
+            }
+            url => Err(format!("expected a URL that begins with http://, found `{url}`")),
+        },
+        get: |sink| sink.url.as_ref().map(quoted),
+    },
+    Key {
+        name: "where",
+        value: "expression",
+        help: "Only events for which this CEL expression is true, as with `trace --where`.",
+        set: |sink, value| {
+            let source = text(value)?;
+            Filter::compile(source).map_err(|error| format!("{}: {error}", error.position()))?;
+            sink.filter = Some(source.to_owned());
+            Ok(())
+        },
+        get: |sink| sink.filter.as_ref().map(quoted),
+    },
+    Key {
+        name: "events",
+        value: "list of names",
+        help: "Only these sorts of event; `lost` and `sync` always pass.",
+        set: |sink, value| some_of(value, &events()).map(|events| sink.events = events),
+        get: |sink| list(&events(), &sink.events),
+    },
+    Key {
+        name: "types",
+        value: "list of names",
+        help: "Only events about these types of namespace.",
+        set: |sink, value| some_of(value, &kinds()).map(|kinds| sink.kinds = kinds),
+        get: |sink| list(&kinds(), &sink.kinds),
+    },
+    Key {
+        name: "max_size",
+        value: "size",
+        help: "A file that has grown larger is rotated.",
+        set: |sink, value| size(value, 1 << 12, 1 << 50).map(|bytes| sink.max_size = bytes),
+        get: |sink| Some(quoted(Bytes(sink.max_size))),
+    },
+    Key {
+        name: "max_age",
+        value: "duration",
+        help: "A file that was begun longer ago is rotated.",
+        set: |sink, value| duration(value).map(|age| sink.max_age = age),
+        get: |sink| Some(shown(sink.max_age)),
+    },
+    Key {
+        name: "keep",
+        value: "number",
+        help: "How many rotated files are kept: PATH.1 is the latest of them.",
+        set: |sink, value| number(value, 1, 10_000).map(|keep| sink.keep = keep),
+        get: |sink| Some(sink.keep.to_string()),
+    },
+    Key {
+        name: "compress",
+        value: "true or false",
+        help: "Whether rotated files are compressed: PATH.1.gz.",
+        set: |sink, value| switch(value).map(|compress| sink.compress = compress),
+        get: |sink| Some(sink.compress.to_string()),
+    },
+    Key {
+        name: "timeout",
+        value: "duration",
+        help: "How long a webhook may take to answer before the batch is sent again.",
+        set: |sink, value| duration(value).map(|timeout| sink.timeout = timeout),
+        get: |sink| Some(shown(sink.timeout)),
+    },
+    Key {
+        name: "token_file",
+        value: "path",
+        help: "A file whose first line is sent to a webhook as bearer token.",
+        set: |sink, value| path(value).map(|path| sink.token_file = Some(path)),
+        get: |sink| sink.token_file.as_ref().map(|path| quoted(path.display())),
+    },
+];

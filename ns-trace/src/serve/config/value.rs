@@ -1,0 +1,102 @@
+//! Values of keys: read from TOML, and written as TOML.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use toml::de::DeValue;
+
+use crate::model::{Bytes, parse_bytes, parse_duration};
+
+type Read<T> = Result<T, String>;
+
+fn mismatch(expected: &str, found: &DeValue<'_>) -> String {
+    format!("expected {expected}, found {}", found.type_str())
+}
+
+pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Read<&'v str> {
+    value.as_str().ok_or_else(|| mismatch("a string", value))
+}
+
+pub(super) fn switch(value: &DeValue<'_>) -> Read<bool> {
+    value.as_bool().ok_or_else(|| mismatch("true or false", value))
+}
+
+pub(super) fn path(value: &DeValue<'_>) -> Read<PathBuf> {
+    match text(value)? {
+        path if path.starts_with('/') => Ok(path.into()),
+        other => Err(format!("expected a path from the root, found `{other}`")),
+    }
+}
+
+/// A whole number within bounds.
+pub(super) fn number(value: &DeValue<'_>, least: usize, most: usize) -> Read<usize> {
+    let integer = value.as_integer().ok_or_else(|| mismatch("a whole number", value))?;
+    let number = usize::from_str_radix(integer.as_str(), integer.radix()).ok();
+    let number = number.filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("must be between {least} and {most}"))
+}
+
+/// A number of bytes: a whole number, or text such as `16M`; within bounds.
+pub(super) fn size(value: &DeValue<'_>, least: u64, most: u64) -> Read<u64> {
+    let bytes = match value {
+        DeValue::Integer(integer) => {
+            u64::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(u64::MAX)
+        }
+        DeValue::String(text) => parse_bytes(text)?.0,
+        _ => return Err(mismatch("a size such as \"16M\"", value)),
+    };
+    let is_right = (least..=most).contains(&bytes);
+    let (least, most) = (Bytes(least), Bytes(most));
+    is_right.then_some(bytes).ok_or_else(|| format!("must be between {least} and {most}"))
+}
+
+/// A time such as `1h`, or a number of seconds.
+pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
+    match value {
+        DeValue::Integer(seconds) => parse_duration(seconds.as_str()),
+        DeValue::String(text) => parse_duration(text),
+        _ => Err(mismatch("a duration such as \"1h\"", value)),
+    }
+}
+
+/// One of a few words.
+pub(super) fn one_of<T: Copy>(value: &DeValue<'_>, words: &[(&'static str, T)]) -> Read<T> {
+    let text = text(value)?;
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        format!("expected one of {}, found `{text}`", words.join(", "))
+    })
+}
+
+/// A list of a few words.
+pub(super) fn some_of<T: Copy>(value: &DeValue<'_>, words: &[(&'static str, T)]) -> Read<Vec<T>> {
+    let list = value.as_array().ok_or_else(|| mismatch("a list of strings", value))?;
+    list.iter().map(|one| one_of(one.get_ref(), words)).collect()
+}
+
+/// The word for a meaning.
+pub(super) fn word<T: PartialEq>(words: &[(&'static str, T)], meaning: &T) -> String {
+    let found = words.iter().find(|(_, other)| other == meaning);
+    quoted(found.map_or("", |(word, _)| word))
+}
+
+/// A list of words; `None` if it is empty.
+pub(super) fn list<T: PartialEq>(words: &[(&'static str, T)], meanings: &[T]) -> Option<String> {
+    let all: Vec<_> = meanings.iter().map(|meaning| word(words, meaning)).collect();
+    (!all.is_empty()).then(|| format!("[{}]", all.join(", ")))
+}
+
+/// Text as TOML.
+pub(super) fn quoted(text: impl fmt::Display) -> String {
+    // A string of JSON is one of TOML but for DEL, which TOML wants escaped as well.
+    serde_json::Value::String(text.to_string()).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// A time as TOML.
+pub(super) fn shown(duration: Duration) -> String {
+    quoted(match (duration.as_secs(), duration.subsec_millis()) {
+        (seconds, 0) if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        (seconds, 0) => format!("{seconds}s"),
+        _ => format!("{}ms", duration.as_millis()),
+    })
+}

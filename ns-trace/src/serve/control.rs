@@ -1,0 +1,154 @@
+//! The control socket: where commands ask instead of looking for themselves.
+//!
+//! A client sends one line of JSON and gets lines of JSON. Each has a thread with a small stack; none
+//! waits for another, and how many there may be is bounded for each user.
+
+mod answer;
+pub mod request;
+pub(super) mod sight;
+
+use std::{
+    fs, io,
+    net::Shutdown,
+    os::{
+        fd::AsFd as _,
+        unix::{
+            fs::PermissionsExt as _,
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rustix::{
+    fs::{Gid, chown},
+    net::sockopt::socket_peercred,
+};
+
+use super::{Level, Shared};
+use crate::sys::account;
+
+/// How many clients there may be, and how many of one user who is not root.
+const CLIENTS: usize = 128;
+const OF_USER: usize = 16;
+/// How long a client may take to say what it wants, and to take a piece of the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a client's thread needs: requests and answers are on the heap.
+const STACK: usize = 512 << 10;
+
+/// The socket; it goes with this, and with it all who use it.
+#[derive(Debug)]
+pub(super) struct Control {
+    path: PathBuf,
+    thread: Option<JoinHandle<()>>,
+    clients: Arc<Clients>,
+}
+
+#[derive(Debug, Default)]
+struct Clients {
+    state: Mutex<Vec<Client>>,
+    is_over: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Client {
+    number: u64,
+    uid: u32,
+    stream: UnixStream,
+}
+
+impl Clients {
+    fn lock(&self) -> MutexGuard<'_, Vec<Client>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Control {
+    /// Makes the socket and answers at it.
+    pub(super) fn start(shared: Arc<Shared>, path: PathBuf) -> io::Result<Self> {
+        let listener = UnixListener::bind(&path)?;
+        admit(&path, &shared)?;
+        let clients = Arc::<Clients>::default();
+        let ours = Arc::clone(&clients);
+        let thread = thread::Builder::new().name("control".to_owned());
+        let thread = thread.spawn(move || listen(&listener, &shared, &ours))?;
+        Ok(Self { path, thread: Some(thread), clients })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.clients.is_over.store(true, Ordering::Relaxed);
+        // Wakes the thread that waits for clients.
+        drop(UnixStream::connect(&self.path));
+        let _gone = fs::remove_file(&self.path);
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has said so.
+            drop(thread.join());
+        }
+        for client in &*self.clients.lock() {
+            let _closed = client.stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Lets the group in, if there is one.
+pub(super) fn admit(path: &Path, shared: &Shared) -> io::Result<()> {
+    let config = shared.config();
+    let group = &config.control.group;
+    if let Some(group) = account::find("group", group.as_ref()) {
+        chown(path, None, Some(Gid::from_raw(group.id)))?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))
+}
+
+fn listen(listener: &UnixListener, shared: &Arc<Shared>, clients: &Arc<Clients>) {
+    for (number, stream) in (0_u64..).zip(listener.incoming()) {
+        if clients.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let welcomed = stream.and_then(|stream| welcome(number, stream, shared, clients));
+        if let Err(error) = welcomed {
+            (shared.say)(Level::Warning, &format!("a client was turned away: {error}"));
+            // Out of descriptors or memory: not to spin until there is some again.
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Starts a client's thread, if there is room for it.
+fn welcome(
+    number: u64,
+    stream: UnixStream,
+    shared: &Arc<Shared>,
+    clients: &Arc<Clients>,
+) -> io::Result<()> {
+    let uid = socket_peercred(stream.as_fd())?.uid.as_raw();
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut all = clients.lock();
+    let same = all.iter().filter(|client| client.uid == uid).count();
+    if all.len() >= CLIENTS || (uid != 0 && same >= OF_USER) {
+        drop(all);
+        return answer::refuse(&stream, "too many clients");
+    }
+    all.push(Client { number, uid, stream: stream.try_clone()? });
+    drop(all);
+    let (shared, ours) = (Arc::clone(shared), Arc::clone(clients));
+    let thread = thread::Builder::new().name("client".to_owned()).stack_size(STACK);
+    let spawned = thread.spawn(move || {
+        // Whatever went wrong with the way to it, nobody else is concerned.
+        let _answered = answer::answer(&stream, uid, &shared);
+        ours.lock().retain(|client| client.number != number);
+    });
+    if spawned.is_err() {
+        clients.lock().retain(|client| client.number != number);
+    }
+    spawned.map(drop)
+}

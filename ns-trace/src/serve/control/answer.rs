@@ -1,0 +1,161 @@
+//! One client: what it asks, and the answer.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    sync::{Arc, mpsc::channel},
+    time::Duration,
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
+
+use super::{
+    request::{Ask, LONGEST, Request, Trace, VERSION},
+    sight,
+};
+use crate::{
+    expr::Filter,
+    model::{Mounts, Slots, Want, World, write_json},
+    pipeline::{Inquiry, Picture, Selection, look, merged},
+    serve::{Shared, config::Sight},
+    sink::recent::From,
+};
+
+/// How long the pipeline may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether a client that nothing happens for is still there.
+const GLANCE: Duration = Duration::from_secs(5);
+/// How many events are sent at a time.
+const PIECE: usize = 256;
+
+/// The first line of every answer.
+#[derive(Debug, Serialize)]
+struct Head<'a> {
+    v: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    world: Option<&'a World>,
+}
+
+fn head(stream: &UnixStream, error: Option<&str>, world: Option<&World>) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&Head { v: VERSION, error, world })?;
+    line.push(b'\n');
+    let mut stream = stream;
+    stream.write_all(&line)
+}
+
+/// Says no.
+pub(super) fn refuse(stream: &UnixStream, why: &str) -> io::Result<()> {
+    head(stream, Some(why), None)
+}
+
+/// Reads a request and answers it.
+pub(super) fn answer(stream: &UnixStream, uid: u32, shared: &Arc<Shared>) -> io::Result<()> {
+    let mut line = Vec::new();
+    let longest = LONGEST as u64;
+    BufReader::new(stream).take(longest).read_until(b'\n', &mut line)?;
+    if line.is_empty() {
+        return Ok(());
+    }
+    if line.last() != Some(&b'\n') {
+        let why = format!("no request: a line of at most {LONGEST} bytes is expected");
+        return refuse(stream, &why);
+    }
+    let request = match Request::parse(&line) {
+        Ok(request) => request,
+        Err(why) => return refuse(stream, &why),
+    };
+    let seen = sight::of_user(uid, shared.config().control.members);
+    if seen == Sight::Nothing {
+        return refuse(stream, "the policy of this collector (control.members) shows you nothing");
+    }
+    match request.ask {
+        Ask::Look(want) => match world(shared, &want) {
+            Ok(found) => head(stream, None, Some(&sight::world(found, seen, uid))),
+            Err(why) => refuse(stream, &why),
+        },
+        Ask::Trace(wanted) => trace(stream, wanted, shared, seen, uid),
+    }
+}
+
+/// What exists, as far as it is wanted: from the table alone, if that knows it all.
+fn world(shared: &Shared, want: &Want) -> Result<World, String> {
+    let picture = picture(shared).ok_or("the pipeline does not answer")?;
+    let is_known = !want.files && !want.netnsid && !want.maps && want.mounts < Mounts::Every;
+    if !is_known {
+        let found = look(want).map_err(|error| format!("cannot look at /proc: {error}"))?;
+        return Ok(merged(found, &picture, want.kinds));
+    }
+    let all = Arc::unwrap_or_clone(picture.world);
+    let mut found = World { unreadable: all.unreadable, ..World::default() };
+    let rows = all.namespaces.into_iter();
+    found.namespaces = rows.filter(|row| want.kinds.contains(row.info.kind)).collect();
+    found.processes = all.processes;
+    if !(want.ids || want.threads || want.children) {
+        for process in &mut found.processes {
+            process.slots = Slots::default();
+            process.threads.clear();
+        }
+    }
+    Ok(found)
+}
+
+fn picture(shared: &Shared) -> Option<Picture> {
+    let (answer, answered) = channel();
+    shared.inquiries.ask(Inquiry::Picture(Box::new(move |picture| {
+        // The client may have gone.
+        let _told = answer.send(picture);
+    })));
+    answered.recv_timeout(PATIENCE).ok()
+}
+
+/// Sends what happens until the client goes.
+fn trace(
+    stream: &UnixStream,
+    wanted: Trace,
+    shared: &Shared,
+    seen: Sight,
+    uid: u32,
+) -> io::Result<()> {
+    if wanted.tasks && !shared.config().probe.tasks {
+        return refuse(stream, "this collector does not trace tasks (probe.tasks)");
+    }
+    let filter = match wanted.filter.as_deref().map(Filter::compile).transpose() {
+        Ok(filter) => filter,
+        Err(error) => return refuse(stream, &format!("{}: {error}", error.position())),
+    };
+    let kinds = wanted.types;
+    let mut selection = Selection { kinds, tasks: wanted.tasks, filter, ..Selection::default() };
+    let mut reader = shared.recent.reader(From::Now);
+    head(stream, None, None)?;
+    let mut lines = Vec::new();
+    // As every stream does, it begins by saying where it comes from.
+    if let Some(start) = shared.start.get() {
+        write_json(start, crate::model::Fields::Full, &mut lines);
+    }
+    let mut out = stream;
+    loop {
+        out.write_all(&lines)?;
+        lines.clear();
+        let batch = reader.wait(PIECE, GLANCE);
+        for entry in batch.lost.iter().chain(&batch.entries) {
+            if sight::event(&entry.event, seen, uid) && selection.admits(&entry.event) {
+                lines.extend_from_slice(entry.json());
+            }
+        }
+        if batch.is_last {
+            return out.write_all(&lines);
+        }
+        if batch.entries.is_empty() && has_gone(stream) {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether nobody is at the other end any more.
+fn has_gone(stream: &UnixStream) -> bool {
+    let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
+    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|count| count > 0)
+}

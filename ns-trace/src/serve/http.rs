@@ -1,0 +1,159 @@
+//! The HTTP API: a thread of its own with a runtime of its own, started by nobody else.
+
+mod door;
+mod events;
+mod metrics;
+mod openapi;
+mod problem;
+mod query;
+
+use std::{
+    fs,
+    future::{IntoFuture as _, poll_fn},
+    io,
+    net::TcpListener,
+    os::unix::net::UnixListener,
+    path::PathBuf,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    thread::{self, JoinHandle},
+};
+
+use axum::{Router, middleware, routing::get, serve::Listener};
+use tokio::{
+    runtime,
+    sync::{Semaphore, watch},
+};
+
+use self::door::Visitor;
+use super::{Error, Place, Shared, config::Listen, control};
+
+/// What every handler has.
+#[derive(Clone, Debug)]
+struct State {
+    shared: Arc<Shared>,
+    /// One for each request that is being answered.
+    room: Arc<Semaphore>,
+}
+
+/// The API; it ends with this.
+#[derive(Debug)]
+pub(super) struct Http {
+    thread: Option<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    socket: Option<PathBuf>,
+}
+
+enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Http {
+    /// Listens where the configuration says; `None` if nowhere.
+    pub(super) fn start(shared: &Arc<Shared>, place: &Place) -> Result<Option<Self>, Error> {
+        let config = shared.config();
+        let (bound, socket) = match &config.http.listen {
+            Listen::Off => return Ok(None),
+            Listen::Tcp(address) => {
+                let listener = TcpListener::bind(address);
+                let told = Error::io(format!("listen at {address}"));
+                (Bound::Tcp(listener.map_err(told)?), None)
+            }
+            Listen::Unix(path) => unix(shared, path.clone())?,
+            Listen::Beside => {
+                let path = place.socket("http.sock");
+                unix(shared, path.map_err(Error::io("remove a former socket"))?)?
+            }
+        };
+        let room = Arc::new(Semaphore::new(config.http.clients));
+        let state = State { shared: Arc::clone(shared), room };
+        let (stop, stopped) = watch::channel(false);
+        let thread = thread::Builder::new().name("http".to_owned());
+        let thread = thread.spawn(move || serve(bound, state, stopped));
+        let thread = thread.map_err(Error::io("start a thread"))?;
+        Ok(Some(Self { thread: Some(thread), stop, socket }))
+    }
+}
+
+fn unix(shared: &Shared, path: PathBuf) -> Result<(Bound, Option<PathBuf>), Error> {
+    let what = format!("listen at {}", path.display());
+    let listener = UnixListener::bind(&path).and_then(|listener| {
+        control::admit(&path, shared)?;
+        Ok(listener)
+    });
+    Ok((Bound::Unix(listener.map_err(Error::io(what))?), Some(path)))
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        // The thread may have ended by itself.
+        let _told = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+        if let Some(socket) = &self.socket {
+            let _gone = fs::remove_file(socket);
+        }
+    }
+}
+
+/// Answers until told to stop.
+fn serve(bound: Bound, state: State, stopped: watch::Receiver<bool>) {
+    let shared = Arc::clone(&state.shared);
+    let served = || -> io::Result<()> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let ended = runtime.block_on(async {
+            match bound {
+                Bound::Tcp(listener) => {
+                    listener.set_nonblocking(true)?;
+                    listen(tokio::net::TcpListener::from_std(listener)?, state, stopped).await
+                }
+                Bound::Unix(listener) => {
+                    listener.set_nonblocking(true)?;
+                    listen(tokio::net::UnixListener::from_std(listener)?, state, stopped).await
+                }
+            }
+        });
+        // A look that is still under way is not waited for.
+        runtime.shutdown_background();
+        ended
+    };
+    if let Err(error) = served() {
+        (shared.say)(super::Level::Error, &format!("the HTTP API has ended: {error}"));
+    }
+}
+
+async fn listen<L>(listener: L, state: State, mut stopped: watch::Receiver<bool>) -> io::Result<()>
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+    Visitor: for<'a> axum::extract::connect_info::Connected<axum::serve::IncomingStream<'a, L>>,
+{
+    let guarded = middleware::from_fn_with_state(state.clone(), door::guard);
+    let router = Router::new()
+        .route("/api/v1/namespaces", get(query::namespaces))
+        .route("/api/v1/namespaces/{inode}", get(query::namespace))
+        .route("/api/v1/processes/{pid}", get(query::process))
+        .route("/api/v1/events", get(events::events))
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(metrics::healthz))
+        .route("/readyz", get(metrics::readyz))
+        .route("/openapi.json", get(openapi::openapi))
+        .fallback(door::nothing_there)
+        .method_not_allowed_fallback(door::only_get)
+        .layer(guarded)
+        .with_state(state);
+    let service = router.into_make_service_with_connect_info::<Visitor>();
+    // Streams of events have no end of their own: what is open is cut.
+    let mut serving = pin!(axum::serve(listener, service).into_future());
+    let mut stopping = pin!(stopped.changed());
+    poll_fn(|context| {
+        if stopping.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        serving.as_mut().poll(context)
+    })
+    .await
+}

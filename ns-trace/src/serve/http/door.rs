@@ -1,0 +1,142 @@
+//! Who is let in.
+
+use std::{convert::Infallible, fs, net::IpAddr, path::Path};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts, Request, State as Extract, connect_info::Connected},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+    serve::IncomingStream,
+};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::{State, problem::Problem};
+use crate::serve::{config::Sight, control::sight};
+
+/// Who asks: the user at the other end of a unix socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visitor {
+    /// `None` if a network is in between.
+    uid: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for Visitor {
+    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
+        Self { uid: None }
+    }
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Visitor {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        // Of whom nothing is known is nobody.
+        let uid = stream.io().peer_cred().map_or(u32::MAX, |peer| peer.uid());
+        Self { uid: Some(uid) }
+    }
+}
+
+/// What a visitor may see.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Eyes {
+    pub(super) sight: Sight,
+    pub(super) uid: u32,
+}
+
+impl FromRequestParts<State> for Eyes {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Infallible> {
+        let visitor = parts.extensions.get::<ConnectInfo<Visitor>>();
+        let uid = visitor.map_or(Some(u32::MAX), |ConnectInfo(visitor)| visitor.uid);
+        let members = state.shared.config().control.members;
+        // Over the network the token decides, or that it was decided to have none.
+        let sight = uid.map_or(Sight::All, |uid| sight::of_user(uid, members));
+        Ok(Self { sight, uid: uid.unwrap_or_default() })
+    }
+}
+
+/// Lets a request in, or says why not.
+pub(super) async fn guard(
+    Extract(state): Extract<State>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if !is_direct(request.headers()) {
+        let detail = "the host must be named by its address or as localhost";
+        return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
+    }
+    let config = state.shared.config();
+    if let Some(file) = &config.http.token_file
+        && !has_token(request.headers(), file)
+    {
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+        return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();
+    }
+    let Ok(permit) = state.room.clone().try_acquire_owned() else {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time");
+        return ([(header::RETRY_AFTER, "1")], problem).into_response();
+    };
+    // A stream of events takes it along.
+    let permit = std::sync::Arc::new(permit);
+    request.extensions_mut().insert(std::sync::Arc::clone(&permit));
+    let response = next.run(request).await;
+    drop(permit);
+    response
+}
+
+/// Whether the host is named in a way that no name server has a say in: a page in a browser could
+/// else read what is here under a name of its own.
+fn is_direct(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
+        return headers.get(header::HOST).is_none();
+    };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
+fn has_token(headers: &HeaderMap, file: &Path) -> bool {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let token = text.lines().next().unwrap_or_default().trim().as_bytes();
+    let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let Some(sent) = sent.and_then(|sent| sent.strip_prefix(b"Bearer ")) else { return false };
+    // As long for every wrong one: how far it was right is nobody's business.
+    let differs = sent.iter().zip(token).fold(0, |differs, (one, other)| differs | (one ^ other));
+    !token.is_empty() && sent.len() == token.len() && differs == 0
+}
+
+/// Of paths that lead nowhere.
+pub(super) async fn nothing_there(uri: Uri) -> Problem {
+    let detail = format!("there is nothing at {}; /openapi.json lists what there is", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+/// Of what changes something: nothing here does.
+pub(super) async fn only_get(method: Method) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for reading; use GET"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(host: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn hosts_are_addresses_or_localhost() {
+        for host in ["localhost", "localhost:7979", "127.0.0.1:7979", "[::1]:7979", "[::1]"] {
+            assert!(is_direct(&headers(host)), "{host}");
+        }
+        for host in ["evil.example", "evil.example:7979", "localhost.evil.example", ""] {
+            assert!(!is_direct(&headers(host)), "{host}");
+        }
+        assert!(is_direct(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,70 @@
+//! How the collector is.
+
+use std::sync::{PoisonError, atomic::Ordering};
+
+use axum::{
+    extract::State as Extract,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{State, problem::Problem, query::picture};
+use crate::{
+    model::Kind,
+    pipeline::Inquiry,
+    serve::statistics::{family, sample},
+};
+
+/// How long a healthy pipeline may take to say so.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
+pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, Problem> {
+    let picture = picture(&state.shared).await?;
+    let shared = &state.shared;
+    let mut out = String::new();
+    family(&mut out, "build_info", "gauge", "Which ns-trace this is.");
+    let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
+    sample(&mut out, "build_info", version, 1);
+    let sinks = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner).status();
+    let lost = sinks.iter().map(|(_, status)| status.lost.load(Ordering::Relaxed)).sum();
+    let statistics = shared.statistics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    statistics.write(lost, &mut out);
+    family(&mut out, "namespaces", "gauge", "Namespaces that exist.");
+    for kind in Kind::ALL {
+        let rows = picture.world.namespaces.iter().filter(|row| row.info.kind == kind);
+        sample(&mut out, "namespaces", &format!("type=\"{}\"", kind.name()), rows.count());
+    }
+    family(&mut out, "processes", "gauge", "Processes that exist.");
+    sample(&mut out, "processes", "", picture.world.processes.len());
+    family(&mut out, "sink_events_total", "counter", "Events that a sink has handed on.");
+    for (name, status) in &sinks {
+        let labels = format!("sink={name:?}");
+        sample(&mut out, "sink_events_total", &labels, status.written.load(Ordering::Relaxed));
+    }
+    family(&mut out, "sink_errors_total", "counter", "Attempts of a sink that failed.");
+    for (name, status) in &sinks {
+        let labels = format!("sink={name:?}");
+        sample(&mut out, "sink_errors_total", &labels, status.errors.load(Ordering::Relaxed));
+    }
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    Ok((kind, out).into_response())
+}
+
+/// Whether the pipeline goes on.
+pub(super) async fn healthz(Extract(state): Extract<State>) -> Result<&'static str, Problem> {
+    let (answer, answered) = oneshot::channel();
+    state.shared.inquiries.ask(Inquiry::Alive(Box::new(move || {
+        // It may be too late.
+        let _told = answer.send(());
+    })));
+    let in_time = timeout(PATIENCE, answered).await;
+    in_time.ok().and_then(Result::ok).map(|()| "ok\n").ok_or_else(Problem::silent)
+}
+
+/// Whether events are seen.
+pub(super) async fn readyz(Extract(state): Extract<State>) -> Result<&'static str, Problem> {
+    let is_ready = state.shared.start.get().is_some();
+    let early = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the first snapshot is not taken");
+    is_ready.then_some("ok\n").ok_or_else(early)
+}

@@ -1,0 +1,165 @@
+//! What exists.
+
+use axum::{
+    Json,
+    extract::{Path, Query, RawQuery, State as Extract},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
+
+use super::{State, door::Eyes, problem::Problem};
+use crate::{
+    expr::RowFilter,
+    model::{Cause, Creator, Kind, Kinds, NsInfo, NsRow, Want, World},
+    pipeline::{Inquiry, Picture, Rows, Subject, look, merged},
+    serve::{Shared, control::sight},
+    view::keeper::{Keeper, Member},
+};
+
+/// How long the pipeline may take to answer.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+/// How many rows are answered with, if nothing else is asked for, and at most.
+const PAGE: usize = 100;
+const LARGEST_PAGE: usize = 10_000;
+
+/// What exists now.
+pub(super) async fn picture(shared: &Shared) -> Result<Picture, Problem> {
+    let (answer, answered) = oneshot::channel();
+    shared.inquiries.ask(Inquiry::Picture(Box::new(move |picture| {
+        // The client may have gone.
+        let _told = answer.send(picture);
+    })));
+    let in_time = timeout(PATIENCE, answered).await;
+    in_time.ok().and_then(Result::ok).ok_or_else(Problem::silent)
+}
+
+/// Which namespaces are asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Asked {
+    #[serde(rename = "where")]
+    filter: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<Kind>,
+    limit: Option<usize>,
+    after: Option<u32>,
+}
+
+/// Reads parameters, and says what is wrong with them.
+pub(super) fn parameters<T: for<'de> Deserialize<'de>>(query: Option<&str>) -> Result<T, Problem> {
+    let uri = format!("/?{}", query.unwrap_or_default());
+    let uri = uri.parse().map_err(|error| Problem::bad(format!("bad parameters: {error}")))?;
+    let Query(read) = Query::try_from_uri(&uri)
+        .map_err(|error| Problem::bad(format!("bad parameters: {}", error.body_text())))?;
+    Ok(read)
+}
+
+/// One of many.
+#[derive(Debug, Serialize)]
+struct Item<'a> {
+    ns: &'a NsInfo,
+    creator: Option<&'a Creator>,
+    cause: Option<Cause>,
+    threads: u32,
+    processes: &'a [u32],
+}
+
+impl<'a> Item<'a> {
+    fn new(row: &'a NsRow) -> Self {
+        Self {
+            ns: &row.info,
+            creator: row.creator.as_ref(),
+            cause: row.cause,
+            threads: row.threads,
+            processes: &row.processes,
+        }
+    }
+}
+
+pub(super) async fn namespaces(
+    Extract(state): Extract<State>,
+    eyes: Eyes,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Problem> {
+    let asked: Asked = parameters(query.as_deref())?;
+    let limit = asked.limit.unwrap_or(PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(Problem::bad(format!("limit: must be between 1 and {LARGEST_PAGE}")));
+    }
+    let picture = picture(&state.shared).await?;
+    let world = sight::world((*picture.world).clone(), eyes.sight, eyes.uid);
+    let filter = asked.filter.as_deref().map(RowFilter::compile).transpose();
+    let filter =
+        filter.map_err(|error| Problem::bad(format!("where: {}: {error}", error.position())))?;
+    let rows = Rows::new();
+    let matches = |row: &&NsRow| {
+        let process = row.processes.first().and_then(|pid| world.process(*pid));
+        let subject = Subject { ns: row, process };
+        asked.kind.is_none_or(|kind| kind == row.info.kind)
+            && asked.after.is_none_or(|after| row.info.inode > after)
+            && filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches(&|column| rows.cell(subject, column)))
+    };
+    let mut found: Vec<_> = world.namespaces.iter().filter(matches).take(limit + 1).collect();
+    let is_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| is_more).map(|row| row.info.inode);
+    let items: Vec<_> = found.into_iter().map(Item::new).collect();
+    Ok(Json(json!({ "namespaces": items, "next": next })))
+}
+
+pub(super) async fn namespace(
+    Extract(state): Extract<State>,
+    eyes: Eyes,
+    Path(inode): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let number = inode.parse().ok();
+    let inode: u32 = number.ok_or_else(|| Problem::bad(format!("`{inode}` is no inode")))?;
+    let picture = picture(&state.shared).await?;
+    let is_it = |row: &NsRow| row.info.inode == inode;
+    if !picture.world.namespaces.iter().any(is_it) {
+        return Err(Problem::missing(format!("namespace {inode}")));
+    }
+    let looked =
+        spawn_blocking(move || look(&Want::ALL).map(|found| merged(found, &picture, Kinds::ALL)));
+    let world = looked.await.ok().and_then(Result::ok).ok_or_else(Problem::silent)?;
+    let world = sight::world(world, eyes.sight, eyes.uid);
+    let row = world.namespaces.iter().find(|row| is_it(row));
+    let row = row.ok_or_else(|| Problem::missing(format!("namespace {inode}")))?;
+    Ok(Json(whole(row, &world)))
+}
+
+fn whole(row: &NsRow, world: &World) -> Value {
+    let holders: Vec<_> = row.holders.iter().map(|holder| Keeper::new(holder, world)).collect();
+    json!({
+        "ns": row.info,
+        "owner_uid": row.owner_uid,
+        "creator": row.creator,
+        "cause": row.cause,
+        "threads": row.threads,
+        "processes": Member::of(row, world),
+        "holders": holders,
+    })
+}
+
+pub(super) async fn process(
+    Extract(state): Extract<State>,
+    eyes: Eyes,
+    Path(pid): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let number = pid.parse().ok();
+    let pid: u32 = number.ok_or_else(|| Problem::bad(format!("`{pid}` is no process number")))?;
+    let picture = picture(&state.shared).await?;
+    let world = sight::world((*picture.world).clone(), eyes.sight, eyes.uid);
+    let found = world.process(pid).ok_or_else(|| Problem::missing(format!("process {pid}")))?;
+    Ok(Json(json!({
+        "pid": found.pid,
+        "ppid": found.ppid,
+        "uid": found.uid,
+        "comm": found.comm,
+        "threads": found.count,
+        "ns": found.slots,
+    })))
+}

@@ -1,0 +1,110 @@
+//! The thread that keeps the collector going: it reads the configuration again when it is told to, and
+//! tells the service manager that the pipeline is alive, as long as it is.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, mpsc::channel},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    pipe::{PipeFlags, pipe_with},
+};
+
+use super::{
+    Level, Shared,
+    config::{Config, Problems},
+};
+use crate::{
+    pipeline::Inquiry,
+    sys::{notify, signal},
+};
+
+/// The thread; it ends with this.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    thread: Option<JoinHandle<()>>,
+    stop: Option<OwnedFd>,
+}
+
+impl Keeper {
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        hangups: OwnedFd,
+        reload: Box<dyn Fn() -> Result<Config, Problems> + Send>,
+    ) -> io::Result<Self> {
+        let (stopped, stop) = pipe_with(PipeFlags::CLOEXEC)?;
+        // Twice as often as asked for, as sd_watchdog_enabled(3) advises.
+        let every = notify::watchdog().map(|every| every / 2);
+        let thread = thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+            let mut due = every.map(|every| Instant::now() + every);
+            while !wait(&hangups, &stopped, due) {
+                if signal::has_come(&hangups) {
+                    again(&shared, &reload);
+                }
+                if let (Some(time), Some(every)) = (due, every)
+                    && time <= Instant::now()
+                {
+                    if is_alive(&shared, every) {
+                        shared.notifier.tell("WATCHDOG=1");
+                    }
+                    due = Some(Instant::now() + every);
+                }
+            }
+        })?;
+        Ok(Self { thread: Some(thread), stop: Some(stop) })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has said so.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Waits for a signal or for what is due; tells whether to stop.
+fn wait(hangups: &OwnedFd, stopped: &OwnedFd, due: Option<Instant>) -> bool {
+    let mut fds = [PollFd::new(hangups, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+    let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+    let left = left.and_then(|left| Timespec::try_from(left).ok());
+    // Interrupted by a signal, it is looked for what has come.
+    let _count = poll(&mut fds, left.as_ref());
+    let [_, stopped] = fds;
+    !stopped.revents().is_empty()
+}
+
+/// Whether the pipeline answers in time.
+fn is_alive(shared: &Shared, patience: Duration) -> bool {
+    let (answer, answered) = channel();
+    shared.inquiries.ask(Inquiry::Alive(Box::new(move || {
+        // Nobody may wait any more.
+        let _told = answer.send(());
+    })));
+    answered.recv_timeout(patience).is_ok()
+}
+
+/// Reads the configuration again.
+fn again(shared: &Shared, reload: &dyn Fn() -> Result<Config, Problems>) {
+    shared.notifier.reloading();
+    match reload() {
+        Ok(config) => match shared.replace(config) {
+            Ok(()) => (shared.say)(Level::Info, "the configuration was read again"),
+            Err(error) => {
+                let what = format!("cannot take over the configuration: {error}");
+                (shared.say)(Level::Error, &what);
+            }
+        },
+        Err(problems) => {
+            let what = format!("the configuration stays as it was:\n{problems}");
+            (shared.say)(Level::Error, &what);
+        }
+    }
+    shared.notifier.tell("READY=1");
+}

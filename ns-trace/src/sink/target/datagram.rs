@@ -1,0 +1,109 @@
+//! Where each event is a datagram: syslog and the journal.
+
+use std::{io, os::unix::net::UnixDatagram, path::PathBuf, process};
+
+use super::{Lines, Target};
+
+/// `daemon.info` of syslog(3).
+const PRIORITY: u32 = 3 * 8 + 6;
+
+/// A socket for datagrams, and how an event becomes one.
+#[derive(Debug)]
+pub struct Datagrams {
+    path: PathBuf,
+    shape: Shape,
+    socket: Option<UnixDatagram>,
+    /// How many of the lines are sent, if not all could be.
+    sent: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    Syslog,
+    Journal,
+}
+
+impl Datagrams {
+    /// As syslog(3) sends to `path`.
+    #[must_use]
+    pub const fn syslog(path: PathBuf) -> Self {
+        Self { path, shape: Shape::Syslog, socket: None, sent: 0 }
+    }
+
+    /// As `sd_journal_send`(3) sends to `path`.
+    #[must_use]
+    pub const fn journal(path: PathBuf) -> Self {
+        Self { path, shape: Shape::Journal, socket: None, sent: 0 }
+    }
+
+    fn connect(&self) -> io::Result<UnixDatagram> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(&self.path)?;
+        Ok(socket)
+    }
+}
+
+impl Shape {
+    fn of(self, line: &[u8]) -> Vec<u8> {
+        let pid = process::id();
+        match self {
+            Self::Syslog => [format!("<{PRIORITY}>ns-trace[{pid}]: ").as_bytes(), line].concat(),
+            // No line of JSON has a newline in it, so that the short form of a field does.
+            Self::Journal => {
+                let rest = "\nPRIORITY=6\nSYSLOG_IDENTIFIER=ns-trace\n";
+                [b"MESSAGE=", line, rest.as_bytes()].concat()
+            }
+        }
+    }
+}
+
+impl Target for Datagrams {
+    fn deliver(&mut self, lines: &Lines) -> io::Result<()> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => self.connect()?,
+        };
+        for line in lines.iter().skip(self.sent) {
+            socket.send(&self.shape.of(line))?;
+            self.sent += 1;
+        }
+        self.sent = 0;
+        self.socket = Some(socket);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    use super::*;
+
+    #[test]
+    fn what_was_sent_before_a_failure_is_not_sent_again() {
+        let name = format!("ns-trace-test-{}-datagrams", process::id());
+        let path = env::temp_dir().join(name);
+        let mut lines = Lines::default();
+        for line in ["{\"seq\":1}\n", "{\"seq\":2}\n"] {
+            lines.push(line.as_bytes());
+        }
+        let mut syslog = Datagrams::syslog(path.clone());
+        assert!(syslog.deliver(&lines).is_err());
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        syslog.sent = 1;
+        syslog.deliver(&lines).unwrap();
+        let mut journal = Datagrams::journal(path.clone());
+        journal.deliver(&lines).unwrap();
+        fs::remove_file(&path).unwrap();
+        let next = || {
+            let mut text = [0; 128];
+            let len = daemon.recv(&mut text).unwrap();
+            String::from_utf8_lossy(&text[..len]).into_owned()
+        };
+        assert_eq!(next(), format!("<30>ns-trace[{}]: {{\"seq\":2}}", process::id()));
+        for seq in 1..=2 {
+            let rest = "PRIORITY=6\nSYSLOG_IDENTIFIER=ns-trace\n";
+            assert_eq!(next(), format!("MESSAGE={{\"seq\":{seq}}}\n{rest}"));
+        }
+    }
+}

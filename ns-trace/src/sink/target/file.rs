@@ -1,0 +1,226 @@
+//! A file that is rotated.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    thread::{self, JoinHandle},
+    time::{Duration, SystemTime},
+};
+
+use flate2::{Compression, write::GzEncoder};
+
+use super::{Lines, Target};
+
+/// When a file is rotated, and what becomes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotation {
+    /// When it would grow larger than this, in bytes.
+    pub max_size: u64,
+    /// When it was begun so long ago.
+    pub max_age: Duration,
+    /// How many rotated files are kept.
+    pub keep: usize,
+    /// Whether they are compressed.
+    pub compress: bool,
+}
+
+/// The file, and those that it was before: `PATH.1` is the latest of them, or `PATH.1.gz`.
+#[derive(Debug)]
+pub struct File {
+    path: PathBuf,
+    rotation: Rotation,
+    open: Option<Open>,
+    /// Compresses the latest one.
+    packer: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: fs::File,
+    size: u64,
+    begun: SystemTime,
+}
+
+impl File {
+    /// One at `path`, which is made when there is something to write.
+    #[must_use]
+    pub const fn new(path: PathBuf, rotation: Rotation) -> Self {
+        Self { path, rotation, open: None, packer: None }
+    }
+
+    /// The file, opened if it is not, or not any more the one at its path.
+    fn open(&mut self) -> io::Result<Open> {
+        if let Some(open) = self.open.take()
+            && is_at(&open.file, &self.path)
+        {
+            return Ok(open);
+        }
+        // What others were started with is nobody else's business.
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+        let found = file.metadata()?;
+        let begun = if found.len() == 0 { SystemTime::now() } else { found.modified()? };
+        Ok(Open { file, size: found.len(), begun })
+    }
+
+    fn is_due(&self, open: &Open, more: u64) -> bool {
+        let is_old = open.begun.elapsed().is_ok_and(|age| age >= self.rotation.max_age);
+        open.size > 0 && (is_old || open.size + more > self.rotation.max_size)
+    }
+
+    /// Makes room at the path.
+    fn rotate(&mut self) -> io::Result<()> {
+        self.wait();
+        for number in (1..=self.rotation.keep).rev() {
+            for packed in [false, true] {
+                let from = numbered(&self.path, number, packed);
+                let to = numbered(&self.path, number + 1, packed);
+                let moved = if number == self.rotation.keep {
+                    fs::remove_file(from)
+                } else {
+                    fs::rename(from, to)
+                };
+                match moved {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        let latest = numbered(&self.path, 1, false);
+        fs::rename(&self.path, &latest)?;
+        if self.rotation.compress {
+            let packed = numbered(&self.path, 1, true);
+            let pack = move || {
+                // One that cannot be compressed stays as it is.
+                let _packed = pack(&latest, &packed);
+            };
+            self.packer = Some(thread::Builder::new().name("packer".to_owned()).spawn(pack)?);
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) {
+        if let Some(packer) = self.packer.take() {
+            // One that panicked has said so.
+            drop(packer.join());
+        }
+    }
+}
+
+impl Target for File {
+    fn deliver(&mut self, lines: &Lines) -> io::Result<()> {
+        let bytes = lines.bytes();
+        let mut open = self.open()?;
+        if self.is_due(&open, bytes.len() as u64) {
+            self.rotate()?;
+            open = self.open()?;
+        }
+        if let Err(error) = open.file.write_all(bytes) {
+            // No half line is left before the ones that are written next.
+            let _cut = open.file.set_len(open.size);
+            return Err(error);
+        }
+        open.size += bytes.len() as u64;
+        self.open = Some(open);
+        Ok(())
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        self.wait();
+    }
+}
+
+/// Whether an open file is still the one at a path.
+fn is_at(file: &fs::File, path: &Path) -> bool {
+    let same = |one: &fs::Metadata, other: &fs::Metadata| {
+        (one.dev(), one.ino()) == (other.dev(), other.ino())
+    };
+    matches!((file.metadata(), fs::metadata(path)), (Ok(one), Ok(other)) if same(&one, &other))
+}
+
+/// `PATH.1`, or `PATH.1.gz`.
+fn numbered(path: &Path, number: usize, packed: bool) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}{}", if packed { ".gz" } else { "" }));
+    name.into()
+}
+
+fn pack(from: &Path, to: &Path) -> io::Result<()> {
+    let mut unfinished = to.as_os_str().to_owned();
+    unfinished.push(".tmp");
+    let unfinished = PathBuf::from(unfinished);
+    let mut options = OpenOptions::new();
+    let out = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let mut packer = GzEncoder::new(out, Compression::default());
+    let done = io::copy(&mut fs::File::open(from)?, &mut packer).and_then(|_| packer.finish());
+    match done.and_then(|_| fs::rename(&unfinished, to)) {
+        Ok(()) => fs::remove_file(from),
+        Err(error) => {
+            let _gone = fs::remove_file(&unfinished);
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, io::Read as _, process};
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    /// An empty directory, and lines of ten bytes.
+    fn place(name: &str) -> (PathBuf, Lines) {
+        let directory = env::temp_dir().join(format!("ns-trace-test-{}-{name}", process::id()));
+        fs::create_dir(&directory).unwrap();
+        let mut lines = Lines::default();
+        lines.push(b"123456789\n");
+        (directory, lines)
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap().flatten();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_full_file_gives_way_and_the_oldest_goes() {
+        let (directory, lines) = place("rotation");
+        let rotation = Rotation { max_size: 25, max_age: Duration::MAX, keep: 2, compress: true };
+        let mut file = File::new(directory.join("a"), rotation);
+        for _ in 0..9 {
+            file.deliver(&lines).unwrap();
+        }
+        drop(file);
+        assert_eq!(names(&directory), ["a", "a.1.gz", "a.2.gz"]);
+        assert_eq!(fs::metadata(directory.join("a")).unwrap().mode() & 0o777, 0o600);
+        let mut text = String::new();
+        let packed = fs::File::open(directory.join("a.1.gz")).unwrap();
+        GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "123456789\n".repeat(2));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_again() {
+        let (directory, lines) = place("moved");
+        let rotation =
+            Rotation { max_size: 1 << 20, max_age: Duration::ZERO, keep: 3, compress: false };
+        let mut file = File::new(directory.join("a"), rotation);
+        file.deliver(&lines).unwrap();
+        fs::rename(directory.join("a"), directory.join("b")).unwrap();
+        file.deliver(&lines).unwrap();
+        assert_eq!(names(&directory), ["a", "b"]);
+        // Too old is any that has something in it.
+        file.deliver(&lines).unwrap();
+        assert_eq!(names(&directory), ["a", "a.1", "b"]);
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

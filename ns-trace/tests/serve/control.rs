@@ -1,0 +1,203 @@
+//! The control socket: what it answers, to whom, and that nobody is in anybody's way.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::{net::UnixStream, process::CommandExt as _},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::{Collector, Test, make};
+use crate::{
+    actor::Actor,
+    context::Room,
+    list::table,
+    tracer::{PATIENCE, Tracer},
+};
+
+pub(super) const TRIALS: [(&str, Test); 5] = [
+    ("serve::control::a_live_list_is_that_of_a_scan_and_more", list),
+    ("serve::control::show_why_and_tree_answer_from_it", others),
+    ("serve::control::a_live_trace_sees_what_happens", trace),
+    ("serve::control::nobody_is_in_anybodys_way", rude),
+    ("serve::control::members_see_what_is_theirs", members),
+];
+
+fn rows(collector: &Collector, args: &[&str]) -> Result<Vec<Value>> {
+    table(&collector.ask(args).output()?)
+}
+
+/// An actor in namespaces of its own: a user namespace and one that it owns.
+fn actor() -> Result<Actor> {
+    let mut actor = Actor::start()?;
+    actor.act("unshare 14000000")?;
+    Ok(actor)
+}
+
+fn list(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    let mut actor = Actor::start()?;
+    // All that there are for a task itself: mnt, cgroup, uts, ipc, user, net.
+    actor.act("unshare 5e020000")?;
+    let pid = actor.pid().to_string();
+    let columns = "NS,TYPE,NPROCS,PID,PPID,UID,USER,NSFS,STATE,COMMAND";
+    let of = |source: &str, more: &str| {
+        let columns = format!("{columns}{more}");
+        let args = ["list", "-J", "-l", "-p", &pid, "-o", &columns, "--source", source];
+        // Of the initial ones a scan knows less, where /proc hides a process even from root.
+        let mut rows = rows(&collector, &args)?;
+        rows.retain(|row| row["nprocs"] == 1);
+        anyhow::Ok(rows)
+    };
+    let (live, scan) = (of("live", "")?, of("scan", "")?);
+    ensure!(live == scan && live.len() == 6, "{live:?} is not {scan:?}");
+    let more = of("auto", ",CREATOR,BORN,CAUSE")?;
+    let made: Vec<_> = more.iter().filter(|row| !row["creator"].is_null()).collect();
+    ensure!(made.len() == 6, "{more:?}");
+    for row in made {
+        let by = row["creator"].as_str().unwrap_or_default();
+        ensure!(by.ends_with(&format!("({pid})")), "{row}");
+        ensure!(row["cause"] == "unshare" && row["born"].is_string(), "{row}");
+    }
+    let held = of("live", ",HOLDERS")?;
+    let user = held.iter().find(|row| row["type"] == "user").context("no user namespace")?;
+    ensure!(user["holders"].as_str().is_some_and(|held| held.contains("owned:5")), "{user}");
+    drop(actor);
+    let lost = collector.finish()?;
+    ensure!(lost.events.iter().all(|event| event["event"] != "lost"), "events are lost");
+    Ok(())
+}
+
+fn others(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    let actor = actor()?;
+    let uts = format!("pid:{}:uts", actor.pid());
+    let asked = |args: &[&str]| -> Result<Value> {
+        let output = collector.ask(&[args, &["-J", "--source", "live"]].concat()).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{args:?}: {said}");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    let shown = asked(&["show", &uts])?;
+    ensure!(shown["creator"]["pid"] == actor.pid() && shown["ns"]["born"].is_u64(), "{shown}");
+    let why = asked(&["why", &uts])?;
+    ensure!(why["processes"][0]["pid"] == actor.pid(), "{why}");
+    let process = asked(&["show", &actor.pid().to_string()])?;
+    ensure!(process["process"]["ns"]["uts"]["inode"] == shown["ns"]["inode"], "{process}");
+    let tree = asked(&["tree", "-o", "+CREATOR"])?.to_string();
+    ensure!(tree.contains(&format!("({})", actor.pid())), "{tree}");
+    drop(actor);
+    let path = collector.runtime().join("control.sock");
+    collector.finish()?;
+    ensure!(!path.exists(), "the socket is left");
+    let output = std::process::Command::new(crate::tracer::program())
+        .args(["list", "--source", "live"])
+        .env("NS_TRACE_SOCKET", &path)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1) && said.contains("no collector answers"), "{said}");
+    Ok(())
+}
+
+fn trace(room: &Room) -> Result<()> {
+    let mut collector = Collector::start(room, "")?;
+    let filter = "event == 'create' || event == 'destroy'";
+    let args = ["trace", "-o", "json", "--source", "live", "--where", filter];
+    let tracer = Tracer::spawn(&mut collector.ask(&args))?;
+    tracer.wait("the `sync` of the collector", |event| event["event"] == "sync")?;
+    make(&tracer)?;
+    // A collector that is killed ends the streams from it, and the next one is not hindered.
+    collector.end(Signal::KILL)?;
+    let ended = tracer.end()?;
+    ensure!(ended.status.success(), "{}", ended.stderr);
+    let only =
+        |event: &Value| ["sync", "create", "destroy"].map(Value::from).contains(&event["event"]);
+    ensure!(ended.events.iter().all(|event| only(event)), "{:?}", ended.events);
+    ensure!(ended.events.iter().all(|event| event["source"] == "probe"), "{:?}", ended.events);
+    collector.run()?;
+    ensure!(rows(&collector, &["list", "-J", "-l", "--source", "live"])?.len() >= 8, "no rows");
+    let ended = collector.end(Signal::TERM)?;
+    ensure!(ended.status.success(), "{}", ended.stderr);
+    Ok(())
+}
+
+fn rude(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    let path = collector.runtime().join("control.sock");
+    let connect = || -> Result<UnixStream> {
+        let stream = UnixStream::connect(&path)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    };
+    // Who says nothing, who says half, and who wants everything and reads none of it.
+    let silent = connect()?;
+    let mut half = connect()?;
+    half.write_all(br#"{"v":1,"ask""#)?;
+    let mut deaf = connect()?;
+    deaf.write_all(b"{\"v\":1,\"ask\":{\"trace\":{}}}\n")?;
+    let answer = |request: &[u8]| -> Result<Value> {
+        let mut stream = connect()?;
+        // It may say no before it has read all of it.
+        drop(stream.write_all(request));
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        serde_json::from_slice(&answer)
+            .with_context(|| String::from_utf8_lossy(&answer).into_owned())
+    };
+    for (request, why) in [
+        (&b"hello\n"[..], "no request"),
+        (b"\xff\xfe\n", "no request"),
+        (b"{\"v\":9,\"ask\":{\"trace\":{}}}\n", "version 9"),
+        (b"{\"v\":1,\"ask\":{\"trace\":{\"where\":\"pid = 1\"}}}\n", "column"),
+        (b"{\"v\":1,\"ask\":{\"trace\":{\"tasks\":true}}}\n", "probe.tasks"),
+    ] {
+        let told = answer(request)?;
+        let error = told["error"].as_str().unwrap_or_default();
+        ensure!(error.contains(why), "{told} does not say `{why}`");
+    }
+    let long = vec![b'x'; 64 << 10];
+    let told = answer(&long)?;
+    ensure!(told["error"].as_str().is_some_and(|error| error.contains("65536")), "{told}");
+    // A vanished one.
+    connect()?.write_all(b"{\"v\":1,\"ask\":{\"trace\":{}}}\n")?;
+    make(collector.tracer()?)?;
+    ensure!(rows(&collector, &["list", "-J", "-l", "--source", "live"])?.len() >= 8, "no rows");
+    drop((silent, half, deaf));
+    collector.finish().map(drop)
+}
+
+fn members(room: &Room) -> Result<()> {
+    const NOBODY: u32 = 65534;
+    let collector = Collector::start(room, "[control]\ngroup = \"root\"\n")?;
+    let actor = actor()?;
+    let asked = |args: &[&str], group: u32| -> Result<(Option<i32>, String, Value)> {
+        // Not this program's own directory: others may not be let into it.
+        let mut command = collector.ask(args);
+        let output = command.uid(NOBODY).gid(group).current_dir("/").output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let table = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        Ok((output.status.code(), said, table))
+    };
+    let args = ["list", "-J", "-l", "--source", "live"];
+    let (status, said, _) = asked(&args, NOBODY)?;
+    ensure!(status == Some(3) && said.contains("control.group"), "{status:?}: {said}");
+    let (status, said, seen) = asked(&args, 0)?;
+    ensure!(status == Some(0), "{status:?}: {said}");
+    let text = seen.to_string();
+    ensure!(!text.contains(&format!("\"pid\":{}", actor.pid())), "{text}");
+    ensure!(text.contains("\"ns\":"), "nothing of its own: {text}");
+    drop(actor);
+    collector.configure(room, "[control]\nmembers = \"nothing\"\n")?;
+    collector.tracer()?.signal(Signal::HUP)?;
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let (status, said, _) = asked(&args, 0)?;
+        if status == Some(1) && said.contains("policy") {
+            break;
+        }
+        ensure!(std::time::Instant::now() < deadline, "{status:?}: {said}");
+    }
+    collector.finish().map(drop)
+}

@@ -1,0 +1,255 @@
+//! The HTTP API: what it answers, what it refuses, and streams that go on where they broke off.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::{Collector, Test, make};
+use crate::{actor::Actor, context::Room, tracer::PATIENCE};
+
+pub(super) const TRIALS: [(&str, Test); 5] = [
+    ("serve::http::answers_are_as_the_document_says", answers),
+    ("serve::http::rows_are_filtered_and_paged", pages),
+    ("serve::http::what_is_wrong_is_a_problem", problems),
+    ("serve::http::a_stream_goes_on_where_it_broke_off", resumes),
+    ("serve::http::a_token_is_asked_for", token),
+];
+
+/// Sends a request; returns what can be read of the answer.
+fn send(collector: &Collector, request: &str, more: &str) -> Result<BufReader<UnixStream>> {
+    let mut stream = UnixStream::connect(collector.runtime().join("http.sock"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n")?;
+    Ok(BufReader::new(stream))
+}
+
+/// The status and the body of an answer, and whether the body is a problem.
+fn ask(collector: &Collector, request: &str, more: &str) -> Result<(u16, String, bool)> {
+    let mut answer = String::new();
+    send(collector, request, more)?.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    let is_problem = head.to_lowercase().contains("application/problem+json");
+    Ok((status, body.to_owned(), is_problem))
+}
+
+fn get(collector: &Collector, path: &str) -> Result<Value> {
+    let (status, body, _) = ask(collector, &format!("GET {path}"), "")?;
+    ensure!(status == 200, "{path}: {status}: {body}");
+    serde_json::from_str(&body).with_context(|| format!("{path}: {body}"))
+}
+
+/// Says what in a value is not as a schema wants it, additional fields included.
+fn check(root: &Value, schema: &Value, value: &Value) -> Result<()> {
+    if let Some(name) = schema["$ref"].as_str() {
+        let inner = root.pointer(name.trim_start_matches('#')).context("a dead reference")?;
+        return check(root, inner, value);
+    }
+    if let Some(any) = schema["anyOf"].as_array() {
+        ensure!(
+            any.iter().any(|one| check(root, one, value).is_ok()),
+            "{value} is none of {any:?}"
+        );
+        return Ok(());
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        ensure!(words.contains(value), "{value} is none of {words:?}");
+    }
+    match schema["type"].as_str() {
+        Some("null") => ensure!(value.is_null(), "{value} is not null"),
+        Some("boolean") => ensure!(value.is_boolean(), "{value} is neither true nor false"),
+        Some("integer") => ensure!(value.is_u64(), "{value} is no whole number"),
+        Some("string") => ensure!(value.is_string(), "{value} is no text"),
+        Some("array") => {
+            for one in value.as_array().context("no list")? {
+                check(root, &schema["items"], one)?;
+            }
+        }
+        Some("object") => {
+            let fields = value.as_object().with_context(|| format!("{value} is no object"))?;
+            for name in schema["required"].as_array().into_iter().flatten() {
+                let name = name.as_str().unwrap_or_default();
+                ensure!(fields.contains_key(name), "no `{name}` in {value}");
+            }
+            let known = schema["properties"].as_object().context("no properties")?;
+            for (name, inner) in known {
+                if let Some(field) = fields.get(name) {
+                    check(root, inner, field).with_context(|| name.clone())?;
+                }
+            }
+            let is_open = known.len() == 1;
+            let strange = fields.keys().find(|name| !is_open && !known.contains_key(*name));
+            ensure!(strange.is_none(), "{strange:?} is not in the document");
+        }
+        other => anyhow::bail!("{other:?} is no type"),
+    }
+    Ok(())
+}
+
+fn answers(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    let mut actor = Actor::start()?;
+    actor.act("unshare 14000000")?;
+    let document = get(&collector, "/openapi.json")?;
+    let process = get(&collector, &format!("/api/v1/processes/{}", actor.pid()))?;
+    let inode = process["ns"]["uts"]["inode"].clone();
+    let namespace = get(&collector, &format!("/api/v1/namespaces/{inode}"))?;
+    ensure!(namespace["creator"]["pid"] == actor.pid(), "{namespace}");
+    ensure!(namespace["processes"][0]["pid"] == actor.pid(), "{namespace}");
+    let all = get(&collector, "/api/v1/namespaces?limit=10000")?;
+    for (name, value) in [("Process", &process), ("Namespace", &namespace), ("Namespaces", &all)] {
+        let schema = &document["components"]["schemas"][name];
+        check(&document, schema, value).context(name)?;
+    }
+    for path in ["/healthz", "/readyz"] {
+        let (status, body, _) = ask(&collector, &format!("GET {path}"), "")?;
+        ensure!(status == 200 && body == "ok\n", "{path}: {status} {body}");
+    }
+    let (_, metrics, _) = ask(&collector, "GET /metrics", "")?;
+    for line in [
+        "nstrace_build_info{version=\"",
+        "nstrace_events_total{event=\"create\",type=\"uts\"} ",
+        "nstrace_events_lost_total{stage=\"ring\"} 0\n",
+        "nstrace_namespaces{type=\"uts\"} ",
+        "nstrace_namespace_lifetime_seconds_bucket{type=\"net\",le=\"+Inf\"} ",
+        "nstrace_processes ",
+        "nstrace_sink_events_total{sink=\"out\"} ",
+    ] {
+        ensure!(metrics.contains(line), "no `{line}` in {metrics}");
+    }
+    drop(actor);
+    collector.finish().map(drop)
+}
+
+fn pages(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    let whole = get(&collector, "/api/v1/namespaces?limit=10000")?;
+    let inodes = |page: &Value| -> Vec<Value> {
+        let rows = page["namespaces"].as_array().into_iter().flatten();
+        rows.map(|row| row["ns"]["inode"].clone()).collect()
+    };
+    ensure!(whole["next"].is_null() && inodes(&whole).len() >= 8, "{whole}");
+    let (mut found, mut next) = (Vec::new(), Value::from(0));
+    while !next.is_null() {
+        let page = get(&collector, &format!("/api/v1/namespaces?limit=3&after={next}"))?;
+        ensure!((1..=3).contains(&inodes(&page).len()), "{page}");
+        found.extend(inodes(&page));
+        next = page["next"].clone();
+    }
+    ensure!(found == inodes(&whole), "{found:?} is not {whole}");
+    let nets = get(&collector, "/api/v1/namespaces?type=net")?;
+    let same = get(&collector, "/api/v1/namespaces?where=type%20%3D%3D%20%22net%22")?;
+    ensure!(inodes(&nets) == inodes(&same) && !inodes(&nets).is_empty(), "{nets} is not {same}");
+    collector.finish().map(drop)
+}
+
+fn problems(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    for (request, more, expected, says) in [
+        ("GET /api/v1/namespaces?colour=1", "", 400, "colour"),
+        ("GET /api/v1/namespaces?type=nett", "", 400, "nett"),
+        ("GET /api/v1/namespaces?limit=0", "", 400, "between"),
+        ("GET /api/v1/namespaces?where=pid%20%3D%201", "", 400, "column"),
+        ("GET /api/v1/namespaces/12x", "", 400, "12x"),
+        ("GET /api/v1/namespaces/12", "", 404, "12"),
+        ("GET /api/v1/processes/4194304", "", 404, "4194304"),
+        ("GET /api/v1/events?where=nosuch", "", 400, "nosuch"),
+        ("GET /api/v1/events", "Last-Event-ID: x\r\n", 400, "Last-Event-ID"),
+        ("GET /nowhere", "", 404, "/openapi.json"),
+        ("POST /api/v1/namespaces", "Content-Length: 0\r\n", 405, "GET"),
+    ] {
+        let (status, body, is_problem) = ask(&collector, request, more)?;
+        ensure!(status == expected && is_problem, "{request}: {status}: {body}");
+        let problem: Value = serde_json::from_str(&body)?;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        ensure!(detail.contains(says) && problem["status"] == expected, "{request}: {body}");
+    }
+    let mut stream = UnixStream::connect(collector.runtime().join("http.sock"))?;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    // What is no HTTP at all is nobody else's trouble.
+    let mut garbage = UnixStream::connect(collector.runtime().join("http.sock"))?;
+    garbage.write_all(&[0xff; 4096])?;
+    get(&collector, "/api/v1/namespaces")?;
+    drop(garbage);
+    collector.finish().map(drop)
+}
+
+/// The next event of a stream: its id, its name and its data.
+fn event(stream: &mut impl std::io::BufRead) -> Result<(String, String, Value)> {
+    let (mut id, mut name) = (String::new(), String::new());
+    loop {
+        let mut line = String::new();
+        ensure!(stream.read_line(&mut line)? > 0, "the stream has ended");
+        let line = line.trim_end();
+        if let Some(text) = line.strip_prefix("id: ") {
+            text.clone_into(&mut id);
+        } else if let Some(text) = line.strip_prefix("event: ") {
+            text.clone_into(&mut name);
+        } else if let Some(text) = line.strip_prefix("data: ") {
+            return Ok((id, name, serde_json::from_str(text)?));
+        }
+    }
+}
+
+fn resumes(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "[recent]\nevents = 16\n")?;
+    let path = "GET /api/v1/events?where=event%20in%20%5B%22create%22%2C%22destroy%22%5D";
+    let mut stream = send(&collector, path, "")?;
+    // Only what comes after it is sent: it must be there first.
+    let mut line = String::new();
+    while !line.starts_with(": alive") {
+        line.clear();
+        ensure!(stream.read_line(&mut line)? > 0, "no stream");
+    }
+    let first = make(collector.tracer()?)?;
+    let (id, name, data) = event(&mut stream)?;
+    ensure!(name == "create" && data["ns"]["inode"] == first, "{name}: {data}");
+    drop(stream);
+    let second = make(collector.tracer()?)?;
+    let mut stream = send(&collector, path, &format!("Last-Event-ID: {id}\r\n"))?;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let (_, name, data) = event(&mut stream)?;
+        seen.push((name, data["ns"]["inode"].as_u64().unwrap_or_default()));
+    }
+    let expected = [("destroy", first), ("create", second), ("destroy", second)];
+    ensure!(seen == expected.map(|(name, inode)| (name.to_owned(), inode)), "{seen:?}");
+    drop(stream);
+    for _ in 0..16 {
+        make(collector.tracer()?)?;
+    }
+    let mut stream = send(&collector, path, &format!("Last-Event-ID: {id}\r\n"))?;
+    let (lost_id, name, data) = event(&mut stream)?;
+    ensure!(name == "lost" && data["lost"]["stage"] == "sink", "{name}: {data}");
+    let number =
+        |id: &str| -> Result<u64> { Ok(id.split_once('.').context("no number")?.1.parse()?) };
+    let missed = number(&lost_id)? - number(&id)?;
+    ensure!(data["lost"]["count"] == missed && missed > 16, "{missed}: {data}");
+    drop(stream);
+    collector.finish().map(drop)
+}
+
+fn token(room: &Room) -> Result<()> {
+    let name = format!("ns-trace-test-{}-token", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    fs::write(&file, "s3cret\n")?;
+    let collector =
+        Collector::start(room, &format!("[http]\ntoken_file = \"{}\"\n", file.display()))?;
+    let asked = ["", "s3cre", "s3creT", "s3crets", "s3cret"].map(|token| {
+        let header = format!("Authorization: Bearer {token}\r\n");
+        ask(&collector, "GET /healthz", &header).map(|(status, ..)| status)
+    });
+    fs::remove_file(&file)?;
+    let asked = asked.into_iter().collect::<Result<Vec<_>>>()?;
+    ensure!(asked == [401, 401, 401, 401, 200], "{asked:?}");
+    collector.finish().map(drop)
+}

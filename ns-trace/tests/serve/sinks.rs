@@ -1,0 +1,118 @@
+//! Sinks: every event that is wanted arrives at each, also at one that fails for a while.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    os::unix::net::{UnixDatagram, UnixListener},
+    thread,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::{Collector, Test, make};
+use crate::{context::Room, tracer::PATIENCE};
+
+pub(super) const TRIALS: [(&str, Test); 2] = [
+    ("serve::sinks::all_of_them_get_what_they_want", all),
+    ("serve::sinks::a_webhook_that_fails_gets_it_again", webhook),
+];
+
+/// The inodes in the `create` events among lines of JSON.
+fn made(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Result<BTreeSet<u64>> {
+    let mut made = BTreeSet::new();
+    for line in lines {
+        let event: Value = serde_json::from_str(line.as_ref())?;
+        if event["event"] == "create" {
+            made.insert(event["ns"]["inode"].as_u64().context("no inode")?);
+        } else {
+            // Nothing else was asked for; of the stream's health all are told.
+            ensure!(event["event"] == "sync", "{event}");
+        }
+    }
+    Ok(made)
+}
+
+fn all(room: &Room) -> Result<()> {
+    let name = format!("ns-trace-test-{}-sinks", std::process::id());
+    let place = std::env::temp_dir().join(name);
+    fs::create_dir(&place)?;
+    let at = |name: &str| place.join(name);
+    let listener = UnixListener::bind(at("unix"))?;
+    let datagrams = [UnixDatagram::bind(at("syslog"))?, UnixDatagram::bind(at("journal"))?];
+    let sinks = ["file", "unix", "syslog", "journal"].map(|kind| {
+        let path = at(kind);
+        let path = path.display();
+        format!("[[sink]]\ntype = \"{kind}\"\npath = \"{path}\"\nwhere = \"event == 'create'\"\n")
+    });
+    let collector = Collector::start(room, &sinks.concat())?;
+    let expected: BTreeSet<_> = (0..3).map(|_| make(collector.tracer()?)).collect::<Result<_>>()?;
+    let ended = collector.finish()?;
+    ensure!(!ended.stderr.contains("sink `"), "{}", ended.stderr);
+    let file = fs::read_to_string(at("file"))?;
+    ensure!(made(file.lines())? == expected, "file: {file} without {expected:?}");
+    let mut text = String::new();
+    listener.accept()?.0.read_to_string(&mut text)?;
+    ensure!(made(text.lines())? == expected, "unix: {text} without {expected:?}");
+    for socket in datagrams {
+        socket.set_nonblocking(true)?;
+        let mut lines = Vec::new();
+        let mut bytes = vec![0; 1 << 16];
+        while let Ok(len) = socket.recv(&mut bytes) {
+            let text = String::from_utf8_lossy(bytes.get(..len).context("no bytes")?).into_owned();
+            let line = text.lines().next().context("nothing")?;
+            lines.push(line.split_at(line.find('{').context("no JSON")?).1.to_owned());
+        }
+        ensure!(made(&lines)? == expected, "{lines:?} without {expected:?}");
+    }
+    fs::remove_dir_all(place)?;
+    Ok(())
+}
+
+fn webhook(room: &Room) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}/events", listener.local_addr()?);
+    // Refuses the first request.
+    let server = thread::spawn(move || -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for (number, stream) in listener.incoming().enumerate() {
+            let stream = stream?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            let mut reader = BufReader::new(&stream);
+            let (mut length, mut head) = (0, String::new());
+            while reader.read_line(&mut head)? > 2 {
+                let lower = head.to_lowercase();
+                if let Some(text) = lower.strip_prefix("content-length: ") {
+                    length = text.trim().parse()?;
+                }
+                head.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body)?;
+            let answer = if number == 0 { "503 Service Unavailable" } else { "204 No Content" };
+            let more = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+            (&stream).write_all(format!("HTTP/1.1 {answer}\r\n{more}").as_bytes())?;
+            if number > 0 {
+                lines.extend(String::from_utf8(body)?.lines().map(str::to_owned));
+                if lines.iter().any(|line| line.contains("\"destroy\"")) {
+                    break;
+                }
+            }
+        }
+        Ok(lines)
+    });
+    let sink = format!(
+        "[[sink]]\ntype = \"webhook\"\nurl = \"{url}\"\nevents = [\"create\", \"destroy\"]\n"
+    );
+    let collector = Collector::start(room, &sink)?;
+    let inode = make(collector.tracer()?)?;
+    let ended = collector.finish()?;
+    ensure!(ended.stderr.contains("sink `webhook`: "), "{}", ended.stderr);
+    ensure!(ended.stderr.contains("works again"), "{}", ended.stderr);
+    let lines = server.join().ok().context("the server has panicked")??;
+    let creates = lines.iter().filter(|line| line.contains("\"event\":\"create\""));
+    ensure!(made(creates)? == BTreeSet::from([inode]), "{lines:?}");
+    Ok(())
+}
