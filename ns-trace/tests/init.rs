@@ -17,6 +17,8 @@ use rustix::{
     system::{RebootCommand, reboot},
 };
 
+use crate::actor::syscall;
+
 /// File systems, outer ones first: type and place.
 const MOUNTS: [(&str, &str); 9] = [
     ("proc", "/proc"),
@@ -71,6 +73,8 @@ fn tests() -> Result<String> {
     // As everywhere: TOMOYO looks for a program that is executed by its descriptor through it.
     symlink("/proc/self/fd", "/dev/fd").context("cannot create /dev/fd")?;
     let options = fs::read_to_string("/proc/cmdline").context("cannot read /proc/cmdline")?;
+    // Every system has it, and a server on 127.0.0.1 needs it.
+    syscall::loopback_up().context("cannot bring the loopback device up")?;
     // Another program may have the machine to itself: its words are separated by commas.
     let mut words = option(&options, "rooms.run=").unwrap_or("/init,--color,never").split(',');
     let mut command = Command::new(words.next().unwrap_or_default());

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::{
     actor::Actor,
     context::{Context, Room},
-    scene::Stage,
+    scene::{Stage, boot_ns},
     stage::{Told, apart, has, names, own, run, wait_until_idle},
     tracer::program,
 };
@@ -425,12 +425,14 @@ fn names_are_shared_with_ip() -> Result<()> {
 fn is_traced(room: &Room) -> Result<()> {
     let stage = Stage::new(room.tracer()?);
     apart(|| {
+        // Those before it may have had the same inode.
+        let before = boot_ns();
         netns("add blue")?.well()?;
         let inode = inode("blue")?;
         let is_create = |event: &Value| {
             event["event"] == "create"
                 && event["ns"]["inode"] == inode
-                && event["process"]["comm"] == "ns-trace"
+                && event["boot_ns"].as_u64() >= Some(before)
         };
         let create = stage.wait("`create` of the name", is_create)?;
         ensure!(create["ns"]["type"] == "net" && create["cause"] == "unshare", "{create}");

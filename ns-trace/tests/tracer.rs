@@ -152,14 +152,14 @@ impl Tracer {
     }
 
     /// Ends it as SIGTERM does, and checks that nothing went wrong: status 0, only JSON, no gaps in
-    /// `seq`, nothing lost.
+    /// `seq`, nothing lost but what the kernel held back ([`is_suspended`]).
     pub(crate) fn finish(self) -> Result<Ended> {
         self.signal(Signal::TERM)?;
         let ended = self.end()?;
         ensure!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
         for (seq, event) in (1_u64..).zip(&ended.events) {
             ensure!(event["seq"] == seq, "event number {seq} says {}", event["seq"]);
-            ensure!(event["event"] != "lost", "{event}");
+            ensure!(event["event"] != "lost" || is_suspended(event), "{event}");
         }
         Ok(ended)
     }
@@ -247,4 +247,17 @@ impl Log {
         written.garbage.push(what);
         written
     }
+}
+
+/// Whether a `lost` event tells of what the documentation says that Linux 7.0 and later hold back:
+/// such a kernel runs no programs of perf events on a processor on which it has preempted a bpf(2)
+/// call on a map, and the tracers that other tests start and end make such calls.
+fn is_suspended(lost: &Value) -> bool {
+    const SUSPENDED: [&str; 5] = ["enter", "fail", "fork", "exec", "exit"];
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let major = release.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let by_event = lost["lost"]["by_event"].as_object();
+    major.is_some_and(|major| major >= 7)
+        && lost["lost"]["stage"] == "kernel"
+        && by_event.is_some_and(|counts| counts.keys().all(|key| SUSPENDED.contains(&&**key)))
 }

@@ -202,3 +202,19 @@ pub(crate) fn list(flag: u64) -> io::Result<Vec<u64>> {
     ids.truncate(usize::try_from(count).map_err(io::Error::other)?);
     Ok(ids)
 }
+
+/// Brings the loopback device of the own network namespace up: `SIOCSIFFLAGS` of netdevice(7).
+pub(crate) fn loopback_up() -> io::Result<()> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    // `struct ifreq` of include/uapi/linux/if.h: the name in 16 bytes, then the flags.
+    let mut request = [0_u8; size_of::<libc::ifreq>()];
+    let flags = u16::try_from(libc::IFF_UP).map_err(io::Error::other)?.to_ne_bytes();
+    request.iter_mut().zip(b"lo").for_each(|(to, byte)| *to = *byte);
+    request.iter_mut().skip(libc::IFNAMSIZ).zip(flags).for_each(|(to, byte)| *to = byte);
+    // SAFETY: the kernel reads a `struct ifreq` from `request`, which is of its size and outlives the
+    // call.
+    let call = || unsafe {
+        libc::syscall(libc::SYS_ioctl, socket.as_raw_fd(), libc::SIOCSIFFLAGS, request.as_ptr())
+    };
+    result(call()).map(drop)
+}
