@@ -58,8 +58,10 @@ impl Live {
         if due.is_empty() {
             return Ok(());
         }
+        let answers = self.inspect(&due, ALIVE)?;
+        // Not before they were asked: what lets go in between is gone already, and held until then.
         let boot_ns = clock::boot_ns();
-        for (id, answer) in self.inspect(&due, ALIVE)? {
+        for (id, answer) in answers {
             if answer.alive == 0 {
                 self.watch.forget(id);
                 self.table.died(id, boot_ns, &mut self.findings);
@@ -73,8 +75,9 @@ impl Live {
     /// After a loss: looks at every namespace, whoever is thought to be in it.
     pub(super) fn bury_all(&mut self) -> Result<(), Error> {
         let all: Vec<_> = self.table.rows().map(|(id, _)| id).collect();
+        let answers = self.inspect(&all, RELATIVES)?;
         let boot_ns = clock::boot_ns();
-        for (id, answer) in self.inspect(&all, RELATIVES)? {
+        for (id, answer) in answers {
             if answer.alive == 0 {
                 self.table.died(id, boot_ns, &mut self.findings);
             } else {
