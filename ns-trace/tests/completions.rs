@@ -3,20 +3,19 @@
 use std::{
     io::Write as _,
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 
-use crate::tracer::program;
+use crate::{context::Context, tracer::program};
 
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// The trials of this file.
-pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |name: &str, test: fn() -> Result<()>| {
-        Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
-    };
+pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
+    let trial = |name: &str, test: fn() -> Result<()>| context.anywhere(name, test);
     let has_bash = Command::new("bash").arg("--version").output().is_ok();
     vec![
         trial("completions::name_every_command", every_command_is_named),

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, anyhow};
 use libtest_mimic::{Arguments, Trial};
 
 use crate::{leftovers, tracer::Tracer};
@@ -15,8 +15,8 @@ const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
 /// The groups about what becomes of events once they are there, which is the same whatever the
 /// backend: the best is enough, on one kernel in each series of machines.
-const ONCE: [&str; 4] =
-    ["trace::container::", "trace::filter::", "trace::output::", "trace::scope::"];
+const ONCE: [&str; 5] =
+    ["rules::", "trace::container::", "trace::filter::", "trace::output::", "trace::scope::"];
 
 /// What a trial does in its room.
 pub(crate) trait Test: Fn(&Room) -> Result<()> + Clone + Send + 'static {}
@@ -65,10 +65,11 @@ impl Context {
         Self { backends, best: OnceLock::new(), quiet: RwLock::new(()) }
     }
 
-    /// Whether a backend runs here, whichever is being tested.
+    /// Whether a backend runs here, as far as this series of tests knows.
     #[expect(clippy::print_stdout, reason = "whoever skips says why")]
-    pub(crate) fn runs(backend: &str) -> bool {
-        let runs = obstacle_to(backend).is_none();
+    pub(crate) fn runs(&self, backend: &str) -> bool {
+        let own = self.backends.iter().find(|own| own.name == backend);
+        let runs = own.is_none_or(|own| own.obstacle.is_none());
         if runs {
             println!("skipped: what a kernel says that refuses {backend}: this one does not");
         }
@@ -112,14 +113,37 @@ impl Context {
 
     /// Registers a `test` that needs no tracer: where each backend has a machine of its own, only
     /// the best has it run.
-    #[expect(clippy::print_stdout, reason = "whoever skips says why")]
     pub(crate) fn once(
         self: &Arc<Self>,
         name: &str,
         test: impl Fn() -> Result<()> + Send + 'static,
     ) -> Trial {
+        self.unless_elsewhere(name, self.once_elsewhere(), test)
+    }
+
+    /// Registers a `test` that is the same on every kernel: one in each series of machines has it
+    /// run, with its best backend.
+    pub(crate) fn anywhere(
+        self: &Arc<Self>,
+        name: &str,
+        test: impl Fn() -> Result<()> + Send + 'static,
+    ) -> Trial {
+        self.unless_elsewhere(name, tested_elsewhere().or_else(|| self.once_elsewhere()), test)
+    }
+
+    /// Why what needs no tracer is not run here.
+    fn once_elsewhere(&self) -> Option<String> {
         let wanted = std::env::var("NS_TRACE_TEST_BACKEND").ok();
-        let obstacle = wanted.and_then(|backend| self.is_second(&backend));
+        wanted.and_then(|backend| self.is_second(&backend))
+    }
+
+    #[expect(clippy::print_stdout, reason = "whoever skips says why")]
+    fn unless_elsewhere(
+        self: &Arc<Self>,
+        name: &str,
+        obstacle: Option<String>,
+        test: impl Fn() -> Result<()> + Send + 'static,
+    ) -> Trial {
         if let Some(obstacle) = &obstacle {
             println!("skipped: {name}: {obstacle}");
         }
@@ -215,6 +239,11 @@ impl Room {
     }
 }
 
+/// How often to do something: less in a machine, which is emulated.
+pub(crate) fn calls(here: u64, in_a_machine: u64) -> u64 {
+    if std::env::var_os("NS_TRACE_TEST_BACKEND").is_some() { in_a_machine } else { here }
+}
+
 /// Says why a trial that does not depend on the backend is ignored.
 #[expect(clippy::print_stdout, reason = "whoever skips says why")]
 pub(crate) fn skipped(name: &str, why: &str) {
@@ -239,7 +268,16 @@ fn tested_elsewhere() -> Option<String> {
 
 /// The backend that `--probe auto` takes here, in ns-trace's own words.
 fn best_backend() -> Option<String> {
-    let output = Command::new(crate::tracer::program()).args(["doctor", "-J"]).output().ok()?;
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    Some(report["verdict"]["backend"].as_str()?.to_owned())
+    Some(doctor().ok()?["verdict"]["backend"].as_str()?.to_owned())
+}
+
+/// What `doctor -J` says, which takes its time: it tries every backend.
+pub(crate) fn doctor() -> Result<&'static serde_json::Value> {
+    static REPORT: OnceLock<Result<serde_json::Value, String>> = OnceLock::new();
+    let ask = || {
+        let output = Command::new(crate::tracer::program()).args(["doctor", "-J"]).output()?;
+        serde_json::from_slice(&output.stdout).context("the report is no JSON")
+    };
+    let report = REPORT.get_or_init(|| ask().map_err(|error: anyhow::Error| format!("{error:#}")));
+    report.as_ref().map_err(|error| anyhow!("{error}"))
 }

@@ -12,7 +12,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::{
-    context::{Context, Room},
+    context::{self, Context, Room},
     tracer::program,
 };
 
@@ -138,7 +138,7 @@ fn leaves_no_mount() -> Result<()> {
 
 /// A backend that the tests run on is one that the doctor says can run.
 fn knows_what_runs(room: &Room) -> Result<()> {
-    let report = report(&doctor(&["-J"]).output()?)?;
+    let report = context::doctor()?;
     let backends = report["backends"].as_array().context("no backends")?;
     let own = backends.iter().find(|backend| backend["name"] == room.backend());
     let own = own.context("the backend is not there")?;

@@ -45,10 +45,7 @@ mod place;
 mod storm;
 mod thread;
 
-use std::{
-    process::Command,
-    sync::{Arc, OnceLock},
-};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use libtest_mimic::Trial;
@@ -56,9 +53,8 @@ use serde_json::Value;
 
 use crate::{
     compare::same,
-    context::{Context, Room},
+    context::{Context, Room, doctor},
     facts::{KINDS, Kind},
-    tracer::program,
 };
 
 /// The trials of this group.
@@ -94,9 +90,7 @@ fn sees(room: &Room, event: &str, cause: &str, situation: &str) -> Result<bool> 
 /// it; an error if this kernel has no such row. A row is found by its event, and by words in cause
 /// and situation; without a word there must be none.
 fn sight(room: &Room, event: &str, cause: &str, situation: &str) -> Result<Sight> {
-    static TABLE: OnceLock<Result<Value, String>> = OnceLock::new();
-    let table = TABLE.get_or_init(|| table().map_err(|error| format!("{error:#}")));
-    let table = table.as_ref().map_err(|error| anyhow!("{error}"))?;
+    let table = doctor()?["coverage"].as_array().context("no table")?;
     let has = |cell: &Value, word: &str| match cell.as_str() {
         Some(text) => !word.is_empty() && text.contains(word),
         None => word.is_empty(),
@@ -104,7 +98,7 @@ fn sight(room: &Room, event: &str, cause: &str, situation: &str) -> Result<Sight
     let is_it = |row: &&Value| {
         row["event"] == event && has(&row["cause"], cause) && has(&row["situation"], situation)
     };
-    let rows: Vec<_> = table.as_array().into_iter().flatten().filter(is_it).collect();
+    let rows: Vec<_> = table.iter().filter(is_it).collect();
     let [row] = rows[..] else {
         anyhow::bail!("not one row of {event}, {cause}, {situation}: {rows:?}")
     };
@@ -114,14 +108,6 @@ fn sight(room: &Room, event: &str, cause: &str, situation: &str) -> Result<Sight
         Some("never") => Ok(Sight::Never),
         _ => Err(anyhow!("no cell for {} in {row}", room.backend())),
     }
-}
-
-/// What the program says of itself on this kernel.
-fn table() -> Result<Value> {
-    let output = Command::new(program()).args(["doctor", "-J"]).output()?;
-    let mut report: Value = serde_json::from_slice(&output.stdout).context("no JSON")?;
-    ensure!(report["coverage"].is_array(), "no table: {report}");
-    Ok(report["coverage"].take())
 }
 
 /// The types that flags ask for.

@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 /// Every trial of every room.
 fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = Vec::new();
-    trials.extend(completions::trials());
+    trials.extend(completions::trials(context));
     trials.extend(create::trials(context));
     trials.extend(doctor::trials(context));
     trials.extend(enter::trials(context));

@@ -31,8 +31,7 @@ const NOBODY: u32 = 65534;
 #[expect(clippy::print_stdout, reason = "whoever skips says why")]
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let trial = |name: &str, test: fn() -> Result<()>| {
-        let test = move || apart(test).map_err(|error| format!("{error:#}").into());
-        Trial::test(format!("netns::{name}"), test)
+        context.once(&format!("netns::{name}"), move || apart(test))
     };
     let mut trials = vec![
         trial("life_of_a_name", life_of_a_name),

@@ -37,7 +37,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         context.once("rules::list_and_explain", list_and_explain),
         context.once("rules::a_recording_is_judged", a_recording_is_judged),
         context.once("rules::others_use_up_no_limit", others_use_up_no_limit),
-        ordinary_life_trial(),
+        ordinary_life_trial(context),
     ];
     trials.extend(trial_per_backend(
         context,
@@ -56,13 +56,13 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
 }
 
 /// A recording says the same on every kernel: an emulated machine need not read it slowly.
-fn ordinary_life_trial() -> Trial {
+fn ordinary_life_trial(context: &Arc<Context>) -> Trial {
     let name = "rules::ordinary_life_raises_no_alarm";
     let emulated = init::is_ours();
     if emulated {
         skipped(name, "an hour of events is the same on every kernel; tested on the host");
     }
-    trial(name, ordinary_life).with_ignored_flag(emulated)
+    trial(context, name, ordinary_life).with_ignored_flag(emulated)
 }
 
 fn rules(words: &[&str]) -> Result<Run> {

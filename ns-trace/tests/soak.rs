@@ -49,10 +49,18 @@ const GROWTH: u64 = 8 << 10;
 /// The trials of this group.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = context.alone_on_the_best("soak::random_life", random_life);
-    trials.push(run::trial("soak::a_stream_is_replayed", replay::tests::births_and_deaths_pair_up));
-    trials.push(run::trial("soak::faults_are_found", replay::tests::what_cannot_be_is_a_fault));
-    trials.push(run::trial("soak::a_stream_has_moments", replay::tests::up_to_a_moment));
-    trials.push(run::trial("soak::links_are_read", world::links_are_read));
+    trials.push(run::trial(
+        context,
+        "soak::a_stream_is_replayed",
+        replay::tests::births_and_deaths_pair_up,
+    ));
+    trials.push(run::trial(
+        context,
+        "soak::faults_are_found",
+        replay::tests::what_cannot_be_is_a_fault,
+    ));
+    trials.push(run::trial(context, "soak::a_stream_has_moments", replay::tests::up_to_a_moment));
+    trials.push(run::trial(context, "soak::links_are_read", world::links_are_read));
     trials
 }
 

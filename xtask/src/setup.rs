@@ -18,10 +18,11 @@ const LINKER: (u32, u32) = (0, 13);
 /// Where Debian's llvm-22-dev puts its programs and libraries.
 const LLVM: &str = "/usr/lib/llvm-22";
 
-/// A thing that must be there, and the Debian packages that bring it.
+/// A thing that must be there, the Debian packages that bring it, and what does on other systems.
 struct Need {
     what: &'static str,
     packages: &'static [&'static str],
+    elsewhere: &'static str,
     present: fn() -> bool,
 }
 
@@ -29,16 +30,19 @@ const BUILD: [Need; 3] = [
     Need {
         what: "a C compiler, with which Rust links",
         packages: &["gcc", "libc6-dev"],
+        elsewhere: "gcc or clang, and the headers of the C library",
         present: || found("cc"),
     },
     Need {
         what: "a Rust compiler with a core library for BPF",
         packages: &["rustc-web", "libstd-rust-web-dev-bpf"],
+        elsewhere: "rustup toolchain install nightly --component rust-src",
         present: || Compiler::find().is_some(),
     },
     Need {
         what: "LLVM 22, from which bpf-linker is built",
         packages: &["llvm-22-dev"],
+        elsewhere: "cargo install bpf-linker --version 0.13.0",
         present: || linker_works() || Path::new(LLVM).join("bin/llvm-config").exists(),
     },
 ];
@@ -47,14 +51,21 @@ const TESTS: [Need; 3] = [
     Need {
         what: "QEMU, in which the kernels boot",
         packages: &["qemu-system-x86"],
+        elsewhere: "qemu-system-x86_64",
         present: || found("qemu-system-x86_64"),
     },
     Need {
         what: "lsns, unshare and nsenter, to compare with",
         packages: &["util-linux"],
+        elsewhere: "util-linux",
         present: || ["lsns", "unshare", "nsenter"].into_iter().all(found),
     },
-    Need { what: "ip, to compare with", packages: &["iproute2"], present: || found("ip") },
+    Need {
+        what: "ip, to compare with",
+        packages: &["iproute2"],
+        elsewhere: "iproute2",
+        present: || found("ip"),
+    },
 ];
 
 /// Runs the verb.
@@ -91,6 +102,9 @@ fn ensure(needs: &[&Need]) -> Result<()> {
         eprintln!("set-up: missing is {}: {}", need.what, need.packages.join(", "));
     }
     if !missing.is_empty() {
+        if !Path::new("/etc/debian_version").exists() {
+            bail!("{}", elsewhere(&missing));
+        }
         let packages: Vec<&str> = missing.iter().flat_map(|need| need.packages).copied().collect();
         install(&packages)?;
     }
@@ -104,15 +118,15 @@ fn ensure(needs: &[&Need]) -> Result<()> {
     Ok(())
 }
 
+/// What to install by hand, a line each.
+fn elsewhere(missing: &[&Need]) -> String {
+    let line = |need: &&Need| format!("\n  {} (for {})", need.elsewhere, need.what);
+    let lines: String = missing.iter().map(line).collect();
+    format!("this is no Debian: please install these by hand, and run it again{lines}")
+}
+
 fn install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
-    if !Path::new("/etc/debian_version").exists() {
-        bail!(
-            "this is not a Debian: please install rustup's nightly toolchain with rust-src \
-             (`rustup toolchain install nightly --component rust-src`), bpf-linker \
-             (`cargo install bpf-linker`) and what brings these Debian packages here: {list}"
-        );
-    }
     if command::ask("id", &["-u"]).as_deref() != Some("0") {
         bail!("only root may install packages: run `apt-get install {list}` as root, then again");
     }
@@ -167,6 +181,21 @@ fn found(program: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_systems_are_told_what_to_install() {
+        let all: Vec<&Need> = BUILD.iter().chain(&TESTS).collect();
+        let told = elsewhere(&all);
+        for need in all {
+            assert!(
+                told.contains(&format!("\n  {} (for {})", need.elsewhere, need.what)),
+                "{told}"
+            );
+        }
+        assert!(told.contains("rustup toolchain install nightly --component rust-src"), "{told}");
+        let (major, minor) = LINKER;
+        assert!(told.contains(&format!("bpf-linker --version {major}.{minor}.0")), "{told}");
+    }
 
     #[test]
     fn versions_compare_as_numbers() {

@@ -32,11 +32,17 @@ use super::{
 };
 use crate::{
     model::event::ByEvent,
-    sys::{bpf, cgroup, mapping::Mapping, process, setting::MemoryLockLift, tracefs::Tracefs},
+    sys::{
+        bpf, cgroup, host, mapping::Mapping, process, setting::MemoryLockLift, tracefs::Tracefs,
+    },
 };
 
 /// The compiled probes; ns-trace/build.rs puts them there.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns-trace-ebpf.o"));
+
+/// The first kernel that has all that the probes call: with the ring (5.8), `bpf_ktime_get_boot_ns`
+/// (5.8) and programs of tracepoints that userspace runs (5.10).
+const OLDEST: (u32, u32) = (5, 10);
 
 /// How many calls that make namespaces may be under way at once.
 const CALLS: u32 = 8192;
@@ -44,6 +50,11 @@ const CALLS: u32 = 8192;
 /// Why the probes are not there.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The kernel is older than the first that has all that the probes call.
+    #[error(
+        "Linux {0} is too old: BPF has had ring buffers and all else that the probes use since Linux 5.10"
+    )]
+    Old(String),
     /// The kernel's types are unknown.
     #[error(transparent)]
     Offsets(#[from] offsets::Error),
@@ -65,7 +76,7 @@ pub enum Error {
     #[error("cannot load the probes: {0}")]
     Object(#[from] EbpfError),
     /// A program was refused.
-    #[error("the kernel refuses the probe `{program}`: {source}")]
+    #[error("the kernel refuses the probe `{program}`: {}", reason(source))]
     Program {
         /// The program's name.
         program: &'static str,
@@ -105,6 +116,26 @@ pub enum Error {
     /// The memory of a map could not be mapped.
     #[error("cannot map memory: {0}")]
     Mapping(#[source] io::Error),
+}
+
+/// Why a program was refused, in one line: the verifier's last word stands for its whole log.
+fn reason(error: &ProgramError) -> String {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
+        return error.to_string();
+    };
+    let log = verifier_log.to_string();
+    match last_word(&log) {
+        Some(word) => format!("{io_error}: {word}"),
+        None => io_error.to_string(),
+    }
+}
+
+/// The line with which the verifier ends, before it says how much work it had.
+fn last_word(log: &str) -> Option<&str> {
+    const FIGURES: [&str; 3] = ["verification time ", "stack depth ", "processed "];
+    let is_word =
+        |line: &&str| !line.is_empty() && !FIGURES.iter().any(|figure| line.starts_with(figure));
+    log.lines().map(str::trim).rfind(is_word)
 }
 
 /// How to load.
@@ -149,6 +180,9 @@ impl Probes {
     ///
     /// If this kernel cannot run them; see [`Error`].
     pub fn load(options: &Options) -> Result<Loaded, Error> {
+        if host::version().is_some_and(|version| version < OLDEST) {
+            return Err(Error::Old(host::kernel()));
+        }
         let _lift = MemoryLockLift::new();
         let path = options.btf.clone().unwrap_or_else(|| KERNEL_BTF.into());
         // Both read the kernel's whole BTF, which is most of the time that starting takes.
@@ -500,4 +534,18 @@ pub fn self_check(task: &Task) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_last_word_is_what_it_refuses() {
+        let log = "0: R1=ctx() R10=fp0\n299: (61) r1 = *(u32 *)(r2 +0)\ncannot access ptr member\n\
+                   verification time 41913 usec\nstack depth 64+0+8\nprocessed 295 insns\n\n";
+        assert_eq!(last_word(log), Some("cannot access ptr member"));
+        assert_eq!(last_word("processed 295 insns\n"), None);
+        assert_eq!(last_word(""), None);
+    }
 }

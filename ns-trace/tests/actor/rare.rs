@@ -1,6 +1,6 @@
 //! What actors do that programs seldom do.
 
-use std::{env, ffi::CString, io, net::UdpSocket, os::fd::IntoRawFd as _};
+use std::{env, ffi::CString, io, net::UdpSocket, os::fd::IntoRawFd as _, time::Duration};
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -105,8 +105,10 @@ pub(super) fn perform(words: &[&str]) -> io::Result<Next> {
             flags.iter().cycle().take(times).try_for_each(|flags| syscall::unshare(*flags))?;
             done()
         }
-        // The same until there is something else to do.
-        ["churn", ref flags @ ..] => {
+        // The same, so many milliseconds apart, until there is something else to do.
+        ["churn", pause, ref flags @ ..] => {
+            let pause = Duration::from_millis(pause.parse().map_err(io::Error::other)?);
+            let pause = Timespec::try_from(pause).map_err(io::Error::other)?;
             let flags =
                 flags.iter().map(|flags| hexadecimal(flags)).collect::<io::Result<Vec<_>>>()?;
             answer(&json!({}));
@@ -114,7 +116,7 @@ pub(super) fn perform(words: &[&str]) -> io::Result<Next> {
             for flags in flags.iter().cycle() {
                 syscall::unshare(*flags)?;
                 let mut wanted = [PollFd::new(&input, PollFlags::IN)];
-                if poll(&mut wanted, Some(&Timespec::default()))? > 0 {
+                if poll(&mut wanted, Some(&pause))? > 0 {
                     break;
                 }
             }

@@ -11,15 +11,17 @@ use crate::{
     compare::{ANY, expect},
     context::{Context, Room},
     facts::{Task, namespace},
-    scene::{Scene, boot_ns, create, enter},
+    scene::{Scene, boot_ns, changes, create, enter},
 };
 
 use super::sees;
 
-/// `OPEN_TREE_NAMESPACE` with `AT_RECURSIVE`, `FSMOUNT_NAMESPACE` and `UNSHARE_EMPTY_MNTNS`.
+/// `OPEN_TREE_NAMESPACE` with `AT_RECURSIVE`, `FSMOUNT_NAMESPACE`, `UNSHARE_EMPTY_MNTNS` and
+/// `CLONE_EMPTY_MNTNS`, which takes more than 32 bits.
 const TREE: &str = "0x8002";
 const MOUNT: &str = "0x2";
 const EMPTY: &str = "0x100000";
+const EMPTY_CHILD: &str = "0x2000000000";
 
 /// The trials of this file.
 pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
@@ -34,6 +36,7 @@ pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     add((7, 1), "by_fsmount_and_entered", |room| entered(room, "fsmount 2", "fsmount", MOUNT));
     add((7, 1), "by_fsmount_and_closed", |room| closed(room, "fsmount 2", "fsmount", MOUNT));
     add((7, 1), "by_unshare_without_a_mount", empty);
+    add((7, 1), "by_clone3_without_a_mount", empty_child);
     trials
 }
 
@@ -112,6 +115,29 @@ fn empty(room: &Room) -> Result<()> {
     expect(event, &expected)?;
     ensure!(made["op"] == event["op"], "{made} and {event}");
     scene.end(&[Arc::clone(made)])
+}
+
+/// `CLONE_EMPTY_MNTNS` alone: by the time that the child is there, the kernel has added
+/// `CLONE_NEWNS`.
+fn empty_child(room: &Room) -> Result<()> {
+    let mut scene = Scene::new(room)?;
+    let parent = scene.actor.who()?;
+    let before = parent.process()?;
+    let child = scene.actor.task("clone3 2000000000")?;
+    let creates = scene.stage.events(parent)?;
+    let [made] = &creates[..] else { anyhow::bail!("{creates:?}") };
+    let mut expected = create("clone3", 0x0002_0000, &child.namespace("mnt")?, &before);
+    expected["flags_raw"] = EMPTY_CHILD.into();
+    expect(made, &expected)?;
+    let events = scene.stage.events(child)?;
+    let [event] = &events[..] else { anyhow::bail!("{events:?}") };
+    let process = child.process()?;
+    let moved = changes(&before["ns"], &process["ns"]);
+    let mut expected = enter("clone3", 0x0002_0000, &moved, Some("own"), &process);
+    expected["flags_raw"] = EMPTY_CHILD.into();
+    expect(event, &expected)?;
+    ensure!(made["op"] == event["op"], "{made} and {event}");
+    scene.end(&creates)
 }
 
 fn last(scene: &Scene, task: Task) -> Result<Arc<Value>> {

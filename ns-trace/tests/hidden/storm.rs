@@ -30,9 +30,7 @@ pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(context.per_backend("hidden::12_inodes_used_again", inodes_reused));
     trials.extend(context.per_backend("hidden::23_a_hundred_nets_at_once", hundred_nets));
     trials.extend(context.per_backend("hidden::24_killed_while_cloning", killed));
-    let emulated = init::is_ours().then_some("the storm outruns an emulated machine");
-    let title = "hidden::28_start_in_a_storm";
-    trials.extend(context.alone_unless(emulated, title, start_in_a_storm));
+    trials.extend(context.alone_per_backend("hidden::28_start_in_a_storm", start_in_a_storm));
     trials
 }
 
@@ -151,13 +149,19 @@ fn alive(events: &[Arc<Value>]) -> BTreeSet<u64> {
 /// While a tracer attaches and looks around, thousands come and go: in the end it knows those that
 /// there are.
 fn start_in_a_storm(room: &Room) -> Result<()> {
+    // Without a pause they outrun an emulated machine, which then never gets to the end of it.
+    let pause = if init::is_ours() { 4 } else { 0 };
     let mut actors = [Actor::start()?, Actor::start()?];
     for actor in &mut actors {
         // Only types that are freed at once: a backlog of others would outlive this.
-        actor.act("churn 4000000 2000000 80")?;
+        actor.act(&format!("churn {pause} 4000000 2000000 80"))?;
     }
     let tracer = room.start(&["--snapshot"])?;
-    thread::sleep(Duration::from_millis(50));
+    let deadline = Instant::now() + PATIENCE;
+    while births(&tracer.since(0)).len() <= 100 {
+        ensure!(Instant::now() < deadline, "no storm");
+        thread::sleep(Duration::from_millis(10));
+    }
     for actor in &mut actors {
         actor.who()?;
     }
@@ -183,7 +187,5 @@ fn start_in_a_storm(room: &Room) -> Result<()> {
     for actor in actors {
         actor.end()?;
     }
-    let ended = tracer.finish()?;
-    ensure!(births(&ended.events).len() > 100, "the storm was over by then");
-    Ok(())
+    tracer.finish().map(drop)
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::run::{self, sorts, trial_per_backend, until};
 use crate::{
     actor::Actor,
-    context::{Context, Room},
+    context::{Context, Room, calls},
     tracer::{Tracer, program},
 };
 
@@ -199,7 +199,7 @@ fn two_tracers_see_the_same(room: &Room) -> Result<()> {
     one.wait("the exit", is_last)?;
     other.wait("the exit", is_last)?;
     let (one, other) = (one.finish()?, other.finish()?);
-    let (seen, other_seen) = (calls(&one.events), calls(&other.events));
+    let (seen, other_seen) = (told_of_calls(&one.events), told_of_calls(&other.events));
     // Without losses they are the same, in the same order. What the kernel held back of one was
     // counted, whosever it was.
     let has_lost = lost(&one.events) + lost(&other.events) > 0;
@@ -214,7 +214,7 @@ fn two_tracers_see_the_same(room: &Room) -> Result<()> {
 
 /// What tracers tell of calls, without what differs from one to the next. Deaths on their way out
 /// are seen sooner or later, and after a loss there are the differences that a look found.
-fn calls(events: &[Arc<Value>]) -> Vec<Value> {
+fn told_of_calls(events: &[Arc<Value>]) -> Vec<Value> {
     const NO_CALLS: [&str; 3] = ["destroy", "sync", "lost"];
     let is_call = |event: &&Arc<Value>| {
         event["source"] == "probe" && !NO_CALLS.iter().any(|name| event["event"] == *name)
@@ -246,8 +246,9 @@ fn descriptors_do_not_grow(room: &Room) -> Result<()> {
     actor.act("unshare 4000000")?;
     tracer.wait("the enter", |event| event["event"] == "enter")?;
     let before = count()?;
-    actor.act("repeat 1000 4c000000")?;
-    tracer.wait("the last enter", |event| event["seq"].as_u64() > Some(4000))?;
+    let times = calls(1000, 100);
+    actor.act(&format!("repeat {times} 4c000000"))?;
+    tracer.wait("the last enter", |event| event["seq"].as_u64() > Some(4 * times))?;
     until("as few descriptors as before", || Ok(count()? <= before))?;
     tracer.finish()?;
     actor.end()

@@ -19,8 +19,8 @@ use crate::{
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = vec![
-        trial("trace::filter::a_bad_expression_is_shown_with_its_place", bad_expressions),
-        trial("trace::filter::the_summary_counts_what_could_not_be_judged", unjudged),
+        trial(context, "trace::filter::a_bad_expression_is_shown_with_its_place", bad_expressions),
+        trial(context, "trace::filter::the_summary_counts_what_could_not_be_judged", unjudged),
     ];
     trials.extend(trial_per_backend(
         context,

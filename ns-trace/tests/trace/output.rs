@@ -25,7 +25,7 @@ use crate::{
 
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
-    let mut trials = vec![trial("trace::output::colours", colours)];
+    let mut trials = vec![trial(context, "trace::output::colours", colours)];
     trials.extend(trial_per_backend(
         context,
         "trace::output",

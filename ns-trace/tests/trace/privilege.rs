@@ -38,11 +38,19 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         &[("four_capabilities_are_enough", four_capabilities_are_enough)],
     );
     trials.extend([
-        trial("trace::privilege::a_missing_capability_is_named", a_missing_capability_is_named),
-        trial("trace::privilege::without_any_all_are_named", without_any_all_are_named),
-        trial("trace::privilege::a_user_namespace_is_no_place", a_user_namespace_is_no_place),
-        trial("trace::privilege::a_folder_of_others_is_not_written", a_folder_of_others),
-        trial("trace::privilege::a_replay_needs_none", a_replay_needs_none),
+        trial(
+            context,
+            "trace::privilege::a_missing_capability_is_named",
+            a_missing_capability_is_named,
+        ),
+        trial(context, "trace::privilege::without_any_all_are_named", without_any_all_are_named),
+        trial(
+            context,
+            "trace::privilege::a_user_namespace_is_no_place",
+            a_user_namespace_is_no_place,
+        ),
+        trial(context, "trace::privilege::a_folder_of_others_is_not_written", a_folder_of_others),
+        trial(context, "trace::privilege::a_replay_needs_none", a_replay_needs_none),
     ]);
     trials
 }

@@ -26,14 +26,14 @@ pub(crate) const RECORDING: &str = include_str!("recording.ndjson");
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = vec![
-        trial("trace::replay::events_stay_the_same", events_stay_the_same),
-        trial("trace::replay::filters_apply", filters_apply),
-        trial("trace::replay::text_has_dates", text_has_dates),
-        trial("trace::replay::a_bad_line_is_named", a_bad_line_is_named),
-        trial("trace::replay::nothing_is_a_recording_too", nothing_is_a_recording_too),
-        trial("trace::replay::what_cannot_be_read", what_cannot_be_read),
-        trial("trace::replay::the_recording_is_never_overwritten", never_overwritten),
-        trial("trace::replay::a_stream_is_passed_on_at_once", passed_on_at_once),
+        trial(context, "trace::replay::events_stay_the_same", events_stay_the_same),
+        trial(context, "trace::replay::filters_apply", filters_apply),
+        trial(context, "trace::replay::text_has_dates", text_has_dates),
+        trial(context, "trace::replay::a_bad_line_is_named", a_bad_line_is_named),
+        trial(context, "trace::replay::nothing_is_a_recording_too", nothing_is_a_recording_too),
+        trial(context, "trace::replay::what_cannot_be_read", what_cannot_be_read),
+        trial(context, "trace::replay::the_recording_is_never_overwritten", never_overwritten),
+        trial(context, "trace::replay::a_stream_is_passed_on_at_once", passed_on_at_once),
     ];
     let own = "trace::replay::what_was_traced_replays";
     trials.extend(context.per_backend(own, what_was_traced_replays));

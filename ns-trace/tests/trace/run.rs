@@ -23,9 +23,9 @@ use crate::{
     tracer::{PATIENCE, program},
 };
 
-/// A trial that is the same on every backend.
-pub(crate) fn trial(name: &str, test: fn() -> Result<()>) -> Trial {
-    Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
+/// A trial that is the same on every backend and kernel.
+pub(crate) fn trial(context: &Arc<Backends>, name: &str, test: fn() -> Result<()>) -> Trial {
+    context.anywhere(name, test)
 }
 
 /// What a trial on a backend does.

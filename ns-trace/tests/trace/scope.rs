@@ -22,7 +22,7 @@ use crate::{
 
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
-    let mut trials = vec![trial("trace::scope::a_process_that_is_not_there", nobody)];
+    let mut trials = vec![trial(context, "trace::scope::a_process_that_is_not_there", nobody)];
     trials.extend(trial_per_backend(
         context,
         "trace::scope",

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     actor::Actor,
-    context::{Context, Room},
+    context::{Context, Room, calls},
     tracer::{self, PATIENCE, Tracer},
 };
 
@@ -35,11 +35,6 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     }
     trials.extend(context.alone_per_backend("trace::storm::walk_beyond_the_ring", long_walk));
     trials
-}
-
-/// Virtual machines are emulated, and get a smaller storm.
-fn calls(here: u64, in_a_machine: u64) -> u64 {
-    if std::env::var_os("NS_TRACE_TEST_BACKEND").is_some() { in_a_machine } else { here }
 }
 
 /// Two processes that call `unshare(CLONE_NEWUTS)` as fast as they can, `calls` times in all; returns
@@ -159,7 +154,7 @@ fn counts(room: &Room) -> Result<()> {
 
 /// What does not fit is counted: seen and lost together are all.
 fn losses(room: &Room, size: &str) -> Result<()> {
-    let calls = calls(100_000, 10_000);
+    let calls = calls(100_000, 4000);
     let tracer = room.start(&["--buffer", size, "--fields", "compact"])?;
     let pids = storm(calls)?;
     tracer.signal(Signal::TERM)?;

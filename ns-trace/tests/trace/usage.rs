@@ -4,6 +4,7 @@ use std::{fs, process::Command, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
+use ns_trace::sys::host;
 
 use super::run::{Folder, run, trace, trial};
 use crate::{
@@ -17,18 +18,30 @@ const EVENTS: &str = "create, enter, fail, destroy, map, exist, fork, exec, exit
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = vec![
-        trial("trace::usage::bad_values_are_named", bad_values_are_named),
-        trial("trace::usage::options_that_exclude_each_other", options_that_exclude_each_other),
-        trial("trace::usage::values_that_are_missing", values_that_are_missing),
-        trial("trace::usage::bad_usage_with_a_command_is_125", bad_usage_with_a_command),
-        trial("trace::usage::help_and_version", help_and_version),
-        trial("trace::usage::a_backend_that_cannot_run", a_backend_that_cannot_run)
-            .with_ignored_flag(Context::runs("fentry")),
-        trial("trace::usage::no_btf", no_btf),
-        trial("trace::usage::a_command_that_cannot_run", a_command_that_cannot_run),
-        trial("trace::usage::an_output_that_cannot_be_opened", an_output_that_cannot_be_opened),
+        trial(context, "trace::usage::bad_values_are_named", bad_values_are_named),
+        trial(
+            context,
+            "trace::usage::options_that_exclude_each_other",
+            options_that_exclude_each_other,
+        ),
+        trial(context, "trace::usage::values_that_are_missing", values_that_are_missing),
+        trial(context, "trace::usage::bad_usage_with_a_command_is_125", bad_usage_with_a_command),
+        trial(context, "trace::usage::help_and_version", help_and_version),
+        trial(context, "trace::usage::a_backend_that_cannot_run", a_backend_that_cannot_run)
+            .with_ignored_flag(context.runs("fentry")),
+        trial(context, "trace::usage::no_btf", no_btf),
+        trial(context, "trace::usage::a_kernel_that_is_too_old", too_old)
+            .with_ignored_flag(no_setarch()),
+        trial(context, "trace::usage::a_command_that_cannot_run", a_command_that_cannot_run),
+        trial(
+            context,
+            "trace::usage::an_output_that_cannot_be_opened",
+            an_output_that_cannot_be_opened,
+        ),
     ];
     trials.extend(context.per_backend("trace::usage::limits_are_allowed", limits_are_allowed));
+    trials.push(context.once("trace::usage::btf_from_a_file", btf_from_a_file));
+    trials.push(context.once("trace::usage::btf_of_another_kernel", btf_of_another_kernel));
     trials
 }
 
@@ -168,6 +181,59 @@ fn no_btf() -> Result<()> {
     trace(&["--btf", &folder.path(".")])?.ends(4, &["Is a directory"])?;
     let own = std::env::current_exe()?.display().to_string();
     trace(&["--btf", &missing, "--", &own])?.ends(125, &[&missing])
+}
+
+/// Offsets that are not this kernel's: the verifier or the self-check finds out, in one sentence.
+fn btf_of_another_kernel() -> Result<()> {
+    const OTHERS: [((u32, u32), &[u8]); 2] = [
+        ((5, 10), include_bytes!("../../src/probe/fixtures/5.10-x86_64.btf")),
+        ((7, 2), include_bytes!("../../src/probe/fixtures/7.2-x86_64.btf")),
+    ];
+    let folder = Folder::new()?;
+    for (version, other) in OTHERS {
+        if host::version() == Some(version) {
+            continue;
+        }
+        let file = folder.file("other", other)?;
+        let run = trace(&["--btf", &file, "--timeout", "1ms"])?;
+        run.ends(4, &["ns-trace: cannot trace: ", "hint: "])?;
+        ensure!(run.stdout.is_empty() && run.stderr.lines().count() == 2, "{run:?}");
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "whoever skips says why")]
+fn no_setarch() -> bool {
+    let is_missing = Command::new("setarch").arg("--version").output().is_err();
+    if is_missing {
+        println!("skipped: trace::usage::a_kernel_that_is_too_old: setarch is missing");
+    }
+    is_missing
+}
+
+/// `setarch --uname-2.6` has the kernel say that it is one.
+fn too_old() -> Result<()> {
+    let old = |command: &str| {
+        let mut setarch = Command::new("setarch");
+        setarch.arg("--uname-2.6").arg(program()).args(["trace", "--timeout", "1ms"]);
+        run(setarch.args(command.split_whitespace()), b"")
+    };
+    let words =
+        ["ns-trace: cannot trace: Linux 2.6.", " is too old: ", "since Linux 5.10", "hint: "];
+    old("")?.ends(4, &words)?;
+    old("-- true")?.ends(125, &words)
+}
+
+/// What a kernel that does not tell its types is told by: a file, which is as good.
+fn btf_from_a_file() -> Result<()> {
+    let folder = Folder::new()?;
+    let file = folder.file("btf", fs::read("/sys/kernel/btf/vmlinux")?)?;
+    let mut command = Command::new(program());
+    command.args(["trace", "-o", "json", "--btf", &file, "--"]).arg(program()).arg("--version");
+    let run = run(&mut command, b"")?;
+    run.ends(0, &[" 0 lost"])?;
+    ensure!(run.stdout.starts_with("{\"schema\"") && run.stdout.contains("\nns-trace "), "{run:?}");
+    Ok(())
 }
 
 fn a_command_that_cannot_run() -> Result<()> {

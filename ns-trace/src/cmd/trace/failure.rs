@@ -62,6 +62,15 @@ pub(super) fn of_probe(error: &probe::Error) -> Failure {
         probe::Error::Unavailable { .. } | probe::Error::NoBackend(_) => {
             told.class(Class::Kernel).hint("`ns-trace doctor` explains each backend")
         }
+        probe::Error::Old(_) => told.class(Class::Kernel).hint("it takes a newer kernel"),
+        probe::Error::Program { source: ProgramError::LoadError { verifier_log, .. }, .. }
+            if !verifier_log.to_string().is_empty() =>
+        {
+            told.class(Class::Kernel).hint(
+                "does --btf name a file of another kernel? If it was not given, this is a defect of \
+                 ns-trace: please report it with what `ns-trace doctor` says",
+            )
+        }
         _ if is_refused(error) => told.class(Class::Privilege).hint(
             "a security module, seccomp filter, container or kernel lockdown forbids it; \
              `ns-trace doctor` shows what this process may do",
