@@ -1,6 +1,6 @@
 //! `ns-trace enter`: from the options of nsenter(1), and selectors, to a plan.
 
-mod joined;
+pub(super) mod joined;
 
 use std::{
     ffi::{OsStr, OsString},
