@@ -1,5 +1,7 @@
 //! `ns-trace create`, alone and beside unshare(1).
 
+mod halted;
+mod joined;
 mod killed;
 mod peer;
 pub(crate) mod place;
@@ -31,12 +33,15 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         trial("a_plan_is_shown", a_plan_is_shown),
         trial("usage", usage),
         trial("named_and_told", named_and_told),
+        trial("some_joined_others_made", joined::some_joined_others_made),
+        trial("on_top_of_a_user_namespace", joined::on_top_of_a_user_namespace),
+        trial("joined_in_vain", joined::joined_in_vain),
         trial("what_fails_is_undone", killed::what_fails_is_undone),
         trial("reasons", refused::reasons),
     ];
     let mut shell = vec![
         trial("killed_at_a_step", killed::killed_at_a_step),
-        trial("killed_at_any_time", killed::killed_at_any_time),
+        trial("killed_at_any_call", killed::killed_at_any_call),
         trial("signals_are_passed_on", signal::signals_are_passed_on),
         trial("stops_with_the_program", signal::stops_with_the_program),
         trial("ends_with_the_parent", signal::ends_with_the_parent),

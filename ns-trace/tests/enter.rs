@@ -42,6 +42,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let peers = [
         trial("same_as_nsenter", same_as_nsenter),
         trial("same_as_nsenter_with_users", same_as_nsenter_with_users),
+        trial("pairs_same_as_nsenter", pairs_same_as_nsenter),
         trial("same_statuses_as_nsenter", same_statuses),
         trial("same_as_nsenter_as_nobody", nobody::same_as_nsenter),
     ];
@@ -140,6 +141,11 @@ fn same_as_nsenter() -> Result<()> {
         "-aF",
         "--no-fork --pid",
         "--all --wd",
+        // The last one says.
+        "-n -n",
+        "-a -a -F -F",
+        "-w/usr -w/tmp",
+        "-m -r -r/",
     ];
     options.extend(more.map(str::to_owned));
     for option in options {
@@ -176,6 +182,21 @@ fn same_as_nsenter_with_users() -> Result<()> {
     ] {
         let words = format!("-t {} {option}", task.pid);
         compare(&words, &[]).with_context(|| words)?;
+    }
+    actor.end()
+}
+
+/// Options that do not say which namespaces, each with each.
+const OTHERS: [&str; 10] =
+    ["-U", "-m", "-p", "-r", "-w/tmp", "-S 5", "-G 6", "-F", "--preserve-credentials", "-n"];
+
+fn pairs_same_as_nsenter() -> Result<()> {
+    let (actor, task) = target(ALL)?;
+    for (at, one) in OTHERS.iter().enumerate() {
+        for other in OTHERS.iter().skip(at + 1) {
+            let words = format!("-t {} {one} {other} --", task.pid);
+            compare(&words, &[]).with_context(|| words)?;
+        }
     }
     actor.end()
 }
@@ -233,7 +254,6 @@ fn bad_words() -> Result<()> {
         (format!("pid:{pid} pid:{second} -- true"), "two targets"),
         (format!("-t {pid} pid:{second} -- true"), "two targets"),
         (format!("pid:{pid}:net pid:{second}:net -- true"), "two net namespaces"),
-        (format!("-t {pid} -n --net=/proc/self/ns/net true"), "multiple times"),
         (format!("-t {pid} -n pid:{second}:net -- true"), "two net namespaces"),
         (format!("--uts=/proc/{pid}/ns/net true"), "no uts namespace, but a net one"),
         (format!("--net=:x -t {pid} true"), "no id of a namespace"),
@@ -244,8 +264,8 @@ fn bad_words() -> Result<()> {
         (format!("-t {pid} -N 0 true"), "no network namespace"),
         (format!("pid:{pid}:frob -- true"), "no type of namespace"),
         ("nett:1 -- true".to_owned(), "names no namespace"),
-        ("name:../x -- true".to_owned(), "no namespace with the name ../x"),
-        ("name:no-such-name -- true".to_owned(), "no namespace with the name"),
+        ("name:../x -- true".to_owned(), "no named namespace `../x`"),
+        ("name:no-such-name -- true".to_owned(), "no named namespace `no-such-name`"),
         ("id:1234567 -- true".to_owned(), "id:1234567"),
         ("4026599999 -- true".to_owned(), "4026599999"),
         ("container:0123456789abcdef0123 -- true".to_owned(), "0123456789abcdef0123"),

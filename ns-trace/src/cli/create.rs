@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, error::ErrorKind};
 
 use super::number::{Ids, Range, parse_flags, parse_ids, parse_range, parse_signal};
+use crate::model::Selector;
 
 const AFTER_HELP: &str = "\
 What is done, and in which order, is shown by --dry-run. A step that fails undoes those before it.
@@ -16,6 +17,7 @@ Examples:
   ns-trace create --uts=/run/uts hostname a   a namespace that keeps its name when it is left
   ns-trace create -n --setup 'ip link set lo up' curl localhost
   ns-trace create -Upf --kill-child --pid-file /run/x.pid -- sleep 60
+  ns-trace create --join name:blue -m sh      a network that exists, mounts of its own
   ns-trace create -Urm --dry-run true         what would be done
 
 Exit status:
@@ -70,6 +72,11 @@ pub struct CreateWords {
     /// New time namespace for children, named by FILE
     #[arg(short = 'T', long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub time: Option<OsString>,
+
+    /// Join this namespace first, or all of a process or container (repeatable); the new ones are
+    /// made on top
+    #[arg(long, value_name = "SELECTOR")]
+    pub join: Vec<Selector>,
 
     /// More flags of unshare(2), in hexadecimal
     #[arg(long, value_name = "HEX", value_parser = parse_flags)]

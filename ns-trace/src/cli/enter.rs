@@ -53,51 +53,58 @@ pub struct EnterArgs {
     pub target: Option<TargetWord>,
 
     /// All namespaces of the target
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "all")]
     pub all: bool,
 
     /// The mount namespace
-    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "mount")]
     pub mount: Option<OsString>,
 
     /// The UTS namespace (host name)
-    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "uts")]
     pub uts: Option<OsString>,
 
     /// The IPC namespace
-    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "ipc")]
     pub ipc: Option<OsString>,
 
     /// The network namespace
-    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "net")]
     pub net: Option<OsString>,
 
     /// The network namespace of a socket, a descriptor of the target
-    #[arg(short = 'N', long, value_name = "FD", requires = "target", conflicts_with = "net")]
+    #[arg(
+        short = 'N',
+        long,
+        value_name = "FD",
+        requires = "target",
+        conflicts_with = "net",
+        overrides_with = "net_socket"
+    )]
     pub net_socket: Option<u32>,
 
     /// The pid namespace; the program is a child, as this process stays outside
-    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short, long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "pid")]
     pub pid: Option<OsString>,
 
     /// The pid namespace of the target's children, where it differs from its own
-    #[arg(long, requires = "target", conflicts_with = "pid")]
+    #[arg(long, requires = "target", conflicts_with = "pid", overrides_with = "pid_for_children")]
     pub pid_for_children: bool,
 
     /// The user namespace; the program becomes root in there
-    #[arg(short = 'U', long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short = 'U', long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "user")]
     pub user: Option<OsString>,
 
     /// The user namespace that owns the others, or is the parent of the one that is given
-    #[arg(long)]
+    #[arg(long, overrides_with = "user_parent")]
     pub user_parent: bool,
 
     /// The cgroup namespace
-    #[arg(short = 'C', long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short = 'C', long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "cgroup")]
     pub cgroup: Option<OsString>,
 
     /// The time namespace
-    #[arg(short = 'T', long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short = 'T', long, value_name = "FILE|:ID", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "time")]
     pub time: Option<OsString>,
 
     /// Then make new namespaces of these types (repeatable, or separated by commas)
@@ -105,63 +112,63 @@ pub struct EnterArgs {
     pub unshare: Vec<Kind>,
 
     /// Become this user; follow: that of the target
-    #[arg(short = 'S', long, value_name = "UID|follow")]
+    #[arg(short = 'S', long, value_name = "UID|follow", overrides_with = "setuid")]
     pub setuid: Option<Becoming>,
 
     /// Become this group and no other; follow: that of the target
-    #[arg(short = 'G', long, value_name = "GID|follow")]
+    #[arg(short = 'G', long, value_name = "GID|follow", overrides_with = "setgid")]
     pub setgid: Option<Becoming>,
 
     /// Keep users and groups when entering a user namespace
-    #[arg(long)]
+    #[arg(long, overrides_with = "preserve_credentials")]
     pub preserve_credentials: bool,
 
     /// With a user namespace: let the program keep all capabilities
-    #[arg(long)]
+    #[arg(long, overrides_with = "keep_caps")]
     pub keep_caps: bool,
 
     /// The root directory: of the target, or DIR as seen from outside
-    #[arg(short, long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short, long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "root")]
     pub root: Option<OsString>,
 
     /// The working directory: of the target, or DIR as seen from outside
-    #[arg(short = 'w', long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short = 'w', long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", overrides_with = "wd")]
     pub wd: Option<OsString>,
 
     /// The working directory, as seen from inside
-    #[arg(short = 'W', long, value_name = "DIR", conflicts_with = "wd")]
+    #[arg(short = 'W', long, value_name = "DIR", conflicts_with = "wd", overrides_with = "wdns")]
     pub wdns: Option<PathBuf>,
 
     /// The environment of the target in place of our own
-    #[arg(short, long, requires = "target")]
+    #[arg(short, long, requires = "target", overrides_with = "env")]
     pub env: bool,
 
     /// Do not fork when entering a pid namespace: only children of the program are in it
-    #[arg(short = 'F', long)]
+    #[arg(short = 'F', long, overrides_with = "no_fork")]
     pub no_fork: bool,
 
     /// Join the cgroups of the target, of version 1 as well
-    #[arg(short = 'c', long, requires = "target")]
+    #[arg(short = 'c', long, requires = "target", overrides_with = "join_cgroup")]
     pub join_cgroup: bool,
 
-    /// Run the program in the `SELinux` context of the target
-    #[arg(short = 'Z', long, requires = "target")]
+    /// Run the program in the `SELinux` context of the target; nothing where `SELinux` is not in use
+    #[arg(short = 'Z', long, requires = "target", overrides_with = "follow_context")]
     pub follow_context: bool,
 
     /// Fork, and send this signal to the program when this process ends, even if it is killed
-    #[arg(long, value_name = "SIGNAL", num_args = 0..=1, require_equals = true, default_missing_value = "KILL", value_parser = parse_signal)]
+    #[arg(long, value_name = "SIGNAL", num_args = 0..=1, require_equals = true, default_missing_value = "KILL", value_parser = parse_signal, overrides_with = "kill_child")]
     pub kill_child: Option<i32>,
 
     /// Run a program of this side, with its own libraries, in the mount namespace that is entered
-    #[arg(long)]
+    #[arg(long, overrides_with = "host_exec")]
     pub host_exec: bool,
 
     /// Only show what would be done
-    #[arg(long)]
+    #[arg(long, overrides_with = "dry_run")]
     pub dry_run: bool,
 
     /// With --dry-run: as JSON
-    #[arg(short = 'J', long, requires = "dry_run")]
+    #[arg(short = 'J', long, requires = "dry_run", overrides_with = "json")]
     pub json: bool,
 
     /// Selectors, and the program with its arguments; without, a login shell

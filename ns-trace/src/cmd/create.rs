@@ -5,7 +5,7 @@ mod map;
 use std::{env, ffi::OsString, path::PathBuf};
 
 use self::map::Maps;
-use super::How;
+use super::{How, enter::joined::Joined};
 use crate::{
     cli::{CreateArgs, CreateWords, Spreading, Word},
     model::{Flags, Kind, MapFile, Slot},
@@ -23,8 +23,16 @@ const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 /// Makes the plan.
 pub(super) fn plan(args: &CreateArgs) -> Result<(Plan, How), Failure> {
     let words = &args.words;
-    let wanted = Wanted::new(args);
-    let maps = Maps::new(args)?;
+    let joined = Joined::by_selectors(&words.join)?;
+    let enters_user = joined.has(Kind::User);
+    let wanted = Wanted::new(args, &joined);
+    let maps = Maps::new(args, enters_user)?;
+    if enters_user && !maps.outside.is_empty() {
+        return Err(Failure::new(
+            "ranges are mapped, and owners chosen, from outside; who joins a user namespace has left it",
+        )
+        .hint("map one user on top of it: --map-root-user, --map-user"));
+    }
     if words.setup.is_some() && wanted.flags.contains(Kind::Pid) && !wanted.fork {
         return Err(Failure::new(
             "--setup would be the first process of the new pid namespace, which ends with it",
@@ -32,6 +40,11 @@ pub(super) fn plan(args: &CreateArgs) -> Result<(Plan, How), Failure> {
         .hint("add --fork"));
     }
     let mut plan = Plan::default();
+    plan.steps.extend(joined.step(enters_user).map(Step::Enter));
+    if enters_user {
+        // Whoever we were may be nobody in there.
+        plan.push(Step::Identity(Identity { uid: Some(0), gid: Some(0) }));
+    }
     if let Some(ids) = words.owner {
         let owner = Identity { uid: Some(ids.uid), gid: Some(ids.gid) };
         plan.push(Step::Identity(owner));
@@ -85,7 +98,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(args: &CreateArgs) -> Self {
+    fn new(args: &CreateArgs, joined: &Joined) -> Self {
         let words = &args.words;
         let given = words.mount_binfmt.as_ref().filter(|directory| !directory.is_empty());
         let given = given.map(PathBuf::from);
@@ -112,7 +125,9 @@ impl Wanted {
         ];
         let bits = kinds.iter().filter(|(_, is_wanted)| *is_wanted);
         let bits = bits.fold(words.flags.unwrap_or(0), |bits, (kind, _)| bits | kind.flag());
-        let fork = words.fork || words.kill_child.is_some() || words.forward_signals;
+        let asked = words.fork || words.kill_child.is_some() || words.forward_signals;
+        // Who joins a pid namespace is not in it, but its children are.
+        let fork = asked || joined.has(Kind::Pid);
         Self { flags: Flags::from_bits(bits), fork, proc, binfmt }
     }
 }

@@ -1,6 +1,6 @@
 //! `ns-trace enter`: from the options of nsenter(1), and selectors, to a plan.
 
-mod joined;
+pub(super) mod joined;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -9,7 +9,7 @@ use std::{
         ffi::{OsStrExt as _, OsStringExt as _},
         fs::MetadataExt,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use self::joined::Joined;
@@ -25,6 +25,9 @@ use crate::{
     sys::nsfs,
 };
 
+/// There where `SELinux` is in use (`is_selinux_enabled(3)`).
+const SELINUX: &str = "/sys/fs/selinux/enforce";
+
 /// Makes the plan.
 pub(super) fn plan(args: &EnterArgs) -> Result<(Plan, How), Failure> {
     let (selectors, command) = words(args)?;
@@ -37,7 +40,7 @@ pub(super) fn plan(args: &EnterArgs) -> Result<(Plan, How), Failure> {
     let enter = joined.step(becomes_root);
     let environment = environment(args, target)?;
     let cgroup = if args.join_cgroup { Some(JoinCgroup::of(wanted(target)?)?) } else { None };
-    let context = args.follow_context.then(|| context(&wanted(target)?)).transpose()?;
+    let context = if args.follow_context { context(&wanted(target)?)? } else { None };
     let identity = Identity {
         gid: id(args.setgid, target, MetadataExt::gid)?.or(becomes_root.then_some(0)),
         uid: id(args.setuid, target, MetadataExt::uid)?.or(becomes_root.then_some(0)),
@@ -164,10 +167,14 @@ fn environment(args: &EnterArgs, target: Option<&Target>) -> Result<Environment,
     Ok(Environment::Only(text.split(|byte| *byte == 0).filter_map(variable).collect()))
 }
 
-fn context(target: &Target) -> Result<Context, Failure> {
+/// The context of the target; none where `SELinux` is not in use, as nsenter has it.
+fn context(target: &Target) -> Result<Option<Context>, Failure> {
+    if !Path::new(SELINUX).exists() {
+        return Ok(None);
+    }
     let text = target.read("attr/current")?;
     let text = String::from_utf8_lossy(&text);
-    Ok(Context { context: text.trim_end_matches(['\0', '\n']).to_owned() })
+    Ok(Some(Context { context: text.trim_end_matches(['\0', '\n']).to_owned() }))
 }
 
 /// Root and working directory.

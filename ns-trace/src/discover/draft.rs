@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Known, files, listns, members, mounts, relatives};
 use crate::{
     model::{Holder, Kind, Mounts, NsRef, NsRow, ProcessRow, Slot, Slots, Want},
-    sys::process::initial_namespace,
+    sys::process::initial_in_sight,
 };
 
 /// The rows of a world in the making.
@@ -22,7 +22,7 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(want: &'a Want) -> Self {
-        let initial = Kind::ALL.map(|kind| initial_namespace(kind.name()));
+        let initial = Kind::ALL.map(|kind| initial_in_sight(kind.name()));
         Self { want, rows: FxHashMap::default(), initial, asked: FxHashSet::default() }
     }
 

@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::tasks::Tasks;
 use crate::{
     model::{Hold, Holder, NsRef, ProcessRow, Slots, ThreadRow, Want, printable},
-    sys::process::initial_namespace,
+    sys::process::initial_in_sight,
 };
 
 /// The tasks seen so far.
@@ -45,7 +45,7 @@ impl<'a> Picture<'a> {
     pub fn new(want: &'a Want) -> Self {
         Self {
             want,
-            initial: Kind::ALL.map(|kind| initial_namespace(kind.name())),
+            initial: Kind::ALL.map(|kind| initial_in_sight(kind.name())),
             processes: FxHashMap::default(),
             threads: Vec::new(),
             slots: FxHashMap::default(),

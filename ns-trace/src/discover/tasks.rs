@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     model::{NsRef, ProcessRow, SLOTS, Slot, Slots, ThreadRow, Want, printable},
-    sys::process::initial_namespace,
+    sys::process::initial_in_sight,
 };
 
 /// The processes and their namespaces.
@@ -84,7 +84,7 @@ impl Wanted {
     fn new(want: &Want, proc: &OwnedFd) -> Self {
         let has = |path: &str| statat(proc, path, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         let slots = Slot::ALL.into_iter().filter(|slot| want.slot(*slot));
-        let slots = slots.map(|slot| (slot, path(slot), initial_namespace(slot.kind().name())));
+        let slots = slots.map(|slot| (slot, path(slot), initial_in_sight(slot.kind().name())));
         Self { slots: slots.filter(|(_, path, _)| has(&format!("self/{path}"))).collect() }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use strsim::damerau_levenshtein;
+
 use super::{Kind, Slot};
 
 /// The largest process number there can be (`PID_MAX_LIMIT` of include/linux/threads.h). The inode
@@ -42,7 +44,8 @@ pub enum Selector {
 pub enum SelectorError {
     /// Nothing before the colon that is known.
     #[error(
-        "`{0}` names no namespace: expected an inode, `TYPE:INODE`, `id:ID`, `pid:PID[:TYPE]`, `name:NAME`, `container:ID` or a path"
+        "`{0}` names no namespace: expected an inode, `TYPE:INODE`, `id:ID`, `pid:PID[:TYPE]`, `name:NAME`, `container:ID` or a path{near}",
+        near = nearest(.0)
     )]
     Shape(String),
     /// A number was expected.
@@ -57,7 +60,8 @@ pub enum SelectorError {
     },
     /// A slot was expected.
     #[error(
-        "`{what}` in `{text}` is no type of namespace: expected mnt, pid, pid_for_children, ipc, uts, net, user, cgroup, time or time_for_children"
+        "`{what}` in `{text}` is no type of namespace: expected mnt, pid, pid_for_children, ipc, uts, net, user, cgroup, time or time_for_children{near}",
+        near = like(what, Slot::ALL.map(Slot::name))
     )]
     Slot {
         /// The whole.
@@ -106,6 +110,24 @@ impl FromStr for Selector {
             }
         }
     }
+}
+
+/// Words before a colon, besides the types.
+const WORDS: [&str; 3] = ["id", "name", "container"];
+
+/// `; did you mean ...?` if a text is almost a selector.
+fn nearest(text: &str) -> String {
+    let Some((head, rest)) = text.split_once(':') else { return String::new() };
+    let words = WORDS.into_iter().chain(Kind::ALL.map(Kind::name));
+    like(head, words).replacen("`?", &format!(":{rest}`?"), 1)
+}
+
+/// `; did you mean ...?` with the word that is most like `word`, if one is at all.
+fn like(word: &str, known: impl IntoIterator<Item = &'static str>) -> String {
+    let most = word.len() / 3;
+    let distances = known.into_iter().map(|known| (damerau_levenshtein(word, known), known));
+    let near = distances.filter(|(distance, _)| *distance <= most).min();
+    near.map(|(_, near)| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 /// `[4026532281]` without the brackets that the kernel's own links have.
@@ -166,6 +188,24 @@ mod tests {
         let pid = Selector::Kind { kind: Kind::Pid, inode: 4_026_531_836 };
         check("pid:4026531836", &pid, "pid:4026531836");
         check("pid:4194304", &Selector::Pid { pid: 4_194_304, slot: None }, "pid:4194304");
+    }
+
+    #[test]
+    fn what_was_almost_right_is_suggested() {
+        for (text, near) in [
+            ("nett:5", "; did you mean `net:5`?"),
+            ("usr:5", "; did you mean `user:5`?"),
+            ("nmae:blue", "; did you mean `name:blue`?"),
+            ("containr:3f", "; did you mean `container:3f`?"),
+            ("pid:1:nett", "; did you mean `net`?"),
+        ] {
+            let error = text.parse::<Selector>().expect_err(text).to_string();
+            assert!(error.contains(near), "{error}");
+        }
+        for text in ["blue", "qq:5", "pid:1:qqq"] {
+            let error = text.parse::<Selector>().expect_err(text).to_string();
+            assert!(!error.contains("did you mean"), "{error}");
+        }
     }
 
     #[test]

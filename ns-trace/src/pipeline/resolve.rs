@@ -115,11 +115,7 @@ pub fn namespaces<'w>(
         Selector::Name(name) => {
             let rows = Names::files(name.as_ref());
             let rows = rows.iter().map(|(_, path)| file(path, world)).collect::<Result<_, _>>()?;
-            some(rows, || {
-                let near = nearest(name, names());
-                let near = near.map(|near| format!("name:{near}"));
-                ResolveError::Unknown { what: format!("named namespace `{name}`"), near }
-            })
+            some(rows, || no_name(name))
         }
         Selector::Container(id) => of_process(first_of_container(id, world)?, None, world),
         Selector::Path(path) => file(path, world).map(|row| vec![row]),
@@ -159,6 +155,13 @@ pub fn process_of<'w>(
         Selector::Container(id) => first_of_container(id, world).map(Some),
         _ => Ok(None),
     }
+}
+
+/// What is said if nothing has that name.
+#[must_use]
+pub fn no_name(name: &str) -> ResolveError {
+    let near = nearest(name, names()).map(|near| format!("name:{near}"));
+    ResolveError::Unknown { what: format!("named namespace `{name}`"), near }
 }
 
 fn some(

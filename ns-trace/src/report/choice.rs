@@ -60,7 +60,7 @@ fn named(name: &OsStr) -> Result<Chosen, Failure> {
     let told = format!("name:{}", name.display());
     match &Names::files(name)[..] {
         [] => {
-            let sentence = format!("there is no namespace with the name {}", name.display());
+            let sentence = resolve::no_name(&name.to_string_lossy()).to_string();
             Err(Failure::new(sentence).hint("`ns-trace netns list --type TYPE` shows the names"))
         }
         [(kind, _)] => {

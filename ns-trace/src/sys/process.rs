@@ -44,6 +44,20 @@ pub fn initial_namespace(name: &str) -> Option<u32> {
     }
 }
 
+/// The inode that the initial namespace called `name` in /proc/self/ns has if it is in sight: no
+/// other has it.
+///
+/// From Linux 6.18 on those of mnt and net are fixed too (`enum init_ns_ino` of
+/// `include/uapi/linux/nsfs.h`); before, no namespace had these numbers.
+#[must_use]
+pub fn initial_in_sight(name: &str) -> Option<u32> {
+    initial_namespace(name).or(match name {
+        "net" => Some(0xefff_fff9),
+        "mnt" => Some(0xefff_fff8),
+        _ => None,
+    })
+}
+
 /// The path of the file that `pid` runs; `None` if it is gone or a kernel thread.
 #[must_use]
 pub fn exe(pid: u32) -> Option<Vec<u8>> {

@@ -4,18 +4,19 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::{
+    mount::{UnmountFlags, unmount},
+    process::{Pid, Signal, kill_process},
+};
 
-use super::place::{Place, is_mounted};
-use crate::{actor::Actor, facts, stage::run};
-
-/// How often a create is killed at no moment in particular.
-const TIMES: u32 = 60;
+use super::{
+    halted::Halted,
+    place::{Place, is_mounted},
+};
+use crate::{actor::Actor, facts, init, stage::run};
 
 /// Options whose steps leave something.
 fn leaving(place: &Place) -> Result<Vec<String>> {
@@ -94,31 +95,54 @@ fn number(pid: u32) -> Result<Pid> {
     Pid::from_raw(pid.cast_signed()).context("no process")
 }
 
-/// Whenever the parent is killed, everything was done, or nothing is left; the program ends with it.
-pub(super) fn killed_at_any_time() -> Result<()> {
-    let (mut done, mut undone) = (0, 0);
-    for time in 0..TIMES {
-        let place = Place::new()?;
-        let mut command: Command = place.create(&["--kill-child", "-p"]);
-        command.args(leaving(&place)?).args(["--", "sleep", "1000"]);
-        let mut child = command.stderr(Stdio::null()).spawn()?;
-        thread::sleep(Duration::from_micros(u64::from(time) * 400));
-        child.kill()?;
-        child.wait()?;
-        place.await_end()?;
-        let left = ["uts", "net"].map(|name| is_mounted(&place.path(name)).unwrap_or_default());
-        let told = fs::exists(place.path("program"))?;
-        match (left, told) {
-            ([true, true], true) => {
-                done += 1;
-                for name in ["uts", "net"] {
-                    rustix::mount::unmount(place.path(name), rustix::mount::UnmountFlags::empty())?;
+/// Before whichever of its calls the parent is killed, from the first process that it starts on:
+/// everything was done, or nothing is left, and the program ends with it.
+pub(super) fn killed_at_any_call() -> Result<()> {
+    // A machine that is emulated takes ten times as long for each.
+    let stride = if init::is_init() { 5 } else { 1 };
+    for words in [&["--kill-child", "-p"][..], &["-m"]] {
+        let (mut done, mut undone) = (0, 0);
+        for at in (0..).step_by(stride) {
+            let place = Place::new()?;
+            let mut command: Command = place.create(words);
+            command.args(leaving(&place)?).args(["--", "true"]).stderr(Stdio::null());
+            let has_ended = kill_at(&mut command, at)?;
+            place.await_end()?;
+            let left = ["uts", "net"].map(|name| is_mounted(&place.path(name)).unwrap_or_default());
+            let told = fs::exists(place.path("program"))?;
+            match (left, told) {
+                ([true, true], true) => {
+                    done += 1;
+                    for name in ["uts", "net"] {
+                        unmount(place.path(name), UnmountFlags::empty())?;
+                    }
                 }
+                ([false, false], false) => undone += 1,
+                half => bail!("{words:?}: half made, killed at call {at}: {half:?}"),
             }
-            ([false, false], false) => undone += 1,
-            half => anyhow::bail!("half made: {half:?} after {time} times 400 us"),
+            if has_ended {
+                break;
+            }
+        }
+        ensure!(done > 0 && undone > 0, "{words:?}: {done} were whole and {undone} undone");
+    }
+    Ok(())
+}
+
+/// Kills a command before the call of this number, counted from the first process that it starts;
+/// whether it has ended before that.
+fn kill_at(command: &mut Command, at: usize) -> Result<bool> {
+    let mut halted = Halted::start(command)?;
+    let mut count = None;
+    loop {
+        let Some(call) = halted.next_call()? else { return Ok(true) };
+        count = match count {
+            None if [libc::SYS_clone, libc::SYS_clone3].contains(&call) => Some(0),
+            None => None,
+            Some(count) => Some(count + 1),
+        };
+        if count == Some(at) {
+            return halted.kill().map(|()| false);
         }
     }
-    ensure!(done + undone == TIMES, "{done} and {undone}");
-    Ok(())
 }

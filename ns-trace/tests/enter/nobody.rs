@@ -103,12 +103,12 @@ pub(super) fn same_as_nsenter() -> Result<()> {
     let copies = may_make()?;
     let (actor, task) = copies.target(0x4c02_0000)?;
     let pid = task.pid.to_string();
-    for options in [
-        &["-U", "--preserve-credentials"][..],
-        &["-U", "-m", "--preserve-credentials"],
-        &["-U", "-n", "-u", "--preserve-credentials"],
-        &["-U", "-i", "-w", "--preserve-credentials"],
-    ] {
+    let parts = ["-m", "-u", "-i", "-n", "-w", "-w/", "-F"];
+    let with = |at: usize| parts.iter().skip(at).map(move |other| (at, *other));
+    for (at, other) in (0..parts.len()).flat_map(with) {
+        // Each alone, and each with each.
+        let options: &[&str] =
+            &["-U", "--preserve-credentials", parts.get(at).unwrap_or(&other), other];
         let portrait = |tool: &'static str| -> Result<Portrait> {
             let mut actor = copies.actor(&[&[tool, "-t", &pid], options].concat())?;
             let portrait = Portrait::of(actor.who()?);
@@ -123,7 +123,17 @@ pub(super) fn same_as_nsenter() -> Result<()> {
     let (inside, wanted) = (all.who()?.slots()?, task.slots()?);
     ensure!(inside == wanted, "{inside}, not {wanted}");
     all.end()?;
-    for options in [&["-n", "true"][..], &["-m", "true"], &["-n", "-u", "true"], &["-U", "true"]] {
+    for options in [
+        &["-n", "true"][..],
+        &["-m", "true"],
+        &["-n", "-u", "true"],
+        &["-w", "true"],
+        &["-r", "true"],
+        &["-S", "0", "true"],
+        &["-G", "0", "true"],
+        &["-U", "-S", "5", "true"],
+        &["-U", "true"],
+    ] {
         let status = |tool: &'static str| {
             run(&mut copies.command(&[&[tool, "-t", &pid], options].concat()), "")
         };

@@ -88,7 +88,9 @@ fn commands() -> Vec<String> {
         command.get_positionals().any(|word| word.get_id() == "selector")
     };
     let cli = Cli::command();
-    cli.get_subcommands().filter(takes_one).map(|command| command.get_name().to_owned()).collect()
+    let found = cli.get_subcommands().filter(takes_one);
+    // Its words may be a program as well, and so are none of one sort.
+    found.map(|command| command.get_name().to_owned()).chain(["enter".to_owned()]).collect()
 }
 
 /// Has a generated script ask for selectors where a command takes one.
@@ -105,7 +107,10 @@ pub(super) fn extend(shell: Shell, script: &str) -> String {
                      -a '(ns-trace __complete (commandline -ct) 2>/dev/null)'\n"
                 )
             });
-            format!("{script}{}", lines.collect::<String>())
+            let option = "complete -c ns-trace -n \"__fish_ns_trace_using_subcommand create\" -l join \
+                          -x -a '(ns-trace __complete (string replace -- --join= \"\" \
+                          (commandline -ct)) 2>/dev/null)'\n";
+            format!("{script}{}{option}", lines.collect::<String>())
         }
         _ => script.to_owned(),
     }
@@ -121,6 +126,9 @@ _ns_trace_live() {{
     local typed="${{COMP_LINE:0:COMP_POINT}}" first="${{COMP_WORDS[1]}}" at=2
     typed="${{typed##*[[:space:]]}}"
     [[ "$first ${{COMP_WORDS[2]}}" == "netns pin" ]] && first=why at=3
+    [[ "$first" == create && " ${{COMP_LINE:0:COMP_POINT}}" == *" --join"[\ =]"${{typed#--join=}}" ]] &&
+        first=why typed="${{typed#--join=}}"
+    [[ "$first" == enter && " ${{COMP_LINE:0:COMP_POINT}}" == *" -- "* ]] && return 0
     [[ "$first" == @({commands}) && $COMP_CWORD -ge $at && "$typed" != -* ]] || return 0
     local IFS=$'\n'
     COMPREPLY=( $(ns-trace __complete "$typed" 2>/dev/null) )
@@ -149,7 +157,8 @@ _ns_trace_selectors() {
 
 if [ "$funcstack"#;
     let lines = script.lines().map(|line| {
-        if line.trim_start().starts_with("':selector") {
+        let line_is = |start| line.trim_start().starts_with(start);
+        if line_is("':selector") || line_is("'*--join=") || line_is("'*::words -- Selectors") {
             line.replace(":_default'", ":_ns_trace_selectors'")
         } else {
             line.to_owned()
@@ -185,7 +194,13 @@ mod tests {
         for (shell, asks) in [
             (Shell::Bash, "complete -F _ns_trace_live"),
             (Shell::Zsh, ":selector -- Which namespace:_ns_trace_selectors'"),
+            (
+                Shell::Zsh,
+                "Selectors, and the program with its arguments; without, a login shell:_ns_trace_selectors'",
+            ),
+            (Shell::Zsh, ":SELECTOR:_ns_trace_selectors'"),
             (Shell::Zsh, "_ns_trace_selectors() {"),
+            (Shell::Fish, "-l join -x -a '(ns-trace __complete"),
             (Shell::Fish, "using_subcommand why\" -f -a '(ns-trace __complete"),
         ] {
             let mut script = Vec::new();

@@ -32,20 +32,20 @@ struct Side {
 }
 
 impl Maps {
-    /// What the options ask for.
-    pub(super) fn new(args: &CreateArgs) -> Result<Self, Failure> {
+    /// What the options ask for; `is_root` if this process becomes root before it makes namespaces.
+    pub(super) fn new(args: &CreateArgs, is_root: bool) -> Result<Self, Failure> {
         let words = &args.words;
         let users = Side {
             file: MapFile::UidMap,
             database: "passwd",
             grants: "/etc/subuid",
-            own: geteuid().as_raw(),
+            own: if is_root { 0 } else { geteuid().as_raw() },
         };
         let groups = Side {
             file: MapFile::GidMap,
             database: "group",
             grants: "/etc/subgid",
-            own: getegid().as_raw(),
+            own: if is_root { 0 } else { getegid().as_raw() },
         };
         let common = words.map_auto.then_some(Range::Auto);
         let common: Vec<_> =

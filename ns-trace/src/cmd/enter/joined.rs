@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What is joined: of each type at most one.
-pub(super) struct Joined {
+pub(in crate::cmd) struct Joined {
     /// The process that is meant by everything that names none.
     pub(super) target: Option<Target>,
     /// Of the target.
@@ -31,48 +31,64 @@ pub(super) struct Joined {
 }
 
 impl Joined {
+    /// Finds out what selectors mean.
+    pub(in crate::cmd) fn by_selectors(selectors: &[Selector]) -> Result<Self, Failure> {
+        let mut joined = Self { target: None, kinds: Vec::new(), files: Vec::new() };
+        let (has_process, container) = joined.select(selectors)?;
+        joined.rest(has_process, container)?;
+        Ok(joined)
+    }
+
     /// Finds out what options and selectors mean.
     pub(super) fn new(args: &EnterArgs, selectors: &[Selector]) -> Result<Self, Failure> {
         let target = args.target.map(|word| Target::find(word.pid, word.inode)).transpose()?;
         let mut joined = Self { target, kinds: Vec::new(), files: Vec::new() };
-        // All of a process or a container yields to what is named alone.
-        let mut all = args.all;
-        let mut container = Vec::new();
         for (kind, word) in words(args) {
             joined.word(kind, word)?;
         }
-        for selector in selectors {
-            match choice::choose(selector)? {
-                Choice::One(chosen) => joined.file(chosen)?,
-                Choice::Process(pid) => {
-                    joined.process(pid)?;
-                    all = true;
-                }
-                Choice::Container(chosen) => container.extend(chosen),
-            }
-        }
+        let (has_process, container) = joined.select(selectors)?;
         joined.special(args)?;
-        for chosen in container.into_iter().filter(|chosen| !is_own(chosen)) {
-            if !joined.has(chosen.kind) {
-                joined.file(chosen)?;
-            }
-        }
-        if all {
-            joined.all()?;
-        }
+        joined.rest(args.all || has_process, container)?;
         if args.user_parent {
             joined.parent()?;
         }
         Ok(joined)
     }
 
+    /// What is named alone; whether a process is named as well, and all of a container if one is.
+    fn select(&mut self, selectors: &[Selector]) -> Result<(bool, Vec<Chosen>), Failure> {
+        let mut has_process = false;
+        let mut container = Vec::new();
+        for selector in selectors {
+            match choice::choose(selector)? {
+                Choice::One(chosen) => self.file(chosen)?,
+                Choice::Process(pid) => {
+                    self.process(pid)?;
+                    has_process = true;
+                }
+                Choice::Container(chosen) => container.extend(chosen),
+            }
+        }
+        Ok((has_process, container))
+    }
+
+    /// All of a process or a container yields to what is named alone.
+    fn rest(&mut self, all: bool, container: Vec<Chosen>) -> Result<(), Failure> {
+        for chosen in container.into_iter().filter(|chosen| !is_own(chosen)) {
+            if !self.has(chosen.kind) {
+                self.file(chosen)?;
+            }
+        }
+        if all { self.all() } else { Ok(()) }
+    }
+
     /// Whether one of this type is joined.
-    pub(super) fn has(&self, kind: Kind) -> bool {
+    pub(in crate::cmd) fn has(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind) || self.files.iter().any(|file| file.kind == kind)
     }
 
     /// The step that does it, if there is anything to do.
-    pub(super) fn step(self, drop_groups: bool) -> Option<Enter> {
+    pub(in crate::cmd) fn step(self, drop_groups: bool) -> Option<Enter> {
         if self.kinds.is_empty() && self.files.is_empty() {
             return None;
         }

@@ -42,7 +42,7 @@ pub(in crate::plan) fn of_unshare(flags: Flags, error: Errno) -> Option<Reason> 
         )
         .or_else(filter),
         Errno::NOSPC | Errno::USERS => Some(limit(flags)),
-        Errno::INVAL => threads().or_else(|| unknown(flags)),
+        Errno::INVAL => threads().or_else(|| left(flags)).or_else(|| unknown(flags)),
         Errno::NOMEM if flags.contains(Kind::Pid) => Some(dead_pid_namespace()),
         _ => None,
     }
@@ -178,6 +178,21 @@ fn who_has_them(flags: Flags) -> String {
         .map(|(count, kind, uid)| format!("user {uid} in {count} {} namespaces", kind.name()))
         .collect();
     if told.is_empty() { String::new() } else { format!("; processes of {}", told.join(", of ")) }
+}
+
+/// A pid namespace is made below that of the process, which must still be that of its children
+/// (`copy_pid_ns` of `kernel/pid_namespace.c`).
+fn left(flags: Flags) -> Option<Reason> {
+    let [own, children] = ["pid", "pid_for_children"].map(|name| {
+        let found = fs::read_link(format!("/proc/self/ns/{name}"));
+        found.ok()
+    });
+    (flags.contains(Kind::Pid) && own.is_some() && own != children).then(|| {
+        Reason::new(
+            "the pid namespace for children is another than the own one already",
+            "make it from a process in there: `ns-trace enter ... -- ns-trace create --pid --fork`",
+        )
+    })
 }
 
 fn threads() -> Option<Reason> {
