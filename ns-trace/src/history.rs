@@ -7,7 +7,10 @@
 mod detail;
 mod events;
 mod life;
+mod past;
+mod query;
 pub mod replay;
+mod retain;
 mod schema;
 mod store;
 #[cfg(test)]
@@ -18,6 +21,9 @@ use std::{io, path::PathBuf};
 
 pub use self::{
     life::Living,
+    past::{Account, Difference, Life},
+    query::{Name, Query},
+    retain::Limits,
     store::{Checkpoint, Store},
     writer::Writer,
 };

@@ -16,9 +16,9 @@ pub(super) struct Detail {
     /// The namespace, where the event says other things of it than its row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ns: Option<NsInfo>,
-    /// Of a process that setns was pointed at: its number and the rows of its namespaces.
+    /// The number of a process that setns was pointed at; its namespaces are stored as changes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) target: Option<(u32, Vec<i64>)>,
+    pub(super) target: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) members: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]

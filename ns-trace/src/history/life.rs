@@ -57,7 +57,7 @@ pub(super) fn reference(row: &Row<'_>, at: usize) -> rusqlite::Result<NsRef> {
     })
 }
 
-fn optional(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<NsRef>> {
+pub(super) fn optional(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<NsRef>> {
     row.get::<_, Option<u8>>(at)?.map(|_| reference(row, at)).transpose()
 }
 

@@ -35,6 +35,7 @@ CREATE TABLE namespace(
 CREATE INDEX namespace_inode ON namespace(inode);
 CREATE INDEX namespace_life ON namespace(ended, began);
 CREATE INDEX namespace_began ON namespace(began);
+CREATE INDEX namespace_creator ON namespace(creator) WHERE creator IS NOT NULL;
 CREATE INDEX namespace_ns_id ON namespace(ns_id) WHERE ns_id IS NOT NULL;
 
 CREATE TABLE slots(
@@ -69,7 +70,9 @@ CREATE TABLE event(
 CREATE INDEX event_time ON event(time);
 CREATE INDEX event_process ON event(process) WHERE process IS NOT NULL;
 CREATE INDEX event_ns ON event(ns) WHERE ns IS NOT NULL;
+CREATE INDEX event_lost ON event(event) WHERE event = 9;
 
+-- What a task changed; of a setns by pidfd that failed, what it was pointed at.
 CREATE TABLE change(
     seq INTEGER NOT NULL, number INTEGER NOT NULL, slot INTEGER NOT NULL, source INTEGER,
     target INTEGER, PRIMARY KEY(seq, number)

@@ -34,7 +34,7 @@ pub struct Store {
     pub(super) path: PathBuf,
     /// Held while this one writes. Closed after the connection: that would lose the locks that
     /// `SQLite` holds on the same file (`fcntl(2)`).
-    lock: Option<File>,
+    _lock: Option<File>,
 }
 
 impl Store {
@@ -75,7 +75,7 @@ impl Store {
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         schema::migrate(&mut connection, path)?;
-        Ok(Self { connection, path: path.to_owned(), lock: Some(lock) })
+        Ok(Self { connection, path: path.to_owned(), _lock: Some(lock) })
     }
 
     /// Opens a store to read it, also while another process writes it.
@@ -100,7 +100,7 @@ impl Store {
         }
         match schema::check(&connection, path)? {
             0 => Err(Error::Foreign(path.to_owned())),
-            _ => Ok(Self { connection, path: path.to_owned(), lock: None }),
+            _ => Ok(Self { connection, path: path.to_owned(), _lock: None }),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     detail::{Detail, End},
 };
 use crate::model::{
-    Cause, Creator, Event, Flags, NsInfo,
+    Cause, Creator, Event, Flags, NsInfo, NsRef, Process, Slot,
     event::{Body, Change, Relation, Source, Target},
 };
 
@@ -25,6 +25,8 @@ pub struct Writer {
     /// Whether a transaction is open.
     is_open: bool,
     last: u64,
+    /// How many events were forgotten since it was looked for what nobody points at any more.
+    pub(super) forgotten: u64,
 }
 
 /// The columns of an event that not every one has.
@@ -44,7 +46,7 @@ impl Writer {
         let last = store.last_seq()?;
         store.connection.set_prepared_statement_cache_capacity(64);
         let names = Names::load(&store.connection)?;
-        Ok(Self { store, names, tasks: Tasks::default(), is_open: false, last })
+        Ok(Self { store, names, tasks: Tasks::default(), is_open: false, last, forgotten: 0 })
     }
 
     /// The number of the last event that was committed.
@@ -115,6 +117,19 @@ impl Writer {
             self.roll_back();
         }
         settled
+    }
+
+    /// Does something in a transaction of its own, after which nothing is known by heart that may be
+    /// gone.
+    pub(super) fn alone<T>(&mut self, what: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let done = self.begin().and_then(|()| what(&self.store.connection));
+        let done = done.and_then(|value| self.end(None).map(|()| value));
+        if done.is_err() {
+            self.roll_back();
+        }
+        self.tasks = Tasks::default();
+        self.names.forget_dead();
+        done
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -226,8 +241,11 @@ fn columns(
             match &fail.target {
                 Some(Target::Namespace(ns)) => columns.ns = Some(names.row(connection, ns)?),
                 Some(Target::Process(target)) => {
-                    let rows = target.ns.iter().map(|ns| names.row(connection, ns));
-                    detail.target = Some((target.pid, rows.collect::<Result<_>>()?));
+                    detail.target = Some(target.pid);
+                    let change =
+                        |ns: &NsRef| Change { slot: Slot::of(ns.kind), from: None, to: Some(*ns) };
+                    let pointed_at: Vec<_> = target.ns.iter().map(change).collect();
+                    changes(connection, names, event.seq, &pointed_at)?;
                 }
                 None => {}
             }
@@ -301,7 +319,7 @@ fn changes(connection: &Connection, names: &mut Names, seq: u64, changes: &[Chan
 }
 
 /// The task that made something, as a `destroy` names it.
-fn creator_of(process: &crate::model::Process) -> Creator {
+fn creator_of(process: &Process) -> Creator {
     Creator {
         pid: process.pid,
         tid: process.tid,

@@ -379,6 +379,13 @@ impl Names {
         Ok(())
     }
 
+    /// Forgets all the dead.
+    pub(super) fn forget_dead(&mut self) {
+        while !self.dead.is_empty() {
+            self.forget_oldest();
+        }
+    }
+
     fn forget_oldest(&mut self) {
         let Some(row) = self.dead.pop_front() else { return };
         let Some(known) = self.known.remove(&row) else { return };
