@@ -180,11 +180,11 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     });
     let selection = Selection { tasks: shared.config().probe.tasks, ..Selection::default() };
     let remember = writer.map(|writer| Remember::start(&shared, writer)).transpose();
-    let remember = remember.map_err(Error::io("start a thread"))?;
+    let (remember, found) = remember.map_err(Error::io("start a thread"))?.unzip();
     let keeper = keep(&shared, hangups, reload)?;
     let control = answer(&shared, &place)?;
     let http = Http::start(&shared, &place)?;
-    let distributor = Distributor::new(Arc::clone(&shared));
+    let distributor = Distributor::new(Arc::clone(&shared), found);
     let stream = Stream::new(selection, Scope::everybody(), distributor, None);
     let ended = run_live(live, stream);
     shared.notifier.tell("STOPPING=1");
