@@ -5,6 +5,7 @@ mod create;
 mod doctor;
 mod enter;
 mod exec;
+mod history;
 mod list;
 mod netns;
 mod number;
@@ -29,6 +30,7 @@ pub use self::{
     doctor::DoctorArgs,
     enter::{Becoming, EnterArgs, TargetWord, canonical_enter},
     exec::ExecArgs,
+    history::{HistoryArgs, HistoryChoice, HistoryCommand},
     list::{ListArgs, Output, Relation},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     number::{Ids, Range},
@@ -119,6 +121,7 @@ pub enum Command {
     Tree(TreeArgs),
     Top(TopArgs),
     Serve(ServeArgs),
+    History(Box<HistoryArgs>),
     Netns(NetnsArgs),
     Show(ShowArgs),
     Why(WhyArgs),
@@ -151,6 +154,7 @@ impl Command {
             "enter" => called.read().map(Box::new).map(Self::Enter),
             "exec" => called.read().map(Self::Exec),
             "doctor" => called.read().map(Self::Doctor),
+            "history" => called.read().map(Box::new).map(Self::History),
             "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),
             "netns" => called.read().map(Self::Netns),
             "rules" => called.read().map(Self::Rules),

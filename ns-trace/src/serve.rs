@@ -8,6 +8,7 @@ mod http;
 mod keeper;
 mod outgoing;
 mod place;
+mod remember;
 mod statistics;
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 
-pub use self::place::{Place, default_directory};
+pub use self::place::{Place, default_directory, default_history};
 use self::{
     config::{Config, Problems},
     control::Control,
@@ -25,13 +26,15 @@ use self::{
     http::Http,
     keeper::Keeper,
     outgoing::Outgoing,
+    remember::Remember,
     statistics::Statistics,
 };
 use crate::{
+    history,
     model::Event,
     pipeline::{self, Inquiries, LiveOptions, Outcome, Scope, Selection, Stream, run_live},
     probe,
-    sink::recent::Recent,
+    sink::{recent::Recent, worker::Status},
     sys::{clock, notify::Notifier, signal},
 };
 
@@ -63,6 +66,9 @@ pub enum Error {
         /// Its number, 0 if it has not said it.
         pid: u32,
     },
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] history::Error),
     /// A file, socket or thread.
     #[error("cannot {what}: {source}")]
     Io {
@@ -104,6 +110,8 @@ struct Shared {
     recent: Arc<Recent>,
     inquiries: Arc<Inquiries>,
     outgoing: Mutex<Outgoing>,
+    /// How the history is; `None` if there is none.
+    history: Option<Arc<Status>>,
     /// Names this run: events of others have the same numbers.
     run: String,
     statistics: Mutex<Statistics>,
@@ -123,11 +131,13 @@ impl Shared {
         let old = self.config();
         if old.probe != config.probe
             || old.recent != config.recent
+            || old.history.enabled != config.history.enabled
+            || old.history.path != config.history.path
             || old.http.listen != config.http.listen
             || old.control.enabled != config.control.enabled
         {
-            let what =
-                "[probe], [recent] and where is listened stay as they are until the next start";
+            let what = "[probe], [recent], the history's path and where is listened stay as they are \
+                        until the next start";
             (self.say)(Level::Warning, what);
         }
         let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +158,9 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     // Before anything is made: who is told to end meanwhile leaves nothing behind.
     let hangups = signal::watch(&[signal::HANGUP]).map_err(Error::io("watch for signals"))?;
     let place = Place::take(&directory)?;
-    let recent = Recent::new(config.recent.events, config.recent.bytes, 1);
+    let writer = history(&config)?;
+    let first = writer.as_ref().map_or(0, history::Writer::last_seq) + 1;
+    let recent = Recent::new(config.recent.events, config.recent.bytes, first);
     let inquiries = Inquiries::new().map_err(Error::io("make an event descriptor"))?;
     let live = live_options(&config, Arc::new(inquiries));
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
@@ -158,6 +170,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         recent: Arc::clone(&recent),
         inquiries,
         outgoing: Mutex::new(outgoing),
+        history: writer.as_ref().map(|_| Arc::default()),
         run: format!("{:x}", clock::boot_ns()),
         statistics: Mutex::default(),
         start: OnceLock::new(),
@@ -166,10 +179,12 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         config: RwLock::new(Arc::new(config)),
     });
     let selection = Selection { tasks: shared.config().probe.tasks, ..Selection::default() };
+    let remember = writer.map(|writer| Remember::start(&shared, writer)).transpose();
+    let (remember, found) = remember.map_err(Error::io("start a thread"))?.unzip();
     let keeper = keep(&shared, hangups, reload)?;
     let control = answer(&shared, &place)?;
     let http = Http::start(&shared, &place)?;
-    let distributor = Distributor::new(Arc::clone(&shared));
+    let distributor = Distributor::new(Arc::clone(&shared), found);
     let stream = Stream::new(selection, Scope::everybody(), distributor, None);
     let ended = run_live(live, stream);
     shared.notifier.tell("STOPPING=1");
@@ -177,10 +192,22 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     recent.close();
     drop(http);
     drop(control);
+    if let Some(remember) = remember {
+        remember.end(say);
+    }
     shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner).end(say);
     drop(place);
     let (outcome, _) = ended?;
     Ok(outcome)
+}
+
+/// What writes the history, if there is to be one.
+fn history(config: &Config) -> Result<Option<history::Writer>, Error> {
+    if !config.history.enabled {
+        return Ok(None);
+    }
+    let writer = history::Store::open(&config.history.path)?.writer()?;
+    Ok(Some(writer))
 }
 
 fn keep(
@@ -208,7 +235,8 @@ fn live_options(config: &Config, inquiries: Arc<Inquiries>) -> LiveOptions {
             btf: config.probe.btf.clone(),
         },
         backlog_bytes: config.probe.backlog,
-        snapshot: false,
+        // The lives of namespaces that are older than the collector begin with that.
+        snapshot: config.history.enabled,
         timeout: None,
         command: None,
         output: None,

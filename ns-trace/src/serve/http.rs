@@ -2,6 +2,7 @@
 
 mod door;
 mod events;
+mod history;
 mod metrics;
 mod openapi;
 mod problem;
@@ -137,6 +138,7 @@ where
         .route("/api/v1/namespaces/{inode}", get(query::namespace))
         .route("/api/v1/processes/{pid}", get(query::process))
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/history", get(history::history))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(metrics::healthz))
         .route("/readyz", get(metrics::readyz))

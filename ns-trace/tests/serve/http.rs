@@ -29,7 +29,7 @@ fn send(collector: &Collector, request: &str, more: &str) -> Result<BufReader<Un
 }
 
 /// The status and the body of an answer, and whether the body is a problem.
-fn ask(collector: &Collector, request: &str, more: &str) -> Result<(u16, String, bool)> {
+pub(crate) fn ask(collector: &Collector, request: &str, more: &str) -> Result<(u16, String, bool)> {
     let mut answer = String::new();
     send(collector, request, more)?.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
@@ -38,7 +38,7 @@ fn ask(collector: &Collector, request: &str, more: &str) -> Result<(u16, String,
     Ok((status, body.to_owned(), is_problem))
 }
 
-fn get(collector: &Collector, path: &str) -> Result<Value> {
+pub(crate) fn get(collector: &Collector, path: &str) -> Result<Value> {
     let (status, body, _) = ask(collector, &format!("GET {path}"), "")?;
     ensure!(status == 200, "{path}: {status}: {body}");
     serde_json::from_str(&body).with_context(|| format!("{path}: {body}"))
@@ -102,7 +102,10 @@ fn answers(room: &Room) -> Result<()> {
     ensure!(namespace["creator"]["pid"] == actor.pid(), "{namespace}");
     ensure!(namespace["processes"][0]["pid"] == actor.pid(), "{namespace}");
     let all = get(&collector, "/api/v1/namespaces?limit=10000")?;
-    for (name, value) in [("Process", &process), ("Namespace", &namespace), ("Namespaces", &all)] {
+    let past = stored(&collector, &inode)?;
+    for (name, value) in
+        [("Process", &process), ("Namespace", &namespace), ("Namespaces", &all), ("History", &past)]
+    {
         let schema = &document["components"]["schemas"][name];
         check(&document, schema, value).context(name)?;
     }
@@ -119,11 +122,35 @@ fn answers(room: &Room) -> Result<()> {
         "nstrace_namespace_lifetime_seconds_bucket{type=\"net\",le=\"+Inf\"} ",
         "nstrace_processes ",
         "nstrace_sink_events_total{sink=\"out\"} ",
+        "nstrace_history_errors_total 0\n",
     ] {
         ensure!(metrics.contains(line), "no `{line}` in {metrics}");
     }
     drop(actor);
     collector.finish().map(drop)
+}
+
+/// What happened to a namespace, asked for until its birth is stored; then page by page.
+fn stored(collector: &Collector, inode: &Value) -> Result<Value> {
+    let of_it = format!("/api/v1/history?ns=uts:{inode}&since=1h%20ago");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let past = loop {
+        let past = get(collector, &of_it)?;
+        if past["events"][0]["event"] == "create" {
+            break past;
+        }
+        ensure!(std::time::Instant::now() < deadline, "{past}");
+    };
+    let (mut after, mut count) = (Value::from(0), 0);
+    while !after.is_null() {
+        let page = get(collector, &format!("/api/v1/history?limit=2&after={after}"))?;
+        count += page["events"].as_array().context("no events")?.len();
+        after = page["next"].clone();
+    }
+    let whole = get(collector, "/api/v1/history?limit=10000")?;
+    let all = whole["events"].as_array().context("no events")?.len();
+    ensure!(count <= all && count > 2 && whole["next"].is_null(), "{count} of {all}");
+    Ok(past)
 }
 
 fn pages(room: &Room) -> Result<()> {
@@ -160,6 +187,10 @@ fn problems(room: &Room) -> Result<()> {
         ("GET /api/v1/processes/4194304", "", 404, "4194304"),
         ("GET /api/v1/events?where=nosuch", "", 400, "nosuch"),
         ("GET /api/v1/events", "Last-Event-ID: x\r\n", 400, "Last-Event-ID"),
+        ("GET /api/v1/history?since=yesterday", "", 400, "since: no time at column 1"),
+        ("GET /api/v1/history?ns=blue", "", 400, "ns: "),
+        ("GET /api/v1/history?event=creat", "", 400, "creat"),
+        ("GET /api/v1/history?where=nosuch", "", 400, "nosuch"),
         ("GET /nowhere", "", 404, "/openapi.json"),
         ("POST /api/v1/namespaces", "Content-Length: 0\r\n", 405, "GET"),
     ] {

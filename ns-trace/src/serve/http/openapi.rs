@@ -56,6 +56,21 @@ fn document() -> Value {
         parameter("type", "query", &kinds, only),
         parameter("Last-Event-ID", "header", &text, id),
     ];
+    let time = "RFC 3339, a local time such as 2026-11-23 10:00, or `2h ago`";
+    let selector = "About this namespace: an inode, TYPE:INODE or id:ID";
+    let past = [
+        parameter("since", "query", &text, &format!("Not before: {time}")),
+        parameter("until", "query", &text, &format!("Before: {time}")),
+        parameter("ns", "query", &text, selector),
+        parameter("pid", "query", &number, "Of this process"),
+        parameter("uid", "query", &number, "Of processes of this user"),
+        parameter("container", "query", &text, "Of containers whose ids begin so"),
+        parameter("event", "query", &text, "Of this sort"),
+        parameter("type", "query", &kinds, only),
+        parameter("where", "query", &text, fields),
+        parameter("limit", "query", &number, page),
+        parameter("after", "query", &number, "Only events with a `seq` above"),
+    ];
     let inode = [parameter("inode", "path", &number, "Of the namespace")];
     let pid = [parameter("pid", "path", &number, "In the initial pid namespace")];
     let json = |schema| answer("application/json", &name(schema));
@@ -72,6 +87,7 @@ fn document() -> Value {
                 &stream,
                 &answer("text/event-stream", &text),
             ),
+            "/api/v1/history": get("What happened", &past, &json("History")),
             "/metrics": get("Counters for Prometheus", &[], &plain()),
             "/healthz": get("Whether the pipeline goes on", &[], &plain()),
             "/readyz": get("Whether events are seen", &[], &plain()),
@@ -122,6 +138,8 @@ fn schemas(text: &Value, number: &Value, kinds: &Value) -> Value {
             "cause": maybe(text), "threads": number, "processes": list(&name("Member")),
             "holders": list(&name("Holder")),
         })),
+        "Event": { "type": "object", "properties": { "event": text }, "required": ["event"] },
+        "History": object(&json!({ "events": list(&name("Event")), "next": maybe(number) })),
         "Process": object(&json!({
             "pid": number, "ppid": number, "uid": number, "comm": text, "threads": number,
             "ns": object(&slots),
