@@ -15,8 +15,16 @@ const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
 /// The groups about what becomes of events once they are there, which is the same whatever the
 /// backend: the best is enough, on one kernel in each series of machines.
-const ONCE: [&str; 5] =
-    ["rules::", "trace::container::", "trace::filter::", "trace::output::", "trace::scope::"];
+const ONCE: [&str; 8] = [
+    "rules::",
+    "top::",
+    "trace::container::",
+    "trace::filter::",
+    "trace::output::",
+    "trace::replay::",
+    "trace::scope::",
+    "trace::usage::",
+];
 
 /// What a trial does in its room.
 pub(crate) trait Test: Fn(&Room) -> Result<()> + Clone + Send + 'static {}
