@@ -15,8 +15,16 @@ const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
 /// The groups about what becomes of events once they are there, which is the same whatever the
 /// backend: the best is enough, on one kernel in each series of machines.
-const ONCE: [&str; 5] =
-    ["rules::", "trace::container::", "trace::filter::", "trace::output::", "trace::scope::"];
+const ONCE: [&str; 8] = [
+    "rules::",
+    "top::",
+    "trace::container::",
+    "trace::filter::",
+    "trace::output::",
+    "trace::replay::",
+    "trace::scope::",
+    "trace::usage::",
+];
 
 /// What a trial does in its room.
 pub(crate) trait Test: Fn(&Room) -> Result<()> + Clone + Send + 'static {}
@@ -118,7 +126,7 @@ impl Context {
         name: &str,
         test: impl Fn() -> Result<()> + Send + 'static,
     ) -> Trial {
-        self.unless_elsewhere(name, self.once_elsewhere(), test)
+        self.unless_elsewhere(name, self.once_elsewhere().as_deref(), test)
     }
 
     /// Registers a `test` that is the same on every kernel: one in each series of machines has it
@@ -128,7 +136,8 @@ impl Context {
         name: &str,
         test: impl Fn() -> Result<()> + Send + 'static,
     ) -> Trial {
-        self.unless_elsewhere(name, tested_elsewhere().or_else(|| self.once_elsewhere()), test)
+        let elsewhere = tested_elsewhere().or_else(|| self.once_elsewhere());
+        self.unless_elsewhere(name, elsewhere.as_deref(), test)
     }
 
     /// Why what needs no tracer is not run here.
@@ -141,18 +150,18 @@ impl Context {
     fn unless_elsewhere(
         self: &Arc<Self>,
         name: &str,
-        obstacle: Option<String>,
+        elsewhere: Option<&str>,
         test: impl Fn() -> Result<()> + Send + 'static,
     ) -> Trial {
-        if let Some(obstacle) = &obstacle {
-            println!("skipped: {name}: {obstacle}");
+        if let Some(elsewhere) = elsewhere {
+            println!("skipped: {name}: {elsewhere}");
         }
         let context = Arc::clone(self);
         let run = move || {
             let _company = context.quiet.read().unwrap_or_else(PoisonError::into_inner);
             test().map_err(|error| format!("{error:#}").into())
         };
-        Trial::test(name, run).with_ignored_flag(obstacle.is_some())
+        Trial::test(name, run).with_ignored_flag(elsewhere.is_some())
     }
 
     /// Why a backend is not the best that can run here; none if it is.

@@ -237,7 +237,14 @@ pub(super) fn wait(pid: i64) -> io::Result<Next> {
 /// The numbers of the task in front, as /proc has them.
 fn own() -> io::Result<Value> {
     // "PID/task/TID"
-    let link = fs::read_link("/proc/thread-self")?;
+    let link = match fs::read_link("/proc/thread-self") {
+        // In a mount namespace without a mount; then it is in the pid namespace of /proc.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (pid, tid) = (rustix::process::getpid(), rustix::thread::gettid());
+            return Ok(json!({ "pid": pid.as_raw_nonzero(), "tid": tid.as_raw_nonzero() }));
+        }
+        link => link?,
+    };
     let numbers: Vec<u64> = link.iter().filter_map(|part| part.to_str()?.parse().ok()).collect();
     match numbers[..] {
         [pid, tid] => Ok(json!({ "pid": pid, "tid": tid })),

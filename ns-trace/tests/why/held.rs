@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::{expect_gone, expect_holders, of_task, pids, run, why};
+use super::{expect_gone, expect_holders, of_task, pids, why};
 use crate::{
     actor::Actor,
-    context::{Context, skipped},
+    context::{Context, doctor, skipped},
     facts::kind_named,
 };
 
@@ -70,9 +70,9 @@ fn no_walk() -> Option<String> {
     if version < (Some(5), Some(17)) {
         return Some("programs cannot loop before Linux 5.17".to_owned());
     }
-    match run(&["doctor", "-J"]) {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
+    match doctor() {
+        Ok(report) if report["verdict"]["backend"].is_string() => None,
+        Ok(report) => Some(format!("no programs: {}", report["verdict"])),
         Err(error) => Some(format!("{error:#}")),
     }
 }
