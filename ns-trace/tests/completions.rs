@@ -2,6 +2,7 @@
 
 use std::{
     io::Write as _,
+    path::Path,
     process::{Command, Stdio},
     sync::Arc,
 };
@@ -14,14 +15,20 @@ use crate::{context::Context, tracer::program};
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// The trials of this file.
+#[expect(clippy::print_stdout, reason = "whoever skips says why")]
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let trial = |name: &str, test: fn() -> Result<()>| context.anywhere(name, test);
+    let has_fish = Command::new("fish").arg("--version").output().is_ok();
+    if !has_fish {
+        println!("skipped: completions::in_fish: there is no fish here");
+    }
     let has_bash = Command::new("bash").arg("--version").output().is_ok();
     vec![
         trial("completions::name_every_command", every_command_is_named),
         trial("completions::unknown_shell", an_unknown_shell_is_a_usage_error),
         trial("completions::bash_completes", bash_completes).with_ignored_flag(!has_bash),
         trial("completions::live_namespaces", live_namespaces).with_ignored_flag(!has_bash),
+        trial("completions::in_fish", in_fish).with_ignored_flag(!has_fish),
     ]
 }
 
@@ -115,10 +122,47 @@ fn live_namespaces() -> Result<()> {
             ensure!(offered.lines().any(|line| line == wanted), "{words:?}: {offered}");
         }
     }
+    for before in [&["enter"][..], &["create", "-m", "--join"]] {
+        let words = [&["ns-trace"], before, &["uts", ":", start]].concat();
+        let offered = offered_of(&words, &format!("ns-trace {} {typed}", before.join(" ")))?;
+        ensure!(offered.lines().any(|line| line == inode), "{before:?}: {offered}");
+    }
+    let words = ["ns-trace", "enter", "uts:1", "--", "uts", ":", start];
+    let offered = offered_of(&words, &format!("ns-trace enter uts:1 -- {typed}"))?;
+    ensure!(!offered.contains(&inode), "a program's own words: {offered}");
     let words = ["ns-trace", "netns", "pin", "uts", ":", start];
     let offered = offered_of(&words, &format!("ns-trace netns pin {typed}"))?;
     ensure!(offered.lines().any(|line| line == inode), "netns pin: {offered}");
     let offered = offered_of(&["ns-trace", "why", "uts", ":", "1"], "ns-trace why uts:1")?;
     ensure!(offered.trim().is_empty(), "no such namespace: {offered}");
+    Ok(())
+}
+
+fn in_fish() -> Result<()> {
+    let link = std::fs::read_link("/proc/self/ns/uts")?;
+    let uts = link.to_string_lossy().replace(['[', ']'], "");
+    let program = program();
+    let place = Path::new(&program).parent().and_then(Path::to_str).context("a strange path")?;
+    for (typed, wanted) in [
+        ("trace --sn", "--snapshot"),
+        ("why uts:4", &*uts),
+        ("enter uts:4", &uts),
+        ("create --join uts:4", &uts),
+        ("create --join=uts:4", &format!("--join={uts}")),
+        ("netns pin uts:4", &uts),
+    ] {
+        let ask = format!("set -x PATH {place} $PATH; source; complete -C 'ns-trace {typed}'");
+        let mut fish = Command::new("fish")
+            .args(["--no-config", "-c", &ask])
+            .env("HOME", std::env::temp_dir())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        fish.stdin.take().context("no stdin")?.write_all(script("fish")?.as_bytes())?;
+        let output = fish.wait_with_output()?;
+        let offered = String::from_utf8(output.stdout)?;
+        let is_it = |line: &str| line.split('\t').next() == Some(wanted);
+        ensure!(offered.lines().any(is_it), "{typed}: {offered}");
+    }
     Ok(())
 }

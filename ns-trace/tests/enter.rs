@@ -145,7 +145,6 @@ fn same_as_nsenter() -> Result<()> {
         "-n -n",
         "-a -a -F -F",
         "-w/usr -w/tmp",
-        "-m -r -r/",
     ];
     options.extend(more.map(str::to_owned));
     for option in options {

@@ -89,6 +89,8 @@ fn same_rows() -> Result<()> {
         &["-J", "-T=process"],
         &["-J"],
         &["-J", "--list", "--output=ns,type,+", "-o", "+PATH,ppid"],
+        // Without the column that the tree is shown in.
+        &["-J", "-o", "NS,TYPE,PID,USER"],
         &["-J", "-t", "net"],
         &["-J", "-t", "net", "-t", "user", "-t", "pid", "-o", COLUMNS],
     ] {

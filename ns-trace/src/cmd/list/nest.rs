@@ -52,7 +52,9 @@ pub(super) fn table(
         let cells = choice.columns.iter().map(|column| rows.cell(subject, *column)).collect();
         table.push(parent, cells)
     };
-    match choice.relation {
+    // As lsns has it: without the column that shows the tree there is none, in JSON neither.
+    let is_tree = choice.headings.iter().any(|heading| heading.tree);
+    match choice.relation.filter(|_| is_tree) {
         None => {
             for subject in subjects {
                 push(&mut table, None, subject);
