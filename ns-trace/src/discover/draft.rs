@@ -13,7 +13,8 @@ use crate::{
 /// The rows of a world in the making.
 pub(super) struct Draft<'a> {
     pub(super) want: &'a Want,
-    rows: FxHashMap<(Kind, u32), NsRow>,
+    /// Each apart: they are large, and a map that grows would move them.
+    rows: FxHashMap<(Kind, u32), Box<NsRow>>,
     /// The inodes of the initial namespaces, by kind.
     initial: [Option<u32>; 8],
     /// Which have been asked.
@@ -33,7 +34,7 @@ impl<'a> Draft<'a> {
         }
         let row = self.rows.entry((ns.kind, ns.inode)).or_insert_with(|| {
             let initial = ns.initial || self.initial[ns.kind as usize] == Some(ns.inode);
-            NsRow::new(NsRef { initial, ..ns })
+            Box::new(NsRow::new(NsRef { initial, ..ns }))
         });
         row.info.id = row.info.id.or(ns.id);
         Some(row)
@@ -101,7 +102,8 @@ impl<'a> Draft<'a> {
             }
         }
         if self.want.mounts == Mounts::Every {
-            let mnt: Vec<_> = self.rows.values().filter(|row| row.info.kind == Kind::Mnt).collect();
+            let rows = self.rows.values().map(|row| &**row);
+            let mnt: Vec<_> = rows.filter(|row| row.info.kind == Kind::Mnt).collect();
             for (ns, holder) in mounts::scan(&mnt) {
                 self.hold(ns, holder);
             }
@@ -123,7 +125,7 @@ impl<'a> Draft<'a> {
             return;
         }
         let rows = self.rows.iter().filter(|(key, _)| !self.asked.contains(*key));
-        let rows: Vec<_> = rows.map(|(_, row)| row).collect();
+        let rows: Vec<_> = rows.map(|(_, row)| &**row).collect();
         let known = |ns: NsRef| self.rows.contains_key(&(ns.kind, ns.inode));
         let mut answers = relatives::ask(&rows, want, known);
         self.asked.extend(self.rows.keys());
@@ -160,7 +162,7 @@ impl<'a> Draft<'a> {
         }
         let names: FxHashMap<_, _> =
             self.rows.iter().map(|(key, row)| (*key, row.info.to_ref())).collect();
-        let mut rows: Vec<_> = self.rows.into_values().collect();
+        let mut rows: Vec<_> = self.rows.into_values().map(|row| *row).collect();
         rows.sort_unstable_by_key(|row| (row.info.inode, row.info.kind));
         for row in &mut rows {
             for holder in &mut row.holders {

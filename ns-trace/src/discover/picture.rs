@@ -1,9 +1,9 @@
 //! Tasks and namespaces as the kernel's own memory has them, put into the same shape as those of
 //! /proc. Numbers are those of the initial namespaces.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
-use ns_trace_common::{Kind, Ns, SLOTS, Slot, Task, files::Held, inspect::Inspect};
+use ns_trace_common::{COMM_LEN, Kind, Ns, SLOTS, Slot, Task, files::Held, inspect::Inspect};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::tasks::Tasks;
@@ -17,9 +17,14 @@ use crate::{
 pub struct Picture<'a> {
     want: &'a Want,
     initial: [Option<u32>; 8],
-    processes: FxHashMap<u32, ProcessRow>,
+    /// As they were met: nearly by number.
+    processes: Vec<ProcessRow>,
     /// Threads that are not the first of their process; those may come later.
     threads: Vec<(u32, ThreadRow)>,
+    /// How many such threads were met apart from the first one of their process.
+    apart: FxHashMap<u32, u32>,
+    /// Names: few are the only one of theirs.
+    names: FxHashMap<[u8; COMM_LEN], Arc<str>>,
     /// Most tasks are where others are.
     slots: FxHashMap<[u32; SLOTS], Slots>,
     /// The namespaces in the slots, by kind and inode.
@@ -46,8 +51,10 @@ impl<'a> Picture<'a> {
         Self {
             want,
             initial: Kind::ALL.map(|kind| initial_in_sight(kind.name())),
-            processes: FxHashMap::default(),
+            processes: Vec::new(),
             threads: Vec::new(),
+            apart: FxHashMap::default(),
+            names: FxHashMap::default(),
             slots: FxHashMap::default(),
             met: FxHashMap::default(),
         }
@@ -56,19 +63,35 @@ impl<'a> Picture<'a> {
     /// Takes in one task.
     pub fn add(&mut self, task: &Task) {
         let slots = self.slots_of(task);
-        let len = task.comm.iter().position(|byte| *byte == 0).unwrap_or(task.comm.len());
-        let comm = Arc::from(printable(task.comm.get(..len).unwrap_or_default()).0);
-        let process = self.processes.entry(task.pid).or_default();
-        process.count += 1;
         if task.tid == task.pid {
-            process.pid = task.pid;
-            process.ppid = task.ppid;
-            process.uid = task.euid;
-            process.comm = comm;
-            process.slots = slots;
-        } else if self.want.threads {
+            let comm = self.name(task);
+            self.processes.push(ProcessRow {
+                pid: task.pid,
+                ppid: task.ppid,
+                uid: task.euid,
+                comm,
+                count: 1,
+                slots,
+                threads: Vec::new(),
+            });
+            return;
+        }
+        match self.processes.last_mut().filter(|process| process.pid == task.pid) {
+            Some(process) => process.count += 1,
+            None => *self.apart.entry(task.pid).or_default() += 1,
+        }
+        if self.want.threads {
+            let comm = self.name(task);
             self.threads.push((task.pid, ThreadRow { tid: task.tid, comm, slots }));
         }
+    }
+
+    fn name(&mut self, task: &Task) -> Arc<str> {
+        let text = || {
+            let len = task.comm.iter().position(|byte| *byte == 0).unwrap_or(task.comm.len());
+            Arc::from(printable(task.comm.get(..len).unwrap_or_default()).0)
+        };
+        Arc::clone(self.names.entry(task.comm).or_insert_with(text))
     }
 
     fn slots_of(&mut self, task: &Task) -> Slots {
@@ -132,17 +155,24 @@ impl<'a> Picture<'a> {
     /// The processes.
     #[must_use]
     pub fn finish(mut self) -> Tasks {
-        for (pid, thread) in self.threads {
-            if let Some(process) = self.processes.get_mut(&pid)
-                && !same(&thread.slots, &process.slots)
-            {
-                process.threads.push(thread);
+        let mut processes = mem::take(&mut self.processes);
+        processes.sort_by_key(|process| process.pid);
+        let place = |pid: u32| processes.binary_search_by_key(&pid, |process| process.pid).ok();
+        // Without its first thread a process was met while it ended.
+        let apart: Vec<_> =
+            self.apart.iter().filter_map(|(pid, count)| Some((place(*pid)?, *count))).collect();
+        let threads: Vec<_> = mem::take(&mut self.threads)
+            .into_iter()
+            .filter_map(|(pid, thread)| Some((place(pid)?, thread)))
+            .collect();
+        for (at, count) in apart {
+            processes[at].count += count;
+        }
+        for (at, thread) in threads {
+            if !same(&thread.slots, &processes[at].slots) {
+                processes[at].threads.push(thread);
             }
         }
-        // Without its first thread a process was met while it ended.
-        let mut processes: Vec<_> =
-            self.processes.into_values().filter(|process| process.pid != 0).collect();
-        processes.sort_unstable_by_key(|process| process.pid);
         for process in &mut processes {
             process.threads.sort_unstable_by_key(|thread| thread.tid);
         }

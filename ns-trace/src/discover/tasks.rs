@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::{
     fs::{AtFlags, Mode, OFlags, RawDir, fstat, openat, readlinkat_raw, statat},
     io::{Errno, read},
@@ -39,22 +39,74 @@ pub struct Tasks {
 pub fn scan(want: &Want) -> io::Result<Tasks> {
     let proc = openat(rustix::fs::CWD, "/proc", DIRECTORY, Mode::empty())?;
     let pids = numbers(&proc)?;
-    let slots = Wanted::new(want, &proc);
-    let workers = crowd::share(
-        &pids,
-        || Worker::new(&proc, &slots, want),
-        |worker, pid| worker.process(*pid),
-    );
-    let mut tasks = Tasks::default();
-    for worker in workers {
-        tasks.processes.extend(worker.tasks.processes);
-        tasks.unreadable += worker.tasks.unreadable;
+    let wanted = Wanted::new(want, &proc);
+    let read = |pids: &[u32], whole: bool| {
+        let begin = || Worker::new(&proc, &wanted, want);
+        let step = |worker: &mut Worker<'_>, pid: &u32| {
+            if whole { worker.process(*pid) } else { worker.place(*pid) }
+        };
+        let mut tasks = Tasks::default();
+        for worker in crowd::share(pids, begin, step) {
+            tasks.processes.extend(worker.tasks.processes);
+            tasks.unreadable += worker.tasks.unreadable;
+        }
+        tasks
+    };
+    if !want.first {
+        let mut tasks = read(&pids, true);
+        tasks.processes.sort_unstable_by_key(|process| process.pid);
+        return Ok(tasks);
     }
+    let mut tasks = read(&pids, false);
     tasks.processes.sort_unstable_by_key(|process| process.pid);
+    complete(&mut tasks, |firsts| read(firsts, true));
     Ok(tasks)
 }
 
+/// Completes the first process of each namespace by what `read` finds of it. One that is gone by then
+/// makes room for the next.
+fn complete(tasks: &mut Tasks, read: impl Fn(&[u32]) -> Tasks) {
+    let mut complete = FxHashSet::default();
+    loop {
+        let mut firsts = firsts(&tasks.processes);
+        firsts.retain(|pid| complete.insert(*pid));
+        if firsts.is_empty() {
+            return;
+        }
+        let found = read(&firsts);
+        tasks.unreadable += found.unreadable;
+        let mut found: FxHashMap<_, _> =
+            found.processes.into_iter().map(|process| (process.pid, process)).collect();
+        let firsts: FxHashSet<_> = firsts.into_iter().collect();
+        tasks.processes.retain_mut(|process| {
+            let Some(full) = found.remove(&process.pid) else {
+                return !firsts.contains(&process.pid);
+            };
+            *process = full;
+            true
+        });
+    }
+}
+
+/// The first process of each namespace, if they are by number.
+fn firsts(processes: &[ProcessRow]) -> Vec<u32> {
+    let (mut sets, mut met) = (FxHashSet::default(), FxHashSet::default());
+    let mut firsts = Vec::new();
+    for process in processes {
+        // Most are where others are, and have the same set then.
+        if sets.insert(Arc::as_ptr(&process.slots.0)) {
+            let slots = process.slots.0.iter().flatten();
+            let new = slots.filter(|ns| met.insert((ns.kind, ns.inode))).count();
+            firsts.extend((new > 0).then_some(process.pid));
+        }
+    }
+    firsts
+}
+
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// A directory to find files in, which need not be readable itself.
+const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// About how many processes there are: /proc has a link for each (fs/proc/root.c, `proc_root_getattr`).
 #[must_use]
@@ -84,23 +136,8 @@ impl Wanted {
     fn new(want: &Want, proc: &OwnedFd) -> Self {
         let has = |path: &str| statat(proc, path, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         let slots = Slot::ALL.into_iter().filter(|slot| want.slot(*slot));
-        let slots = slots.map(|slot| (slot, path(slot), initial_in_sight(slot.kind().name())));
-        Self { slots: slots.filter(|(_, path, _)| has(&format!("self/{path}"))).collect() }
-    }
-}
-
-const fn path(slot: Slot) -> &'static str {
-    match slot {
-        Slot::Mnt => "ns/mnt",
-        Slot::Pid => "ns/pid",
-        Slot::PidForChildren => "ns/pid_for_children",
-        Slot::Ipc => "ns/ipc",
-        Slot::Uts => "ns/uts",
-        Slot::Net => "ns/net",
-        Slot::User => "ns/user",
-        Slot::Cgroup => "ns/cgroup",
-        Slot::Time => "ns/time",
-        Slot::TimeForChildren => "ns/time_for_children",
+        let slots = slots.map(|slot| (slot, slot.name(), initial_in_sight(slot.kind().name())));
+        Self { slots: slots.filter(|(_, name, _)| has(&format!("self/ns/{name}"))).collect() }
     }
 }
 
@@ -128,16 +165,16 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Reads where one process is, and nothing else of it.
+    fn place(&mut self, pid: u32) {
+        if let Ok(slots) = self.slots_if_allowed(self.proc, &format!("{pid}/ns")) {
+            self.tasks.processes.push(ProcessRow { pid, slots, ..ProcessRow::default() });
+        }
+    }
+
     fn read(&mut self, pid: u32) -> Result<Option<ProcessRow>, Errno> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = openat(self.proc, itoa::Buffer::new().format(pid), flags, Mode::empty())?;
-        let slots = match self.slots(&directory) {
-            Err(Errno::ACCESS | Errno::PERM) => {
-                self.tasks.unreadable += 1;
-                Slots::default()
-            }
-            slots => slots?,
-        };
+        let directory = openat(self.proc, itoa::Buffer::new().format(pid), PLACE, Mode::empty())?;
+        let slots = self.slots_if_allowed(&directory, "ns")?;
         let uid = fstat(&directory)?.st_uid;
         let mut line = [0; 512];
         let line = content(&directory, "stat", &mut line)?;
@@ -159,12 +196,25 @@ impl<'a> Worker<'a> {
         Ok(Some(process))
     }
 
-    /// The namespaces of the task whose directory that is.
-    fn slots(&mut self, directory: impl AsFd) -> Result<Slots, Errno> {
+    /// The namespaces in the directory `path`; none if they may not be read, which is counted.
+    fn slots_if_allowed(&mut self, parent: impl AsFd, path: &str) -> Result<Slots, Errno> {
+        match self.slots(parent, path) {
+            Err(Errno::ACCESS | Errno::PERM) => {
+                self.tasks.unreadable += 1;
+                Ok(Slots::default())
+            }
+            slots => slots,
+        }
+    }
+
+    /// The namespaces in the directory `path`.
+    fn slots(&mut self, parent: impl AsFd, path: &str) -> Result<Slots, Errno> {
+        // The way to ten links is long in /proc, where every step asks for the task.
+        let directory = openat(parent, path, PLACE, Mode::empty())?;
         let mut inodes = Inodes::default();
         let mut link = [const { MaybeUninit::uninit() }; 40];
-        for (slot, path, _) in &self.wanted.slots {
-            match readlinkat_raw(&directory, *path, &mut link) {
+        for (slot, name, _) in &self.wanted.slots {
+            match readlinkat_raw(&directory, *name, &mut link) {
                 Ok((link, _)) => inodes[*slot as usize] = inode(link).unwrap_or_default(),
                 // A zombie has left all but two; `pid_for_children` may have no process yet.
                 Err(Errno::NOENT) => {}
@@ -193,17 +243,13 @@ impl<'a> Worker<'a> {
         };
         let mut threads = Vec::new();
         for tid in tids.into_iter().filter(|tid| *tid != leader.pid) {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let tid_text = itoa::Buffer::new().format(tid).to_owned();
-            let Ok(directory) = openat(&directory, tid_text, flags, Mode::empty()) else {
-                continue;
-            };
-            let Ok(slots) = self.slots(&directory) else {
+            let Ok(slots) = self.slots(&directory, &format!("{tid}/ns")) else {
                 continue;
             };
             if slots != leader.slots {
                 let mut name = [0; 64];
-                let name = content(&directory, "comm", &mut name).unwrap_or_default();
+                let name = content(&directory, &format!("{tid}/comm"), &mut name);
+                let name = name.unwrap_or_default();
                 let name = name.strip_suffix(b"\n").unwrap_or(name);
                 threads.push(ThreadRow { tid, comm: printable(name).0.into(), slots });
             }
@@ -229,6 +275,7 @@ pub(super) fn inode(link: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Kind;
 
     #[test]
     fn inodes_are_read_from_links() {
@@ -243,11 +290,40 @@ mod tests {
         let own = tasks.processes.iter().find(|process| process.pid == std::process::id());
         let own = own.expect("this process");
         for slot in Slot::ALL {
-            let link = std::fs::read_link(format!("/proc/self/{}", path(slot)));
+            let link = std::fs::read_link(format!("/proc/self/ns/{}", slot.name()));
             let link = link.ok().and_then(|link| inode(link.as_os_str().as_encoded_bytes()));
             assert_eq!(own.slots.get(slot).map(|ns| ns.inode), link, "{slot:?}");
         }
         assert!(own.count >= 2, "the tests run in a thread of their own");
         assert!(tasks.processes.is_sorted_by_key(|process| process.pid));
+    }
+
+    fn process(pid: u32, comm: &str, inode: u32) -> ProcessRow {
+        let mut slots = [None; SLOTS];
+        let ns = NsRef { kind: Kind::Uts, inode, id: None, initial: false };
+        slots[Slot::Uts as usize] = Some(ns);
+        ProcessRow {
+            pid,
+            comm: comm.into(),
+            slots: Slots(Arc::new(slots)),
+            ..ProcessRow::default()
+        }
+    }
+
+    #[test]
+    fn the_first_of_each_namespace_is_complete_whoever_goes() {
+        // 1 is gone when it is read, 3 is elsewhere.
+        let places = [(1, 10), (2, 10), (3, 11), (4, 10), (5, 12)];
+        let processes = places.map(|(pid, inode)| process(pid, "", inode)).to_vec();
+        let mut tasks = Tasks { processes, unreadable: 0 };
+        complete(&mut tasks, |firsts| {
+            let left = firsts.iter().filter(|pid| **pid != 1);
+            let place = |pid: u32| if pid == 3 { 12 } else { places[pid as usize - 1].1 };
+            let processes = left.map(|pid| process(*pid, "known", place(*pid))).collect();
+            Tasks { processes, unreadable: 0 }
+        });
+        let found: Vec<_> =
+            tasks.processes.iter().map(|process| (process.pid, &*process.comm)).collect();
+        assert_eq!(found, [(2, "known"), (3, "known"), (4, ""), (5, "known")]);
     }
 }

@@ -33,6 +33,9 @@ pub struct Want {
     pub maps: bool,
     /// All that the kernel has, also what no file of /proc shows. Needs BPF, or `listns(2)`.
     pub complete: bool,
+    /// Who is in a namespace only by number, but for the first of its processes: of the others nothing
+    /// but `pid` and `slots` need be found out.
+    pub first: bool,
 }
 
 /// Where it is found out.
@@ -72,6 +75,7 @@ impl Want {
         netnsid: false,
         maps: false,
         complete: false,
+        first: false,
     };
 
     /// Everything.
@@ -86,6 +90,7 @@ impl Want {
         netnsid: true,
         maps: true,
         complete: true,
+        first: false,
     };
 
     /// Whether a slot is to be read.

@@ -134,6 +134,16 @@ impl Backlog {
         }
     }
 
+    /// Frees the emptied buffers, unless others are still to be emptied; returns whether it did.
+    pub fn give_back(&self) -> bool {
+        let mut state = self.lock();
+        let is_empty = state.messages.is_empty();
+        if is_empty {
+            state.spare = Vec::new();
+        }
+        is_empty
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves the queue itself whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -170,6 +180,18 @@ mod tests {
         }
         assert!(matches!(backlog.pop(None), Some(Message::Records(_))));
         assert!(backlog.pop(Some(Instant::now())).is_none());
+    }
+
+    #[test]
+    fn emptied_buffers_are_given_back_when_all_are_empty() {
+        let backlog = Backlog::new(exits(2).len());
+        backlog.push_records(exits(1));
+        backlog.recycle(exits(2));
+        assert!(!backlog.give_back());
+        assert_eq!(backlog.lock().spare.len(), 1);
+        assert!(backlog.pop(None).is_some());
+        assert!(backlog.give_back());
+        assert!(backlog.lock().spare.is_empty());
     }
 
     #[test]

@@ -24,10 +24,14 @@ use super::{
     losses::Gaps,
     record::header,
 };
-use crate::sys::{mapping::Mapping, signal};
+use crate::sys::{mapping::Mapping, memory, signal};
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
+/// How long nothing must come until what only a storm needs is given back.
+const REST: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// So many bytes at once are a storm.
+const STORM: usize = PIECE / 2;
 /// Records are handed on in pieces of about this many bytes.
 const PIECE: usize = 1 << 19;
 /// Room for the largest record.
@@ -102,6 +106,7 @@ impl Reader {
                 gaps,
                 signals_seen: 0,
                 is_asked: false,
+                has_stormed: false,
                 _wake: wake,
             }
             .run()
@@ -127,6 +132,8 @@ struct Carrier {
     signals_seen: u32,
     /// Whether the bell has rung.
     is_asked: bool,
+    /// Whether so much came since memory was given back that there is some to give.
+    has_stormed: bool,
     _wake: OwnedFd,
 }
 
@@ -151,7 +158,13 @@ impl Carrier {
                 self.backlog.push(Message::Asked);
             }
             patience = match carried {
-                Carried::Nothing => None,
+                Carried::Nothing if !self.has_stormed => None,
+                Carried::Nothing if patience == Some(REST) && self.backlog.give_back() => {
+                    self.has_stormed = false;
+                    memory::give_back_free_pieces();
+                    None
+                }
+                Carried::Nothing => Some(REST),
                 Carried::Some => {
                     thread::sleep(NAP);
                     Some(Timespec::default())
@@ -216,6 +229,7 @@ impl Carrier {
                 break;
             }
         }
+        self.has_stormed |= records.len() >= STORM;
         if carried == Carried::Nothing {
             self.backlog.recycle(records);
         } else {

@@ -2,6 +2,8 @@
 
 mod load;
 
+use std::thread::available_parallelism;
+
 use ns_trace_common::{
     ABSENT, Due, Kind, Offsets, Slot, Task,
     files::{self, Held},
@@ -22,11 +24,16 @@ const RECORD: u32 = 512;
 
 /// The smallest and the largest ring; what does not fit is told in a further run.
 const RINGS: std::ops::RangeInclusive<u32> = (1 << 16)..=(1 << 24);
+/// The largest if it is read while the walk goes on. What a larger one costs is more than what a walk
+/// of as many tasks does: the kernel clears all of it first.
+const SHARED_RING: u32 = 1 << 22;
 
 /// What walks; nothing of it is attached anywhere.
 pub struct Walk {
     programs: Programs,
     offsets: Offsets,
+    /// Whether one thread walks and another reads.
+    is_shared: bool,
 }
 
 impl Walk {
@@ -37,10 +44,14 @@ impl Walk {
     /// If this kernel, or the lack of a privilege, does not let it; see [`Error`].
     pub fn load(tasks: u32) -> Result<Self, Error> {
         let wanted = tasks.saturating_mul(RECORD).clamp(*RINGS.start(), *RINGS.end());
+        // A few tasks are not worth a thread.
+        let is_shared =
+            wanted > SHARED_RING && available_parallelism().is_ok_and(|of| of.get() > 1);
+        let ring = if is_shared { SHARED_RING } else { wanted.next_power_of_two() };
         // Whoever may not is told before anything is read.
         load::check_loops()?;
         let offsets = Layout::read(KERNEL_BTF.as_ref(), &[])?.offsets;
-        Ok(Self { programs: Programs::load(&offsets, wanted.next_power_of_two())?, offsets })
+        Ok(Self { programs: Programs::load(&offsets, ring)?, offsets, is_shared })
     }
 
     /// Visits every task, zombies too; those that were visited before only if they are new.
@@ -55,19 +66,20 @@ impl Walk {
         let mut records = RecordBuffer::default();
         let mut lost = 0;
         loop {
-            self.programs.snapshot()?;
-            while let Some(record) = self.programs.ring.next() {
-                records.clear();
-                records.push(&record);
-                for record in records.records() {
-                    if let Record::Member(member) = record {
-                        if member.task.pid == own && member.task.tid == own {
-                            met = self_check(&member.task);
+            self.programs.snapshot(self.is_shared, |ring| {
+                while let Some(record) = ring.next() {
+                    records.clear();
+                    records.push(&record);
+                    for record in records.records() {
+                        if let Record::Member(member) = record {
+                            if member.task.pid == own && member.task.tid == own {
+                                met = self_check(&member.task);
+                            }
+                            visit(&member.task);
                         }
-                        visit(&member.task);
                     }
                 }
-            }
+            })?;
             let before = std::mem::replace(&mut lost, self.lost_members());
             if before == lost {
                 return met;

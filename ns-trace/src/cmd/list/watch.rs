@@ -37,6 +37,8 @@ pub(super) fn run(
 ) -> Result<ExitCode, Failure> {
     // By it the namespaces that the probes and those that the looks know are matched.
     choice.want.ids = true;
+    // The probes may know of a namespace that the look missed, and so whose first process is no other's.
+    choice.want.first = false;
     let cannot = |error: io::Error| Failure::new(format!("cannot watch: {error}"));
     let signals = signal::ending().map_err(cannot)?;
     let mut pictures = source(args).map_err(cannot)?;

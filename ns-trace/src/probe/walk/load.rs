@@ -4,7 +4,9 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     io, mem,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+    thread,
+    time::Duration,
 };
 
 use aya::{
@@ -41,6 +43,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns
 
 /// The sorts of types that kernels know whose programs can loop: all but 64-bit enumerations (6.0).
 const TYPES: BtfFeatures = BtfFeatures::new(true, true, true, false, true, true, true, false);
+
+/// How long the reader of a walk under way sleeps: a walk of a thousand tasks takes a millisecond. To
+/// look all the time would slow it down.
+const PAUSE: Duration = Duration::from_micros(250);
 
 /// What walks, and what it writes to.
 pub(super) struct Programs {
@@ -104,9 +110,31 @@ impl Programs {
         })
     }
 
-    /// Walks the tasks that no run has met yet, zombies too.
-    pub(super) fn snapshot(&mut self) -> Result<(), Error> {
-        self.run("snapshot", &[1])
+    /// Walks the tasks that no run has met yet, zombies too, and has what the ring holds then read; if
+    /// that `is_shared`, meanwhile too.
+    pub(super) fn snapshot(
+        &mut self,
+        is_shared: bool,
+        mut read: impl FnMut(&mut RingBuf<MapData>),
+    ) -> Result<(), Error> {
+        const ALL: [u64; 1] = [1];
+        if is_shared {
+            let program = self.program("snapshot")?.try_clone_to_owned();
+            let program = program.map_err(refused("snapshot"))?;
+            thread::scope(|scope| {
+                let walk = scope.spawn(|| run_on_demand(program.as_fd(), &ALL));
+                while !walk.is_finished() {
+                    thread::sleep(PAUSE);
+                    read(&mut self.ring);
+                }
+                walk.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .map_err(refused("snapshot"))?;
+        } else {
+            self.run("snapshot", &ALL)?;
+        }
+        read(&mut self.ring);
+        Ok(())
     }
 
     /// Answers so many questions.
@@ -125,7 +153,12 @@ impl Programs {
     }
 
     fn run(&mut self, name: &'static str, arguments: &[u64]) -> Result<(), Error> {
-        let program = match self.loaded.entry(name) {
+        run_on_demand(self.program(name)?, arguments).map_err(refused(name))
+    }
+
+    /// A program, loaded if it was not yet.
+    fn program(&mut self, name: &'static str) -> Result<BorrowedFd<'_>, Error> {
+        let program: &OwnedFd = match self.loaded.entry(name) {
             Entry::Occupied(loaded) => loaded.into_mut(),
             Entry::Vacant(room) => {
                 let program = self.object.programs.get(name).ok_or(Error::Part(name))?;
@@ -138,7 +171,7 @@ impl Programs {
                 room.insert(loaded.map_err(refused(name))?)
             }
         };
-        run_on_demand(program.as_fd(), arguments).map_err(refused(name))
+        Ok(program.as_fd())
     }
 }
 

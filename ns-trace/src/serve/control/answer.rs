@@ -85,7 +85,9 @@ fn world(shared: &Shared, want: &Want) -> Result<World, String> {
     let picture = picture(shared).ok_or("the pipeline does not answer")?;
     let is_known = !want.files && !want.netnsid && !want.maps && want.mounts < Mounts::Every;
     if !is_known {
-        let found = look(want).map_err(|error| format!("cannot look at /proc: {error}"))?;
+        // What only the table knows of may have a first process that is no other's.
+        let want = Want { first: false, ..*want };
+        let found = look(&want).map_err(|error| format!("cannot look at /proc: {error}"))?;
         return Ok(merged(found, &picture, want.kinds));
     }
     let all = Arc::unwrap_or_clone(picture.world);
