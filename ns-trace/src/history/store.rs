@@ -16,6 +16,12 @@ use super::{Error, Living, Result, Writer, life, schema};
 /// How long somebody waits for the other side's lock, which is held for moments only.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// To how many bytes the log is cut when all of it has moved to the file.
+const LOG: i64 = 16 << 20;
+/// How many KiB of the file the writer keeps in memory: the ends of all tables and indices, to which
+/// it adds.
+const CACHE: i64 = 8 << 10;
+
 /// Where the ring was read up to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Checkpoint {
@@ -73,6 +79,8 @@ impl Store {
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         }
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        connection.pragma_update(None, "journal_size_limit", LOG)?;
+        connection.pragma_update(None, "cache_size", -CACHE)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         schema::migrate(&mut connection, path)?;
         Ok(Self { connection, path: path.to_owned(), _lock: Some(lock) })

@@ -61,7 +61,7 @@ pub(super) async fn history(
     if state.shared.history.is_none() {
         return Err(Problem::missing("history"));
     }
-    let path = config.history.path.clone();
+    let path = config.history.file();
     let found = spawn_blocking(move || page(&path, query, selection, limit, eyes)).await;
     found.map_err(Problem::broken)?.map(Json)
 }
