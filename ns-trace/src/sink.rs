@@ -2,6 +2,8 @@
 
 mod ahead;
 pub mod recent;
+pub mod redact;
+pub mod schema;
 pub mod target;
 pub mod worker;
 

@@ -23,11 +23,16 @@ impl Distributor {
     }
 
     /// Hands an event on. What observes every event once, in order and with its number, does it here.
-    fn publish(&mut self, event: Event) {
+    fn publish(&mut self, mut event: Event) {
+        // Before anything else: who sees an event sees it like this.
+        self.shared.config().redact.apply(&mut event);
         let mut statistics = self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner);
         statistics.count(&event);
         drop(statistics);
-        self.shared.recent.push(event);
+        let entry = self.shared.recent.push(event);
+        if matches!(entry.event.body, Body::Alert(_)) {
+            self.shared.keep_alert(entry);
+        }
         self.is_new = true;
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     pipeline::Selection,
     sink::{
         recent::{From, Recent},
+        schema::Translator,
         target::{self, Datagrams, File, Rotation, Stdout, Unix, Webhook},
         worker::{Status, Worker},
     },
@@ -65,16 +66,19 @@ impl Outgoing {
 fn target(config: &SinkConfig) -> Box<dyn target::Target> {
     // Which of them need a path or a url was checked.
     let path = |usual: &str| config.path.clone().unwrap_or_else(|| usual.into());
+    let reader = config.reader();
     match config.target {
         Target::Stdout => Box::new(Stdout),
         Target::File => Box::new(File::new(path(""), rotation(config))),
-        Target::Unix => Box::new(Unix::new(path(""))),
+        Target::Unix => Box::new(Unix::new(path(""), reader)),
         Target::Webhook => {
             let url = config.url.clone().unwrap_or_default();
             Box::new(Webhook::new(url, config.timeout, config.token_file.clone()))
         }
-        Target::Syslog => Box::new(Datagrams::syslog(path("/dev/log"))),
-        Target::Journal => Box::new(Datagrams::journal(path("/run/systemd/journal/socket"))),
+        Target::Syslog => Box::new(Datagrams::syslog(path("/dev/log"), reader)),
+        Target::Journal => {
+            Box::new(Datagrams::journal(path("/run/systemd/journal/socket"), reader))
+        }
     }
 }
 
@@ -97,5 +101,6 @@ fn start(config: &SinkConfig, recent: &Arc<Recent>, say: Say) -> io::Result<Work
     let name = config.name();
     let trouble = move |what: &str| say(Level::Warning, &format!("sink `{name}`: {what}"));
     let admits = Box::new(move |event: &_| selection.admits(event));
-    Worker::start(recent.reader(From::Now), admits, target, Box::new(trouble))
+    let translator = Translator::new(config.schema);
+    Worker::start(recent.reader(From::Now), admits, translator, target, Box::new(trouble))
 }

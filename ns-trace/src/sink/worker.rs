@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{
-    recent::{Reader, Stop},
+    recent::{Entry, Reader, Stop},
+    schema::Translator,
     target::{Lines, Target},
 };
 use crate::model::{Event, event::Body};
@@ -61,6 +62,7 @@ impl Worker {
     pub fn start(
         reader: Reader,
         admits: Admits,
+        translator: Translator,
         target: Box<dyn Target>,
         trouble: Trouble,
     ) -> io::Result<Self> {
@@ -69,11 +71,13 @@ impl Worker {
         let work = Work {
             reader,
             admits,
+            translator,
             target,
             trouble,
             status: Arc::clone(&status),
             ending: Arc::clone(&ending),
             lines: Lines::default(),
+            line: Vec::new(),
         };
         let thread = thread::Builder::new().name("sink".to_owned());
         Ok(Self { thread: thread.spawn(move || work.run())?, status, stop, ending })
@@ -103,11 +107,14 @@ impl Worker {
 struct Work {
     reader: Reader,
     admits: Admits,
+    translator: Translator,
     target: Box<dyn Target>,
     trouble: Trouble,
     status: Arc<Status>,
     ending: Arc<Ending>,
     lines: Lines,
+    /// Room for a line that is translated.
+    line: Vec<u8>,
 }
 
 impl Work {
@@ -119,11 +126,11 @@ impl Work {
                 && let Body::Lost(body) = &lost.event.body
             {
                 self.status.lost.fetch_add(body.lost.count, Ordering::Relaxed);
-                self.lines.push(lost.json());
+                self.add(lost);
             }
             for entry in &batch.entries {
                 if (self.admits)(&entry.event) {
-                    self.lines.push(entry.json());
+                    self.add(entry);
                 }
             }
             if !self.lines.is_empty() && !self.deliver() {
@@ -134,6 +141,16 @@ impl Work {
             if batch.is_last {
                 return 0;
             }
+        }
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        if self.translator.is_native() {
+            self.lines.push(entry.json());
+        } else {
+            self.line.clear();
+            self.translator.write(&entry.event, &mut self.line);
+            self.lines.push(&self.line);
         }
     }
 

@@ -47,12 +47,30 @@ fn all(room: &Room) -> Result<()> {
         let path = path.display();
         format!("[[sink]]\ntype = \"{kind}\"\npath = \"{path}\"\nwhere = \"event == 'create'\"\n")
     });
-    let collector = Collector::start(room, &sinks.concat())?;
+    let others = ["ecs", "ocsf"].map(|schema| {
+        let path = at(schema);
+        format!(
+            "[[sink]]\ntype = \"file\"\nname = \"{schema}\"\nschema = \"{schema}\"\npath = \"{}\"\n\
+             where = \"event == 'create'\"\n",
+            path.display()
+        )
+    });
+    let collector = Collector::start(room, &(sinks.concat() + &others.concat()))?;
     let expected: BTreeSet<_> = (0..3).map(|_| make(collector.tracer()?)).collect::<Result<_>>()?;
     let ended = collector.finish()?;
     ensure!(!ended.stderr.contains("sink `"), "{}", ended.stderr);
     let file = fs::read_to_string(at("file"))?;
     ensure!(made(file.lines())? == expected, "file: {file} without {expected:?}");
+    for (schema, rest, time) in [("ecs", "ns_trace", "@timestamp"), ("ocsf", "unmapped", "time")] {
+        let text = fs::read_to_string(at(schema))?;
+        let mut seen = Vec::new();
+        for line in text.lines() {
+            let event: Value = serde_json::from_str(line)?;
+            ensure!(!event[time].is_null() && event["schema"].is_null(), "{schema}: {event}");
+            seen.push(event[rest].to_string());
+        }
+        ensure!(made(&seen)? == expected, "{schema}: {text} without {expected:?}");
+    }
     let mut text = String::new();
     listener.accept()?.0.read_to_string(&mut text)?;
     ensure!(made(text.lines())? == expected, "unix: {text} without {expected:?}");

@@ -3,6 +3,8 @@
 use axum::Json;
 use serde_json::{Value, json};
 
+use crate::model::event::Severity;
+
 pub(super) async fn openapi() -> Json<Value> {
     Json(document())
 }
@@ -56,6 +58,20 @@ fn document() -> Value {
         parameter("type", "query", &kinds, only),
         parameter("Last-Event-ID", "header", &text, id),
     ];
+    let severities = Severity::ALL.map(Severity::name);
+    let severities = json!({ "type": "string", "enum": severities });
+    let alerts = [
+        parameter("where", "query", &text, fields),
+        parameter("rule", "query", &text, "Only of the rule with this id"),
+        parameter("severity", "query", &severities, "Only as bad as this, or worse"),
+        parameter(
+            "limit",
+            "query",
+            &number,
+            "At most so many; `next` is the `before` of older ones",
+        ),
+        parameter("before", "query", &number, "Only with a smaller `seq`"),
+    ];
     let inode = [parameter("inode", "path", &number, "Of the namespace")];
     let pid = [parameter("pid", "path", &number, "In the initial pid namespace")];
     let json = |schema| answer("application/json", &name(schema));
@@ -72,16 +88,17 @@ fn document() -> Value {
                 &stream,
                 &answer("text/event-stream", &text),
             ),
+            "/api/v1/alerts": get("The latest alerts, the latest first", &alerts, &json("Alerts")),
             "/metrics": get("Counters for Prometheus", &[], &plain()),
             "/healthz": get("Whether the pipeline goes on", &[], &plain()),
             "/readyz": get("Whether events are seen", &[], &plain()),
             "/openapi.json": get("This", &[], &answer("application/json", &json!({ "type": "object" }))),
         },
-        "components": { "schemas": schemas(&text, &number, &kinds) },
+        "components": { "schemas": schemas(&text, &number, &kinds, &severities) },
     })
 }
 
-fn schemas(text: &Value, number: &Value, kinds: &Value) -> Value {
+fn schemas(text: &Value, number: &Value, kinds: &Value, severities: &Value) -> Value {
     let maybe = |schema: &Value| json!({ "anyOf": [schema, { "type": "null" }] });
     let list = |schema: &Value| json!({ "type": "array", "items": schema });
     let truth = json!({ "type": "boolean" });
@@ -116,12 +133,25 @@ fn schemas(text: &Value, number: &Value, kinds: &Value) -> Value {
         })),
         "Holder": {
             "type": "object", "properties": { "holder": text }, "required": ["holder"],
+            "additionalProperties": true,
         },
         "Namespace": object(&json!({
             "ns": name("NsInfo"), "owner_uid": maybe(number), "creator": maybe(&name("Creator")),
             "cause": maybe(text), "threads": number, "processes": list(&name("Member")),
             "holders": list(&name("Holder")),
         })),
+        "Alert": {
+            "type": "object",
+            "description": "An event of sort `alert`, as in schema ns-trace/1",
+            "properties": {
+                "schema": text, "seq": number, "time": text, "event": { "const": "alert" },
+                "rule": text, "severity": severities, "tags": list(text), "message": text,
+                "cause_seq": maybe(number),
+            },
+            "required": ["schema", "seq", "time", "event", "rule", "severity", "tags", "message"],
+            "additionalProperties": true,
+        },
+        "Alerts": object(&json!({ "alerts": list(&name("Alert")), "next": maybe(number) })),
         "Process": object(&json!({
             "pid": number, "ppid": number, "uid": number, "comm": text, "threads": number,
             "ns": object(&slots),
