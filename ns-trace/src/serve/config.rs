@@ -433,7 +433,7 @@ mod tests {
         );
         let said = read("[privileges]\nkeep = [\"CAP_FLY\"]").unwrap_err();
         assert!(
-            said.starts_with("a.toml:2:9: privileges.keep: ") && said.contains("FLY"),
+            said.starts_with("a.toml:2:8: privileges.keep: ") && said.contains("FLY"),
             "{said}"
         );
     }

@@ -173,11 +173,15 @@ fn answers(room: &Room) -> Result<()> {
 
 fn pages(room: &Room) -> Result<()> {
     let collector = Collector::start(room, "")?;
-    let whole = get(&collector, "/api/v1/namespaces?limit=10000")?;
     let inodes = |page: &Value| -> Vec<Value> {
         let rows = page["namespaces"].as_array().into_iter().flatten();
         rows.map(|row| row["ns"]["inode"].clone()).collect()
     };
+    // Of a machine on which others are at work, what does not change meanwhile.
+    let common = |one: &[Value], other: &[Value]| -> Vec<Value> {
+        one.iter().filter(|inode| other.contains(inode)).cloned().collect()
+    };
+    let whole = get(&collector, "/api/v1/namespaces?limit=10000")?;
     ensure!(whole["next"].is_null() && inodes(&whole).len() >= 8, "{whole}");
     let (mut found, mut next) = (Vec::new(), Value::from(0));
     while !next.is_null() {
@@ -186,10 +190,20 @@ fn pages(room: &Room) -> Result<()> {
         found.extend(inodes(&page));
         next = page["next"].clone();
     }
-    ensure!(found == inodes(&whole), "{found:?} is not {whole}");
-    let nets = get(&collector, "/api/v1/namespaces?type=net")?;
-    let same = get(&collector, "/api/v1/namespaces?where=type%20%3D%3D%20%22net%22")?;
-    ensure!(inodes(&nets) == inodes(&same) && !inodes(&nets).is_empty(), "{nets} is not {same}");
+    let later = inodes(&get(&collector, "/api/v1/namespaces?limit=10000")?);
+    let lasting = common(&inodes(&whole), &later);
+    ensure!(lasting.len() >= 8, "{whole}");
+    ensure!(common(&found, &lasting) == lasting, "{found:?} is without some of {lasting:?}");
+    let sorted = found.windows(2).all(|pair| matches!(pair, [a, b] if a.as_u64() < b.as_u64()));
+    ensure!(sorted, "{found:?}");
+    let nets = inodes(&get(&collector, "/api/v1/namespaces?limit=10000&type=net")?);
+    let filtered = "/api/v1/namespaces?limit=10000&where=type%20%3D%3D%20%22net%22";
+    let same = inodes(&get(&collector, filtered)?);
+    let lasting = common(&nets, &lasting);
+    ensure!(!lasting.is_empty() && common(&same, &lasting) == lasting, "{nets:?}, {same:?}");
+    let others =
+        common(&inodes(&get(&collector, "/api/v1/namespaces?limit=10000&type=uts")?), &nets);
+    ensure!(others.is_empty(), "{others:?} are of two types");
     collector.finish().map(drop)
 }
 

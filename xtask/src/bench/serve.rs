@@ -90,8 +90,8 @@ fn flood(bench: &Bench, rate: u64, remembers: bool) -> Result<Row> {
     collector.stop()?;
     let read = readers.finish()?;
     let flood = count(&recording, measured.pid)?;
-    let rare = calls.div_ceil(RARE);
-    let missed = read.iter().filter(|reader| reader.events != rare || reader.lost > 0).count();
+    let wanted = calls.div_ceil(RARE);
+    let missed = read.iter().filter(|reader| reader.events != wanted || reader.lost > 0).count();
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let reached = (calls * EVENTS) as f64 / took;
     let how = if remembers { "history, " } else { "" };

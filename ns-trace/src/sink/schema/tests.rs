@@ -158,10 +158,9 @@ fn a_process_in_a_container_makes_a_namespace() {
     assert_eq!(ecs["orchestrator"]["resource"]["id"], "p0d");
     assert_eq!(ecs["event"]["type"], json!(["creation"]));
     assert_eq!(ecs["ns_trace"]["ns"]["inode"], 4_026_532_281_u32);
-    assert_eq!(
-        ecs["ns_trace"]["process"],
-        json!({"ns": {}, "cgroup": null, "cgroup_id": null, "start_ns": 3_000_000_000_u64})
-    );
+    let mut kept: Vec<_> = ecs["ns_trace"]["process"].as_object().unwrap().keys().collect();
+    kept.sort_unstable();
+    assert_eq!(kept, ["cgroup", "cgroup_id", "ns", "start_ns"]);
     assert_eq!((&ocsf["class_uid"], &ocsf["type_uid"]), (&json!(1003), &json!(100_301)));
     assert_eq!(ocsf["time"], 1_795_428_002_500_u64);
     assert_eq!(ocsf["kernel"]["name"], "net:4026532281");

@@ -1,7 +1,9 @@
 //! A running `ns-trace serve`.
 
 use std::{
-    env, fs,
+    env,
+    fmt::Write as _,
+    fs,
     io::Read as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -115,7 +117,8 @@ fn configuration(directory: &Path, sink: &Path, remembers: bool) -> Result<Strin
         format!("[[sink]]\ntype = \"file\"\npath = \"{}\"\nmax_size = \"64GiB\"\n", sink.display());
     if Collector::can_remember()? {
         let history = directory.join("history");
-        text += &format!("[history]\nenabled = {remembers}\npath = \"{}\"\n", history.display());
+        let history = history.display();
+        writeln!(text, "[history]\nenabled = {remembers}\npath = \"{history}\"")?;
     }
     Ok(text)
 }

@@ -25,7 +25,12 @@ pub(super) struct Readers(Vec<JoinHandle<Result<Read>>>);
 impl Readers {
     /// Starts so many at a socket, and waits until their streams have begun.
     pub(super) fn start(number: usize, socket: &Path, filter: &str) -> Result<Self> {
-        let query: String = filter.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let quoted = |letter: char| match letter {
+            ' ' => "%20".to_owned(),
+            '&' => "%26".to_owned(),
+            _ => letter.to_string(),
+        };
+        let query: String = filter.chars().map(quoted).collect();
         let start = |_| -> Result<_> {
             let mut stream = UnixStream::connect(socket)?;
             write!(stream, "GET /api/v1/events?where={query} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
@@ -61,7 +66,7 @@ fn read(mut stream: BufReader<UnixStream>) -> Result<Read> {
             Ok(_) => {}
         }
         if let Some(text) = line.strip_prefix(b"event: ") {
-            name = String::from_utf8_lossy(text).trim().to_owned();
+            String::from_utf8_lossy(text).trim().clone_into(&mut name);
         } else if let Some(text) = line.strip_prefix(data) {
             match name.as_str() {
                 "create" => read.events += 1,
