@@ -9,6 +9,7 @@ mod keeper;
 mod outgoing;
 mod place;
 mod privilege;
+mod remember;
 mod statistics;
 
 use std::{
@@ -19,7 +20,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 
-pub use self::place::{Place, default_directory};
+pub use self::place::{Place, default_directory, default_history};
 use self::{
     config::{Config, Problems},
     control::Control,
@@ -27,9 +28,11 @@ use self::{
     http::Http,
     keeper::Keeper,
     outgoing::Outgoing,
+    remember::Remember,
     statistics::Statistics,
 };
 use crate::{
+    history,
     model::Event,
     pipeline::{
         self, Attached, Inquiries, Inquiry, LiveOptions, Outcome, Scope, Selection, Stream,
@@ -37,7 +40,10 @@ use crate::{
     },
     probe,
     rule::{Engine, Rules},
-    sink::recent::{Entry, Recent},
+    sink::{
+        recent::{Entry, Recent},
+        worker::Status,
+    },
     sys::{clock, notify::Notifier, signal},
 };
 
@@ -72,6 +78,9 @@ pub enum Error {
         /// Its number, 0 if it has not said it.
         pid: u32,
     },
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] history::Error),
     /// A file, socket or thread.
     #[error("cannot {what}: {source}")]
     Io {
@@ -118,6 +127,8 @@ struct Shared {
     recent: Arc<Recent>,
     inquiries: Arc<Inquiries>,
     outgoing: Mutex<Outgoing>,
+    /// How the history is; `None` if there is none.
+    history: Option<Arc<Status>>,
     /// Names this run: events of others have the same numbers.
     run: String,
     statistics: Mutex<Statistics>,
@@ -148,13 +159,15 @@ impl Shared {
         let old = self.config();
         if old.probe != config.probe
             || old.recent != config.recent
+            || old.history.enabled != config.history.enabled
+            || old.history.path != config.history.path
             || old.http.listen != config.http.listen
             || old.control.enabled != config.control.enabled
             || old.privileges != config.privileges
             || old.rules.enabled != config.rules.enabled
         {
-            let what = "[probe], [recent], [privileges], rules.enabled and where is listened stay as \
-                        they are until the next start";
+            let what = "[probe], [recent], [privileges], the history's path, rules.enabled and where is \
+                        listened stay as they are until the next start";
             (self.say)(Level::Warning, what);
         }
         self.inquiries.ask(Inquiry::Rules(Box::new(rules)));
@@ -169,6 +182,7 @@ impl Shared {
 /// What answers and hands on, in threads of their own.
 #[derive(Debug)]
 struct Parts {
+    remember: Option<Remember>,
     /// Dropped in this order.
     _keeper: Keeper,
     _http: Option<Http>,
@@ -192,15 +206,19 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     // Before anything is made: who is told to end meanwhile leaves nothing behind.
     let hangups = signal::watch(&[signal::HANGUP]).map_err(Error::io("watch for signals"))?;
     let place = Place::take(&directory)?;
-    let recent = Recent::new(config.recent.events, config.recent.bytes, 1);
+    let writer = history(&config)?;
+    let first = writer.as_ref().map_or(0, history::Writer::last_seq) + 1;
+    let recent = Recent::new(config.recent.events, config.recent.bytes, first);
     let inquiries = Inquiries::new().map_err(Error::io("make an event descriptor"))?;
     let mut live = live_options(&config, Arc::new(inquiries));
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
+    let kept = config.history.enabled.then(|| config.history.path.clone());
     let engine = config.rules.enabled.then(|| Engine::new(&rules));
     let shared = Arc::new(Shared {
         recent: Arc::clone(&recent),
         inquiries,
-        outgoing: Mutex::default(),
+        outgoing: Mutex::new(Outgoing::new(kept)),
+        history: writer.as_ref().map(|_| Arc::default()),
         run: format!("{:x}", clock::boot_ns()),
         statistics: Mutex::default(),
         alerts: Mutex::default(),
@@ -217,7 +235,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     let parts = Arc::new(Mutex::new(None));
     let (ours, theirs) = (Arc::clone(&shared), Arc::clone(&parts));
     live.attached = Some(Attached(Box::new(move || {
-        let made = begin(&ours, doors, hangups, reload)?;
+        let made = begin(&ours, doors, writer, hangups, reload)?;
         *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
         Ok(())
     })));
@@ -226,7 +244,11 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     let ended = run_live(live, stream);
     shared.notifier.tell("STOPPING=1");
     recent.close();
-    drop(parts.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let remember = parts.and_then(|parts| parts.remember);
+    if let Some(remember) = remember {
+        remember.end(say);
+    }
     shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner).end(say);
     drop(place);
     let (outcome, _) = ended.map_err(|error| match error {
@@ -239,14 +261,26 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
+/// What writes the history, if there is to be one.
+fn history(config: &Config) -> Result<Option<history::Writer>, Error> {
+    if !config.history.enabled {
+        return Ok(None);
+    }
+    let writer = history::Store::open(&config.history.path)?.writer()?;
+    Ok(Some(writer))
+}
+
 /// Gives up what is not needed any more, then starts all that answers and hands on.
 fn begin(
     shared: &Arc<Shared>,
     doors: Doors,
+    writer: Option<history::Writer>,
     hangups: OwnedFd,
     reload: Reload,
 ) -> Result<Parts, Error> {
     privilege::give_up(&shared.config().privileges, shared.say)?;
+    let remember = writer.map(|writer| Remember::start(shared, writer)).transpose();
+    let remember = remember.map_err(Error::io("start a thread"))?;
     let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
     let started = outgoing.replace(&shared.config().sinks, &shared.recent, shared.say);
     drop(outgoing);
@@ -256,6 +290,7 @@ fn begin(
         Control::start(Arc::clone(shared), path, listener).map_err(Error::io("start a thread"))
     });
     Ok(Parts {
+        remember,
         _keeper: keeper.map_err(Error::io("start a thread"))?,
         _http: doors.http.map(|door| Http::start(shared, door)).transpose()?,
         _control: control.transpose()?,
@@ -280,7 +315,8 @@ fn live_options(config: &Config, inquiries: Arc<Inquiries>) -> LiveOptions {
             btf: config.probe.btf.clone(),
         },
         backlog_bytes: config.probe.backlog,
-        snapshot: false,
+        // The lives of namespaces that are older than the collector begin with that.
+        snapshot: config.history.enabled,
         timeout: None,
         command: None,
         output: None,

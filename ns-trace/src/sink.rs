@@ -1,6 +1,8 @@
 //! Where events leave.
 
 mod ahead;
+mod ending;
+pub mod past;
 pub mod recent;
 pub mod redact;
 pub mod schema;
@@ -12,7 +14,7 @@ use std::{
     io::{self, Write},
 };
 
-pub use self::ahead::Ahead;
+pub use self::{ahead::Ahead, ending::Ending};
 use crate::model::{Event, JsonWriter};
 
 /// Written in pieces of at least this many bytes while more is at hand.

@@ -73,8 +73,11 @@ impl Collector {
     /// Writes another configuration.
     pub(crate) fn configure(&self, room: &Room, config: &str) -> Result<()> {
         let backend = room.backend();
+        // That of the machine is not the tests'.
+        let history =
+            if config.contains("[history]") { "" } else { "[history]\nenabled = false\n" };
         let text = format!(
-            "{config}\n[probe]\nbackend = \"{backend}\"\n[[sink]]\ntype = \"stdout\"\nname = \"out\"\n"
+            "{config}\n{history}[probe]\nbackend = \"{backend}\"\n[[sink]]\ntype = \"stdout\"\nname = \"out\"\n"
         );
         Ok(fs::write(self.path("config.toml"), text)?)
     }

@@ -48,6 +48,10 @@ fn told(error: &Error) -> Failure {
         Error::Live(error) => failure::of_live(error),
         Error::Taken { pid, .. } => Failure::new(format!("cannot serve: {error}"))
             .hint(format!("end it (kill {pid}), or give this one another --runtime-dir")),
+        Error::History(_) => Failure::new(format!("cannot serve: {error}")).hint(
+            "name another file by `path` in [history] of the configuration, or have none by \
+             `enabled = false`",
+        ),
         Error::Io { .. } => Failure::new(format!("cannot serve: {error}")),
     }
 }

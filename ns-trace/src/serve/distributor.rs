@@ -15,17 +15,25 @@ pub(super) struct Distributor {
     /// Whether events came since the readers were woken.
     is_new: bool,
     is_ready: bool,
+    /// How many events there were before this run's first.
+    before: u64,
 }
 
 impl Distributor {
-    pub(super) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, is_new: false, is_ready: false }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let before = shared.recent.last();
+        Self { shared, is_new: false, is_ready: false, before }
     }
 
     /// Hands an event on. What observes every event once, in order and with its number, does it here.
     fn publish(&mut self, mut event: Event) {
         // Before anything else: who sees an event sees it like this.
         self.shared.config().redact.apply(&mut event);
+        if let Body::Alert(alert) = &mut event.body
+            && let Some(cause) = &mut alert.cause_seq
+        {
+            *cause += self.before;
+        }
         let mut statistics = self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner);
         statistics.count(&event);
         drop(statistics);

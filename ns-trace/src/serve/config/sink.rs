@@ -101,6 +101,11 @@ impl SinkConfig {
         }
     }
 
+    /// Whether what it could not hand on is read from the history later.
+    pub(in crate::serve) const fn is_kept(&self) -> bool {
+        matches!(self.target, Target::File | Target::Webhook)
+    }
+
     /// The number of `user`.
     pub(in crate::serve) fn reader(&self) -> Option<u32> {
         let user = self.user.as_ref()?;
@@ -143,7 +148,9 @@ pub(super) const KEYS: [Key<SinkConfig>; 15] = [
         value: "stdout, file, unix, webhook, syslog or journal",
         help: "Where events go: standard output; a file; a unix stream socket that somebody listens \
                at; an HTTP server by POST, a batch of JSON lines each; syslog at /dev/log; \
-               systemd-journald.",
+               systemd-journald. A file and a webhook get every event at least once, also those of \
+               before a restart, as far as the history has them: by its `name` each has a cursor \
+               beside that.",
         set: |sink, value| one_of(value, &TARGETS).map(|target| sink.target = target),
         get: |sink| Some(word(&TARGETS, &sink.target)),
     },
