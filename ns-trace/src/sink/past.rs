@@ -88,15 +88,14 @@ impl Cursor {
     }
 
     fn write(&mut self, number: u64) -> io::Result<()> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                if let Some(directory) = self.path.parent() {
-                    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-                }
-                let mut options = OpenOptions::new();
-                options.write(true).create(true).truncate(false).mode(0o600).open(&self.path)?
+        let file = if let Some(file) = self.file.take() {
+            file
+        } else {
+            if let Some(directory) = self.path.parent() {
+                DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
             }
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(0o600).open(&self.path)?
         };
         // Always as long: no half of it is ever there.
         file.write_all_at(format!("{number:020}\n").as_bytes(), 0)?;

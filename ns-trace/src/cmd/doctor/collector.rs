@@ -30,7 +30,7 @@ fn read(pid: u32, status: &str) -> Collector {
     }
 }
 
-/// A line of `/proc/PID/status` (proc_pid_status(5)).
+/// A line of `/proc/PID/status` (`proc_pid_status(5)`).
 fn line<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = status.lines().filter_map(|line| line.split_once(':'));
     lines.find(|(other, _)| *other == name).map(|(_, value)| value.trim())
