@@ -7,7 +7,6 @@ mod enter;
 mod exec;
 mod history;
 mod list;
-mod moment;
 mod netns;
 mod number;
 mod rules;
@@ -33,7 +32,6 @@ pub use self::{
     exec::ExecArgs,
     history::{HistoryArgs, HistoryChoice, HistoryCommand},
     list::{ListArgs, Output, Relation},
-    moment::{Moment, parse_moment},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     number::{Ids, Range},
     rules::{RulesArgs, RulesCommand},

@@ -7,6 +7,7 @@
 mod detail;
 mod events;
 mod life;
+mod moment;
 mod past;
 mod query;
 pub mod replay;
@@ -21,6 +22,7 @@ use std::{io, path::PathBuf};
 
 pub use self::{
     life::Living,
+    moment::parse_moment,
     past::{Account, Difference, Life},
     query::{Name, Query},
     retain::Limits,

@@ -17,7 +17,10 @@ use std::{
     io,
     os::{fd::OwnedFd, unix::net::UnixListener},
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        mpsc::{Receiver, channel},
+    },
 };
 
 pub use self::place::{Place, default_directory, default_history};
@@ -230,16 +233,19 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     let selection = Selection { tasks: shared.config().probe.tasks, ..Selection::default() };
     let doors =
         Doors { control: control_door(&shared, &place)?, http: Http::bind(&shared, &place)? };
+    // What there is at the start goes to the history beside the events.
+    let (found, founds) = writer.as_ref().map(|_| channel()).unzip();
+    let memory = writer.zip(founds);
     // Threads have the rights that they are started with: none is, before what is not needed any
     // more is given up.
     let parts = Arc::new(Mutex::new(None));
     let (ours, theirs) = (Arc::clone(&shared), Arc::clone(&parts));
     live.attached = Some(Attached(Box::new(move || {
-        let made = begin(&ours, doors, writer, hangups, reload)?;
+        let made = begin(&ours, doors, memory, hangups, reload)?;
         *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
         Ok(())
     })));
-    let distributor = Distributor::new(Arc::clone(&shared));
+    let distributor = Distributor::new(Arc::clone(&shared), found);
     let stream = Stream::new(selection, Scope::everybody(), distributor, None).with_rules(engine);
     let ended = run_live(live, stream);
     shared.notifier.tell("STOPPING=1");
@@ -274,13 +280,13 @@ fn history(config: &Config) -> Result<Option<history::Writer>, Error> {
 fn begin(
     shared: &Arc<Shared>,
     doors: Doors,
-    writer: Option<history::Writer>,
+    memory: Option<(history::Writer, Receiver<Vec<Event>>)>,
     hangups: OwnedFd,
     reload: Reload,
 ) -> Result<Parts, Error> {
     privilege::give_up(&shared.config().privileges, shared.say)?;
-    let remember = writer.map(|writer| Remember::start(shared, writer)).transpose();
-    let remember = remember.map_err(Error::io("start a thread"))?;
+    let remember = memory.map(|(writer, founds)| Remember::start(shared, writer, founds));
+    let remember = remember.transpose().map_err(Error::io("start a thread"))?;
     let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
     let started = outgoing.replace(&shared.config().sinks, &shared.recent, shared.say);
     drop(outgoing);

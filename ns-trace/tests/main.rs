@@ -14,6 +14,7 @@ mod enter;
 mod exec;
 mod facts;
 mod hidden;
+mod history;
 mod init;
 mod leftovers;
 mod list;
@@ -68,6 +69,7 @@ fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials.extend(enter::trials(context));
     trials.extend(exec::trials(context));
     trials.extend(hidden::trials(context));
+    trials.extend(history::trials(context));
     trials.extend(list::trials(context));
     trials.extend(netns::trials(context));
     trials.extend(rules::trials(context));

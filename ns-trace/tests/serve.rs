@@ -2,7 +2,7 @@
 
 mod alerts;
 mod control;
-mod http;
+pub(crate) mod http;
 mod sinks;
 
 use std::{
@@ -73,9 +73,11 @@ impl Collector {
     /// Writes another configuration.
     pub(crate) fn configure(&self, room: &Room, config: &str) -> Result<()> {
         let backend = room.backend();
-        // That of the machine is not the tests'.
-        let history =
-            if config.contains("[history]") { "" } else { "[history]\nenabled = false\n" };
+        let history = if config.contains("[history]") {
+            String::new()
+        } else {
+            format!("[history]\npath = \"{}\"\n", self.path("history.db").display())
+        };
         let text = format!(
             "{config}\n{history}[probe]\nbackend = \"{backend}\"\n[[sink]]\ntype = \"stdout\"\nname = \"out\"\n"
         );
@@ -117,6 +119,21 @@ impl Collector {
         tracer.wait("the first `sync`", |event| event["event"] == "sync")?;
         self.tracer = Some(tracer);
         Ok(())
+    }
+
+    /// What the history in its directory answers.
+    pub(crate) fn history(&self, args: &[&str]) -> Result<String> {
+        let file = self.path("history.db");
+        let output = Command::new(program())
+            .arg("history")
+            .args(args)
+            .arg("--file")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "history {args:?}: {}: {said}", output.status);
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// Ends it by a signal.
@@ -181,7 +198,7 @@ fn check() -> Result<()> {
 }
 
 /// Has a namespace made and freed; returns its inode when the collector has told of both.
-fn make(tracer: &Tracer) -> Result<u64> {
+pub(crate) fn make(tracer: &Tracer) -> Result<u64> {
     let place = tracer.len();
     let mut actor = Actor::start()?;
     let pid = actor.pid();

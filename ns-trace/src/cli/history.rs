@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Color, Format, Moment, parse_moment, trace};
-use crate::model::{Kind, Selector, event::EventKind};
+use super::{Color, Format, trace};
+use crate::{
+    history::parse_moment,
+    model::{Kind, Selector, Time, event::EventKind},
+};
 
 const AFTER_HELP: &str = "\
 Without a command the events are printed that the collector (ns-trace serve) has stored: all, or
@@ -61,7 +64,7 @@ pub struct HistoryArgs {
 
     /// Show the namespaces that were there at TIME, as list does
     #[arg(long, value_name = "TIME", value_parser = parse_moment, global = true, allow_hyphen_values = true)]
-    pub at: Option<Moment>,
+    pub at: Option<Time>,
 
     /// Where the history is [default: that of the collector]
     #[arg(long, value_name = "FILE", global = true)]
@@ -77,11 +80,11 @@ pub struct HistoryChoice {
 
     /// Not before TIME
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
-    pub since: Option<Moment>,
+    pub since: Option<Time>,
 
     /// Before TIME
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
-    pub until: Option<Moment>,
+    pub until: Option<Time>,
 
     /// Only events of this process, all its threads included (repeatable)
     #[arg(short, long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
@@ -126,11 +129,11 @@ pub enum HistoryCommand {
     Diff {
         /// The first time
         #[arg(value_name = "TIME", value_parser = parse_moment)]
-        from: Moment,
+        from: Time,
 
         /// The second time
         #[arg(value_name = "TIME", value_parser = parse_moment)]
-        to: Moment,
+        to: Time,
 
         /// Only these types (repeatable, or separated by commas)
         #[arg(short = 't', long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = trace::kinds())]

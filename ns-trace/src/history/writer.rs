@@ -75,6 +75,25 @@ impl Writer {
         appended
     }
 
+    /// Takes note of a namespace that an `exist` event tells of, without that event: where a start
+    /// looks at what there is, it follows the `sync` that says so.
+    ///
+    /// # Errors
+    ///
+    /// As with [`append`](Self::append).
+    pub fn meet(&mut self, event: &Event) -> Result<()> {
+        let Body::Exist(exist) = &event.body else { return Ok(()) };
+        let met = self.begin().and_then(|()| {
+            let connection = &self.store.connection;
+            self.names.arrive(connection, event)?;
+            self.names.found(connection, event, &exist.ns, None).map(drop)
+        });
+        if met.is_err() {
+            self.roll_back();
+        }
+        met
+    }
+
     /// Makes what was appended since the last commit last, together with where the ring was read up
     /// to.
     ///
@@ -267,7 +286,7 @@ fn columns(
             detail.map = Some(map.map.clone());
         }
         Body::Exist(exist) => {
-            let ns = names.found(connection, event, &exist.ns)?;
+            let ns = names.found(connection, event, &exist.ns, Some(event.seq))?;
             columns.ns = Some(ns);
             detail.ns = names.otherwise(ns, &exist.ns);
             detail.members = Some(exist.members);

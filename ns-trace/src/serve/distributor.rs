@@ -1,10 +1,13 @@
 //! The one place through which every event passes.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, mpsc::Sender};
 
 use super::{Level, Shared};
 use crate::{
-    model::{Event, event::Body},
+    model::{
+        Event,
+        event::{Body, Reason, Source},
+    },
     sink::Outlet,
 };
 
@@ -15,14 +18,23 @@ pub(super) struct Distributor {
     /// Whether events came since the readers were woken.
     is_new: bool,
     is_ready: bool,
-    /// How many events there were before this run's first.
-    before: u64,
+    /// Who wants to know what there was at the start.
+    history: Option<Sender<Vec<Event>>>,
+    /// What there was, as far as it was told; `None` unless it is being told.
+    found: Option<Vec<Event>>,
 }
 
 impl Distributor {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let before = shared.recent.last();
-        Self { shared, is_new: false, is_ready: false, before }
+    pub(super) const fn new(shared: Arc<Shared>, history: Option<Sender<Vec<Event>>>) -> Self {
+        Self { shared, is_new: false, is_ready: false, history, found: None }
+    }
+
+    /// Hands on what there was at the start, all at once.
+    fn hand_over(&mut self) {
+        if let (Some(found), Some(history)) = (self.found.take(), &self.history) {
+            // It may have ended.
+            let _told = history.send(found);
+        }
     }
 
     /// Hands an event on. What observes every event once, in order and with its number, does it here.
@@ -32,7 +44,9 @@ impl Distributor {
         if let Body::Alert(alert) = &mut event.body
             && let Some(cause) = &mut alert.cause_seq
         {
-            *cause += self.before;
+            // It is right behind its cause; where numbers begin, the history says.
+            let distance = event.seq.saturating_sub(*cause);
+            *cause = (self.shared.recent.last() + 1).saturating_sub(distance);
         }
         let mut statistics = self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner);
         statistics.count(&event);
@@ -47,7 +61,21 @@ impl Distributor {
 
 impl Outlet for Distributor {
     fn write(&mut self, event: &Event) -> std::io::Result<()> {
+        if let (Some(found), Body::Exist(_), Source::Snapshot) =
+            (&mut self.found, &event.body, event.source)
+        {
+            // No news to anybody, and more than the others might want to keep at a time.
+            found.push(event.clone());
+            return Ok(());
+        }
+        self.hand_over();
         self.publish(event.clone());
+        if let Body::Sync(sync) = &event.body
+            && sync.reason == Reason::Start
+            && self.history.is_some()
+        {
+            self.found = Some(Vec::new());
+        }
         if let Body::Sync(sync) = &event.body
             && !std::mem::replace(&mut self.is_ready, true)
         {
@@ -62,6 +90,7 @@ impl Outlet for Distributor {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
+        self.hand_over();
         if std::mem::take(&mut self.is_new) {
             self.shared.recent.wake();
         }

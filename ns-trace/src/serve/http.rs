@@ -3,6 +3,7 @@
 mod alerts;
 mod door;
 mod events;
+mod history;
 mod metrics;
 mod openapi;
 mod problem;
@@ -168,6 +169,7 @@ where
         .route("/api/v1/processes/{pid}", get(query::process))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/alerts", get(alerts::alerts))
+        .route("/api/v1/history", get(history::history))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(metrics::healthz))
         .route("/readyz", get(metrics::readyz))

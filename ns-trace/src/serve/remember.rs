@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic::Ordering, mpsc::Receiver},
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
 };
@@ -11,7 +11,10 @@ use std::{
 use super::{Level, Say, Shared};
 use crate::{
     history::{Error, Limits, Writer},
-    model::event::Body,
+    model::{
+        Event,
+        event::{Body, Reason},
+    },
     sink::{
         Ending,
         recent::{Batch, Entry, From, Reader, Stop},
@@ -43,7 +46,12 @@ pub(super) struct Remember {
 }
 
 impl Remember {
-    pub(super) fn start(shared: &Arc<Shared>, writer: Writer) -> io::Result<Self> {
+    /// Starts it; what there was at a start comes by `founds` when that was said.
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        writer: Writer,
+        founds: Receiver<Vec<Event>>,
+    ) -> io::Result<Self> {
         let (status, ending) = (shared.history.clone().unwrap_or_default(), Arc::default());
         let reader = shared.recent.reader(From::Start);
         let stop = reader.stopper();
@@ -58,6 +66,8 @@ impl Remember {
             synced: None,
             retained: Instant::now(),
             is_more: false,
+            founds,
+            found: Vec::new(),
         };
         let thread = thread::Builder::new().name("history".to_owned());
         Ok(Self { thread: thread.spawn(move || work.run())?, stop, ending })
@@ -89,6 +99,10 @@ struct Work {
     retained: Instant,
     /// Whether there is more to forget.
     is_more: bool,
+    /// What there was at a start.
+    founds: Receiver<Vec<Event>>,
+    /// What there was at the start that is not committed yet.
+    found: Vec<Event>,
 }
 
 impl Work {
@@ -99,7 +113,7 @@ impl Work {
             let is_last = batch.is_last;
             let is_idle = batch.entries.is_empty() && batch.lost.is_none();
             let is_written = if is_idle && !is_last && self.waiting.is_empty() {
-                self.idle();
+                self.retain();
                 true
             } else {
                 self.take(batch, is_last)
@@ -148,13 +162,25 @@ impl Work {
                 self.synced = Some(Instant::now());
             }
         }
-        self.waiting.iter().skip(from).try_for_each(|entry| self.writer.append(&entry.event))
+        for entry in self.waiting.iter().skip(from) {
+            self.writer.append(&entry.event)?;
+            if is_start(&entry.event) {
+                if self.found.is_empty() {
+                    // It is sent as soon as the pipeline has told of it.
+                    self.found = self.founds.recv_timeout(GRACE).unwrap_or_default();
+                }
+                self.found.iter().try_for_each(|event| self.writer.meet(event))?;
+                self.writer.settle()?;
+            }
+        }
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), Error> {
         self.writer.commit(None)?;
         self.status.written.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
         self.waiting.clear();
+        self.found.clear();
         self.since = None;
         if self.is_more || self.retained.elapsed() >= RETAIN {
             // To forget is never more urgent than to remember.
@@ -180,15 +206,6 @@ impl Work {
         }
     }
 
-    /// Nothing happens: time for what else there is to do.
-    fn idle(&mut self) {
-        let settled = self.writer.settle().and_then(|()| self.writer.commit(None));
-        if let Err(error) = settled {
-            self.say(&error.to_string());
-        }
-        self.retain();
-    }
-
     /// Forgets what is beyond the limits.
     fn retain(&mut self) {
         let config = self.shared.config();
@@ -206,4 +223,9 @@ impl Work {
     fn say(&self, what: &str) {
         (self.shared.say)(Level::Warning, what);
     }
+}
+
+/// Whether it says that a collector has started, which tells what there was then.
+fn is_start(event: &Event) -> bool {
+    matches!(&event.body, Body::Sync(sync) if sync.reason == Reason::Start)
 }

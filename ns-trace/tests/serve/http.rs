@@ -29,7 +29,7 @@ fn send(collector: &Collector, request: &str, more: &str) -> Result<BufReader<Un
 }
 
 /// The status and the body of an answer, and whether the body is a problem.
-fn ask(collector: &Collector, request: &str, more: &str) -> Result<(u16, String, bool)> {
+pub(crate) fn ask(collector: &Collector, request: &str, more: &str) -> Result<(u16, String, bool)> {
     let mut answer = String::new();
     send(collector, request, more)?.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
@@ -38,7 +38,7 @@ fn ask(collector: &Collector, request: &str, more: &str) -> Result<(u16, String,
     Ok((status, body.to_owned(), is_problem))
 }
 
-pub(super) fn get(collector: &Collector, path: &str) -> Result<Value> {
+pub(crate) fn get(collector: &Collector, path: &str) -> Result<Value> {
     let (status, body, _) = ask(collector, &format!("GET {path}"), "")?;
     ensure!(status == 200, "{path}: {status}: {body}");
     serde_json::from_str(&body).with_context(|| format!("{path}: {body}"))
@@ -107,6 +107,9 @@ fn documented(collector: &Collector, document: &Value, path: &str, about: &Value
         let word = match &parameter["schema"] {
             schema if schema["enum"].is_array() => schema["enum"][0].as_str().unwrap_or_default(),
             schema if schema["type"] == "integer" => "7",
+            _ if name == "since" || name == "until" => "1h%20ago",
+            _ if name == "ns" => "4026531838",
+            _ if name == "event" => "create",
             _ if name == "where" => "false",
             _ => "x",
         };
@@ -145,6 +148,7 @@ fn answers(room: &Room) -> Result<()> {
     ensure!(namespace["creator"]["pid"] == actor.pid(), "{namespace}");
     ensure!(namespace["processes"][0]["pid"] == actor.pid(), "{namespace}");
     let all = get(&collector, "/api/v1/namespaces?limit=10000")?;
+    stored(&collector, &inode)?;
     ensure!(all["namespaces"].as_array().is_some_and(|all| all.len() >= 8), "{all}");
     for (path, about) in document["paths"].as_object().context("no paths")? {
         let real = path.replace("{inode}", &inode.to_string());
@@ -164,11 +168,35 @@ fn answers(room: &Room) -> Result<()> {
         "nstrace_namespace_lifetime_seconds_bucket{type=\"net\",le=\"+Inf\"} ",
         "nstrace_processes ",
         "nstrace_sink_events_total{sink=\"out\"} ",
+        "nstrace_history_errors_total 0\n",
     ] {
         ensure!(metrics.contains(line), "no `{line}` in {metrics}");
     }
     drop(actor);
     collector.finish().map(drop)
+}
+
+/// What happened to a namespace, asked for until its birth is stored; then page by page.
+fn stored(collector: &Collector, inode: &Value) -> Result<Value> {
+    let of_it = format!("/api/v1/history?ns=uts:{inode}&since=1h%20ago");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let past = loop {
+        let past = get(collector, &of_it)?;
+        if past["events"][0]["event"] == "create" {
+            break past;
+        }
+        ensure!(std::time::Instant::now() < deadline, "{past}");
+    };
+    let (mut after, mut count) = (Value::from(0), 0);
+    while !after.is_null() {
+        let page = get(collector, &format!("/api/v1/history?limit=2&after={after}"))?;
+        count += page["events"].as_array().context("no events")?.len();
+        after = page["next"].clone();
+    }
+    let whole = get(collector, "/api/v1/history?limit=10000")?;
+    let all = whole["events"].as_array().context("no events")?.len();
+    ensure!(count <= all && count > 2 && whole["next"].is_null(), "{count} of {all}");
+    Ok(past)
 }
 
 fn pages(room: &Room) -> Result<()> {
@@ -221,6 +249,10 @@ fn problems(room: &Room) -> Result<()> {
         ("GET /api/v1/alerts?before=x", "", 400, "invalid digit"),
         ("GET /api/v1/events?where=nosuch", "", 400, "nosuch"),
         ("GET /api/v1/events", "Last-Event-ID: x\r\n", 400, "Last-Event-ID"),
+        ("GET /api/v1/history?since=yesterday", "", 400, "since: no time at column 1"),
+        ("GET /api/v1/history?ns=blue", "", 400, "ns: "),
+        ("GET /api/v1/history?event=creat", "", 400, "creat"),
+        ("GET /api/v1/history?where=nosuch", "", 400, "nosuch"),
         ("GET /nowhere", "", 404, "/openapi.json"),
         ("POST /api/v1/namespaces", "Content-Length: 0\r\n", 405, "GET"),
     ] {

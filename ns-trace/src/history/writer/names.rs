@@ -13,7 +13,7 @@ use crate::{
         schema::NEVER,
     },
     model::{
-        Creator, Event, Kind, NsInfo, NsRef,
+        Creator, Event, Kind, NsInfo, NsRef, Time,
         event::{Body, Create, Destroy, Host, Reason},
     },
     sys::host,
@@ -231,7 +231,7 @@ impl Names {
         process: Option<i64>,
     ) -> Result<i64> {
         let row = self.fresh(connection, event, &create.ns)?;
-        self.tell(connection, row, event, &create.ns)?;
+        self.tell(connection, row, event.time, Some(event.seq), &create.ns)?;
         let put = "UPDATE namespace SET cause = ?2, creator = ?3 WHERE id = ?1";
         connection.prepare_cached(put)?.execute(params![row, create.cause as u32, process])?;
         if let Some(known) = self.known.get_mut(&row) {
@@ -259,12 +259,13 @@ impl Names {
         self.row(connection, &at)
     }
 
-    /// A namespace exists.
+    /// A namespace exists; `seq` is the event that is stored for that, if one is.
     pub(super) fn found(
         &mut self,
         connection: &Connection,
         event: &Event,
         ns: &NsInfo,
+        seq: Option<u64>,
     ) -> Result<i64> {
         let row = self.row(connection, &ns.to_ref())?;
         let known = self.known.get(&row);
@@ -277,7 +278,7 @@ impl Names {
                 || differs(known.ns.parent, ns.parent)
         });
         let row = if is_other { self.fresh(connection, event, ns)? } else { row };
-        self.tell(connection, row, event, ns)?;
+        self.tell(connection, row, event.time, seq, ns)?;
         if let Some(unsettled) = &mut self.unsettled {
             unsettled.is_told = true;
             unsettled.rows.remove(&row);
@@ -295,7 +296,7 @@ impl Names {
         let row = self.row(connection, &destroy.ns.to_ref())?;
         let is_told = self.known.get(&row).is_some_and(|known| known.is_told);
         if !is_told {
-            self.tell(connection, row, event, &destroy.ns)?;
+            self.tell(connection, row, event.time, Some(event.seq), &destroy.ns)?;
             let lifetime = destroy.lifetime_ns.unwrap_or_default();
             let began = event.time.0.saturating_sub_unsigned(lifetime);
             let put = "UPDATE namespace SET began = ?2 WHERE id = ?1";
@@ -318,7 +319,8 @@ impl Names {
         &mut self,
         connection: &Connection,
         row: i64,
-        event: &Event,
+        Time(time): Time,
+        seq: Option<u64>,
         ns: &NsInfo,
     ) -> Result<()> {
         let Some(known) = self.known.get_mut(&row) else { return Ok(()) };
@@ -342,8 +344,8 @@ impl Names {
             owner,
             parent,
             new.level,
-            event.time.0,
-            event.seq.cast_signed()
+            time,
+            seq.map(u64::cast_signed)
         ])?;
         Ok(())
     }

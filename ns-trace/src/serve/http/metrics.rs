@@ -1,6 +1,9 @@
 //! How the collector is.
 
-use std::sync::{PoisonError, atomic::Ordering};
+use std::sync::{
+    PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use axum::{
     extract::State as Extract,
@@ -46,6 +49,15 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
     for (name, status) in &sinks {
         let labels = format!("sink={name:?}");
         sample(&mut out, "sink_errors_total", &labels, status.errors.load(Ordering::Relaxed));
+    }
+    if let Some(status) = &shared.history {
+        let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        family(&mut out, "history_events_total", "counter", "Events that the history has stored.");
+        sample(&mut out, "history_events_total", "", number(&status.written));
+        family(&mut out, "history_lost_total", "counter", "Events that the history missed.");
+        sample(&mut out, "history_lost_total", "", number(&status.lost));
+        family(&mut out, "history_errors_total", "counter", "Attempts to store that failed.");
+        sample(&mut out, "history_errors_total", "", number(&status.errors));
     }
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((kind, out).into_response())

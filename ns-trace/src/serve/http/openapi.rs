@@ -72,6 +72,21 @@ fn document() -> Value {
         ),
         parameter("before", "query", &number, "Only with a smaller `seq`"),
     ];
+    let time = "RFC 3339, a local time such as 2026-11-23 10:00, or `2h ago`";
+    let selector = "About this namespace: an inode, TYPE:INODE or id:ID";
+    let past = [
+        parameter("since", "query", &text, &format!("Not before: {time}")),
+        parameter("until", "query", &text, &format!("Before: {time}")),
+        parameter("ns", "query", &text, selector),
+        parameter("pid", "query", &number, "Of this process"),
+        parameter("uid", "query", &number, "Of processes of this user"),
+        parameter("container", "query", &text, "Of containers whose ids begin so"),
+        parameter("event", "query", &text, "Of this sort"),
+        parameter("type", "query", &kinds, only),
+        parameter("where", "query", &text, fields),
+        parameter("limit", "query", &number, page),
+        parameter("after", "query", &number, "Only events with a `seq` above"),
+    ];
     let inode = [parameter("inode", "path", &number, "Of the namespace")];
     let pid = [parameter("pid", "path", &number, "In the initial pid namespace")];
     let json = |schema| answer("application/json", &name(schema));
@@ -89,6 +104,7 @@ fn document() -> Value {
                 &answer("text/event-stream", &text),
             ),
             "/api/v1/alerts": get("The latest alerts, the latest first", &alerts, &json("Alerts")),
+            "/api/v1/history": get("What happened", &past, &json("History")),
             "/metrics": get("Counters for Prometheus", &[], &plain()),
             "/healthz": get("Whether the pipeline goes on", &[], &plain()),
             "/readyz": get("Whether events are seen", &[], &plain()),
@@ -152,6 +168,14 @@ fn schemas(text: &Value, number: &Value, kinds: &Value, severities: &Value) -> V
             "additionalProperties": true,
         },
         "Alerts": object(&json!({ "alerts": list(&name("Alert")), "next": maybe(number) })),
+        "Event": {
+            "type": "object",
+            "description": "As in schema ns-trace/1",
+            "properties": { "event": text, "seq": number, "time": text },
+            "required": ["event", "seq", "time"],
+            "additionalProperties": true,
+        },
+        "History": object(&json!({ "events": list(&name("Event")), "next": maybe(number) })),
         "Process": object(&json!({
             "pid": number, "ppid": number, "uid": number, "comm": text, "threads": number,
             "ns": object(&slots),

@@ -33,6 +33,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, format!("there is no {what} in sight"))
     }
 
+    /// Something here does not work.
+    pub(super) fn broken(what: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, what.to_string())
+    }
+
     /// The pipeline does not answer.
     pub(super) fn silent() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the pipeline does not answer")

@@ -20,8 +20,8 @@ use crate::{
 /// How long the pipeline may take to answer.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// How many rows are answered with, if nothing else is asked for, and at most.
-const PAGE: usize = 100;
-const LARGEST_PAGE: usize = 10_000;
+pub(super) const PAGE: usize = 100;
+pub(super) const LARGEST_PAGE: usize = 10_000;
 
 /// What exists now.
 pub(super) async fn picture(shared: &Shared) -> Result<Picture, Problem> {

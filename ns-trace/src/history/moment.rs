@@ -2,15 +2,11 @@
 
 use jiff::{Timestamp, Zoned, civil, tz::TimeZone};
 
-use super::parse_duration;
-use crate::model::Time;
+use crate::model::{Time, parse_duration};
 
 /// The shapes of dates and times, in which `d` is a digit.
 const DATE: &str = "dddd-dd-dd";
 const TIME: &str = "dd:dd:dd";
-
-/// A time, for the command line.
-pub type Moment = Time;
 
 /// What can be written.
 const EXPECTED: &str =
@@ -21,11 +17,11 @@ const EXPECTED: &str =
 /// # Errors
 ///
 /// What is wrong with it, and where.
-pub fn parse_moment(text: &str) -> Result<Moment, String> {
+pub fn parse_moment(text: &str) -> Result<Time, String> {
     read(text, &Zoned::now())
 }
 
-fn read(text: &str, now: &Zoned) -> Result<Moment, String> {
+fn read(text: &str, now: &Zoned) -> Result<Time, String> {
     let trimmed = text.trim();
     let of = |timestamp: Timestamp| {
         let nanos = i64::try_from(timestamp.as_nanosecond());
