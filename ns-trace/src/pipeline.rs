@@ -15,7 +15,7 @@ mod watch;
 
 pub use self::{
     inquiry::{Inquiries, Inquiry},
-    live::{Command, Error, LiveOptions, run_live},
+    live::{Attached, Command, Error, LiveOptions, Obstacle, run_live},
     look::look,
     merge::merged,
     picture::{Channel, Ended, Picture, Pictures, Update, Viewer},

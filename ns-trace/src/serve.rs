@@ -4,18 +4,23 @@ pub mod client;
 pub mod config;
 pub mod control;
 mod distributor;
-mod http;
+pub mod http;
 mod keeper;
 mod outgoing;
 mod place;
+mod privilege;
 mod remember;
 mod statistics;
 
 use std::{
+    collections::VecDeque,
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixListener},
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        mpsc::{Receiver, channel},
+    },
 };
 
 pub use self::place::{Place, default_directory, default_history};
@@ -32,11 +37,21 @@ use self::{
 use crate::{
     history,
     model::Event,
-    pipeline::{self, Inquiries, LiveOptions, Outcome, Scope, Selection, Stream, run_live},
+    pipeline::{
+        self, Attached, Inquiries, Inquiry, LiveOptions, Outcome, Scope, Selection, Stream,
+        run_live,
+    },
     probe,
-    sink::{recent::Recent, worker::Status},
+    rule::{Engine, Rules},
+    sink::{
+        recent::{Entry, Recent},
+        worker::Status,
+    },
     sys::{clock, notify::Notifier, signal},
 };
+
+/// How many of the latest alerts are kept for those who ask later.
+const ALERTS: usize = 1000;
 
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,12 +100,17 @@ impl Error {
     }
 }
 
+/// Reads the configuration and the rules that it names.
+pub type Reload = Box<dyn Fn() -> Result<(Config, Rules), Problems> + Send>;
+
 /// What is to be served.
 pub struct Options {
     /// How it starts.
     pub config: Config,
-    /// Reads the configuration again.
-    pub reload: Box<dyn Fn() -> Result<Config, Problems> + Send>,
+    /// What looks at every event.
+    pub rules: Rules,
+    /// Reads both again.
+    pub reload: Reload,
     /// Where lock and sockets are made.
     pub directory: PathBuf,
     /// Where it says how it is.
@@ -117,6 +137,8 @@ struct Shared {
     /// The number of its first event.
     first: u64,
     statistics: Mutex<Statistics>,
+    /// The latest alerts, also when other events have driven them out of `recent`.
+    alerts: Mutex<VecDeque<Arc<Entry>>>,
     /// The first `sync`.
     start: OnceLock<Event>,
     notifier: Notifier,
@@ -128,8 +150,17 @@ impl Shared {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Keeps an alert for those who ask later.
+    fn keep_alert(&self, alert: Arc<Entry>) {
+        let mut alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner);
+        if alerts.len() >= ALERTS {
+            alerts.pop_front();
+        }
+        alerts.push_back(alert);
+    }
+
     /// Takes over another configuration.
-    fn replace(&self, config: Config) -> io::Result<()> {
+    fn replace(&self, config: Config, rules: Rules) -> io::Result<()> {
         let old = self.config();
         if old.probe != config.probe
             || old.recent != config.recent
@@ -137,11 +168,14 @@ impl Shared {
             || old.history.path != config.history.path
             || old.http.listen != config.http.listen
             || old.control.enabled != config.control.enabled
+            || old.privileges != config.privileges
+            || old.rules.enabled != config.rules.enabled
         {
-            let what = "[probe], [recent], the history's path and where is listened stay as they are \
-                        until the next start";
+            let what = "[probe], [recent], [privileges], the history's path, rules.enabled and where is \
+                        listened stay as they are until the next start";
             (self.say)(Level::Warning, what);
         }
+        self.inquiries.ask(Inquiry::Rules(Box::new(rules)));
         let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
         outgoing.replace(&config.sinks, &self.recent, self.say)?;
         drop(outgoing);
@@ -150,13 +184,30 @@ impl Shared {
     }
 }
 
+/// What answers and hands on, in threads of their own.
+#[derive(Debug)]
+struct Parts {
+    remember: Option<Remember>,
+    /// Dropped in this order.
+    _keeper: Keeper,
+    _http: Option<Http>,
+    _control: Option<Control>,
+}
+
+/// What is listened at.
+#[derive(Debug)]
+struct Doors {
+    control: Option<(PathBuf, UnixListener)>,
+    http: Option<http::Door>,
+}
+
 /// Serves until a signal says that it is enough.
 ///
 /// # Errors
 ///
 /// If the probes cannot run here, or the directory is in use.
 pub fn run(options: Options) -> Result<Outcome, Error> {
-    let Options { config, reload, directory, say } = options;
+    let Options { config, rules, reload, directory, say } = options;
     // Before anything is made: who is told to end meanwhile leaves nothing behind.
     let hangups = signal::watch(&[signal::HANGUP]).map_err(Error::io("watch for signals"))?;
     let place = Place::take(&directory)?;
@@ -164,43 +215,58 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     let first = writer.as_ref().map_or(0, history::Writer::last_seq) + 1;
     let recent = Recent::new(config.recent.events, config.recent.bytes, first);
     let inquiries = Inquiries::new().map_err(Error::io("make an event descriptor"))?;
-    let live = live_options(&config, Arc::new(inquiries));
+    let mut live = live_options(&config, Arc::new(inquiries));
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
-    let mut outgoing = Outgoing::default();
-    outgoing.replace(&config.sinks, &recent, say).map_err(Error::io("start a sink"))?;
+    let kept = config.history.enabled.then(|| config.history.path.clone());
+    let engine = config.rules.enabled.then(|| Engine::new(&rules));
     let shared = Arc::new(Shared {
         recent: Arc::clone(&recent),
         inquiries,
-        outgoing: Mutex::new(outgoing),
+        outgoing: Mutex::new(Outgoing::new(kept)),
         history: writer.as_ref().map(|_| Arc::default()),
         run: format!("{:x}", clock::boot_ns()),
         first,
         statistics: Mutex::default(),
+        alerts: Mutex::default(),
         start: OnceLock::new(),
         notifier: Notifier::from_environment(),
         say,
         config: RwLock::new(Arc::new(config)),
     });
     let selection = Selection { tasks: shared.config().probe.tasks, ..Selection::default() };
-    let remember = writer.map(|writer| Remember::start(&shared, writer)).transpose();
-    let (remember, found) = remember.map_err(Error::io("start a thread"))?.unzip();
-    let keeper = keep(&shared, hangups, reload)?;
-    let control = answer(&shared, &place)?;
-    let http = Http::start(&shared, &place)?;
+    let doors =
+        Doors { control: control_door(&shared, &place)?, http: Http::bind(&shared, &place)? };
+    // What there is at the start goes to the history beside the events.
+    let (found, founds) = writer.as_ref().map(|_| channel()).unzip();
+    let memory = writer.zip(founds);
+    // Threads have the rights that they are started with: none is, before what is not needed any
+    // more is given up.
+    let parts = Arc::new(Mutex::new(None));
+    let (ours, theirs) = (Arc::clone(&shared), Arc::clone(&parts));
+    live.attached = Some(Attached(Box::new(move || {
+        let made = begin(&ours, doors, memory, hangups, reload)?;
+        *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+        Ok(())
+    })));
     let distributor = Distributor::new(Arc::clone(&shared), found);
-    let stream = Stream::new(selection, Scope::everybody(), distributor, None);
+    let stream = Stream::new(selection, Scope::everybody(), distributor, None).with_rules(engine);
     let ended = run_live(live, stream);
     shared.notifier.tell("STOPPING=1");
-    drop(keeper);
     recent.close();
-    drop(http);
-    drop(control);
+    let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let remember = parts.and_then(|parts| parts.remember);
     if let Some(remember) = remember {
         remember.end(say);
     }
     shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner).end(say);
     drop(place);
-    let (outcome, _) = ended?;
+    let (outcome, _) = ended.map_err(|error| match error {
+        pipeline::Error::Begin(why) => match why.downcast::<Error>() {
+            Ok(why) => *why,
+            Err(why) => Error::Live(pipeline::Error::Begin(why)),
+        },
+        error => Error::Live(error),
+    })?;
     Ok(outcome)
 }
 
@@ -213,21 +279,41 @@ fn history(config: &Config) -> Result<Option<history::Writer>, Error> {
     Ok(Some(writer))
 }
 
-fn keep(
+/// Gives up what is not needed any more, then starts all that answers and hands on.
+fn begin(
     shared: &Arc<Shared>,
+    doors: Doors,
+    memory: Option<(history::Writer, Receiver<Vec<Event>>)>,
     hangups: OwnedFd,
-    reload: Box<dyn Fn() -> Result<Config, Problems> + Send>,
-) -> Result<Keeper, Error> {
-    Keeper::start(Arc::clone(shared), hangups, reload).map_err(Error::io("start a thread"))
+    reload: Reload,
+) -> Result<Parts, Error> {
+    privilege::give_up(&shared.config().privileges, shared.say)?;
+    let remember = memory.map(|(writer, founds)| Remember::start(shared, writer, founds));
+    let remember = remember.transpose().map_err(Error::io("start a thread"))?;
+    let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+    let started = outgoing.replace(&shared.config().sinks, &shared.recent, shared.say);
+    drop(outgoing);
+    started.map_err(Error::io("start a sink"))?;
+    let keeper = Keeper::start(Arc::clone(shared), hangups, reload);
+    let control = doors.control.map(|(path, listener)| {
+        Control::start(Arc::clone(shared), path, listener).map_err(Error::io("start a thread"))
+    });
+    Ok(Parts {
+        remember,
+        _keeper: keeper.map_err(Error::io("start a thread"))?,
+        _http: doors.http.map(|door| Http::start(shared, door)).transpose()?,
+        _control: control.transpose()?,
+    })
 }
 
-fn answer(shared: &Arc<Shared>, place: &Place) -> Result<Option<Control>, Error> {
+fn control_door(shared: &Shared, place: &Place) -> Result<Option<(PathBuf, UnixListener)>, Error> {
     if !shared.config().control.enabled {
         return Ok(None);
     }
     let path = place.socket("control.sock").map_err(Error::io("remove a former socket"))?;
     let what = format!("listen at {}", path.display());
-    Control::start(Arc::clone(shared), path).map(Some).map_err(Error::io(what))
+    let listener = Control::bind(shared, &path).map_err(Error::io(what))?;
+    Ok(Some((path, listener)))
 }
 
 fn live_options(config: &Config, inquiries: Arc<Inquiries>) -> LiveOptions {
@@ -244,6 +330,7 @@ fn live_options(config: &Config, inquiries: Arc<Inquiries>) -> LiveOptions {
         command: None,
         output: None,
         viewer: None,
+        attached: None,
         inquiries: Some(inquiries),
     }
 }

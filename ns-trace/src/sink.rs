@@ -2,7 +2,10 @@
 
 mod ahead;
 mod ending;
+pub mod past;
 pub mod recent;
+pub mod redact;
+pub mod schema;
 pub mod target;
 pub mod worker;
 

@@ -19,6 +19,7 @@ pub mod nsfs;
 pub mod process;
 pub mod program;
 pub mod rtnetlink;
+pub mod seccomp;
 pub mod setting;
 pub mod signal;
 pub mod tracefs;

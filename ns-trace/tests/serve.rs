@@ -1,5 +1,6 @@
 //! `ns-trace serve`: the collector, from its start to its end, also one that is killed.
 
+mod alerts;
 mod control;
 pub(crate) mod http;
 mod sinks;
@@ -28,8 +29,12 @@ use crate::{
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = vec![context.once("serve::the_configuration_is_checked_as_a_whole", check)];
-    for (name, test) in
-        TRIALS.into_iter().chain(control::TRIALS).chain(http::TRIALS).chain(sinks::TRIALS)
+    for (name, test) in TRIALS
+        .into_iter()
+        .chain(control::TRIALS)
+        .chain(http::TRIALS)
+        .chain(sinks::TRIALS)
+        .chain(alerts::TRIALS)
     {
         trials.extend(context.alone_on_the_best(name, test));
     }

@@ -13,6 +13,7 @@ pub(crate) mod peer;
 mod place;
 mod ratio;
 mod rounds;
+mod serve;
 mod start;
 mod storm;
 mod table;
@@ -36,8 +37,9 @@ use self::{peer::Peer, table::Row};
 use crate::{command, process, setup, tracer::Tracer, usage};
 
 /// What can be measured alone.
-const NAMES: [&str; 10] = [
-    "getppid", "exec", "unshare", "storm", "decode", "latency", "start", "list", "create", "fentry",
+const NAMES: [&str; 11] = [
+    "getppid", "exec", "unshare", "storm", "decode", "latency", "start", "list", "create", "serve",
+    "fentry",
 ];
 
 /// The least that a median means anything of.
@@ -148,6 +150,7 @@ impl Bench {
             "start" => start::rows(self),
             "list" => list::rows(self),
             "create" => create::rows(self),
+            "serve" => serve::rows(self),
             _ => emulated::rows(),
         }
         .with_context(|| format!("cannot measure `{name}`"))

@@ -1,5 +1,6 @@
 //! `ns-trace doctor`: what this kernel lets ns-trace see, and why.
 
+mod collector;
 mod kernel;
 mod place;
 mod report;
@@ -91,6 +92,7 @@ fn examine(
         btf,
         warnings: warnings(&process),
         process,
+        collector: collector::collector(),
         settings: place::settings(),
         file_systems: place::file_systems(&mounts),
         cgroup: place::cgroup(&mounts),

@@ -17,9 +17,13 @@ use crate::{
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let load = {
         let file = args.config.clone();
-        move || Config::load(file.as_deref())
+        move || {
+            let config = Config::load(file.as_deref())?;
+            let rules = config.rules.load()?;
+            Ok((config, rules))
+        }
     };
-    let config = load().map_err(|problems| refuse(&problems))?;
+    let (config, rules) = load().map_err(|problems| refuse(&problems))?;
     if args.check {
         return Ok(ExitCode::SUCCESS);
     }
@@ -29,7 +33,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     }
     check_capabilities()?;
     let directory = args.runtime_dir.clone().unwrap_or_else(default_directory);
-    let options = Options { config, reload: Box::new(load), directory, say };
+    let options = Options { config, rules, reload: Box::new(load), directory, say };
     let outcome = serve::run(options).map_err(|error| told(&error))?;
     say(Level::Info, &format!("ended after {} events, {} lost", outcome.events, outcome.lost));
     Ok(ExitCode::SUCCESS)

@@ -95,6 +95,7 @@ fn source(args: &TopArgs, top: &mut Top) -> io::Result<Channel> {
         command: None,
         output: None,
         viewer: None,
+        attached: None,
         inquiries: None,
     };
     Channel::live(options, Selection::default(), args.delay.max(SHORTEST), args.dead)

@@ -98,6 +98,7 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
         command,
         output: output::watchable(args),
         viewer: None,
+        attached: None,
         inquiries: None,
     })
 }

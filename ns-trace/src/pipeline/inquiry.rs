@@ -12,6 +12,7 @@ use rustix::{
 };
 
 use super::Picture;
+use crate::rule::Rules;
 
 /// What another thread wants of a live source. Answers are given in the source's own thread: they
 /// must be short.
@@ -20,6 +21,8 @@ pub enum Inquiry {
     Alive(Box<dyn FnOnce() + Send>),
     /// What exists.
     Picture(Box<dyn FnOnce(Picture) + Send>),
+    /// That it goes on with other rules.
+    Rules(Box<Rules>),
 }
 
 impl fmt::Debug for Inquiry {
@@ -27,6 +30,7 @@ impl fmt::Debug for Inquiry {
         f.write_str(match self {
             Self::Alive(_) => "Alive",
             Self::Picture(_) => "Picture",
+            Self::Rules(_) => "Rules",
         })
     }
 }

@@ -53,6 +53,9 @@ pub enum Error {
     /// The ring, signals or a thread.
     #[error("cannot watch the ring: {0}")]
     Watch(#[source] io::Error),
+    /// What was to be done after attaching.
+    #[error("cannot begin: {0}")]
+    Begin(#[source] Obstacle),
     /// A process to trace does not exist.
     #[error("there is no process {0}")]
     NoProcess(u32),
@@ -64,6 +67,18 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+/// Why what comes after attaching cannot be done.
+pub type Obstacle = Box<dyn std::error::Error + Send + std::marker::Sync>;
+
+/// What is to be done as soon as the probes are attached, in the thread that attached them.
+pub struct Attached(pub Box<dyn FnOnce() -> Result<(), Obstacle> + Send>);
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attached").finish_non_exhaustive()
+    }
 }
 
 /// How to trace.
@@ -83,6 +98,8 @@ pub struct LiveOptions {
     pub output: Option<OwnedFd>,
     /// Who is shown the table from time to time.
     pub viewer: Option<Viewer>,
+    /// What is to be done as soon as the probes are attached.
+    pub attached: Option<Attached>,
     /// Who may ask while it goes on. What is asked goes on until it is told to end: SIGHUP does not
     /// end it then.
     pub inquiries: Option<Arc<Inquiries>>,
@@ -121,6 +138,9 @@ pub fn run_live(
     let mut table = Table::new(stream.needs_tasks()).keeping_dead(keep_dead);
     table.begin_walk(clock::boot_ns());
     probes.attach()?;
+    if let Some(Attached(begin)) = options.attached.take() {
+        begin().map_err(Error::Begin)?;
+    }
     probes.snapshot()?;
     memory::give_back_free_pieces();
     let live = Live {
@@ -459,6 +479,7 @@ impl Live {
                         shown.get_or_insert_with(|| picture(&mut self.table, &self.stream));
                     answer(picture.clone());
                 }
+                Inquiry::Rules(rules) => self.stream.replace_rules(&rules),
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
         Event, Time,
         event::{Body, ByEvent, SchemaName},
     },
-    rule::{Engine, Members},
+    rule::{Engine, Members, Rules},
     sink::Outlet,
     table::{Finding, RowId, Table},
 };
@@ -97,6 +97,14 @@ impl Stream {
     #[must_use]
     pub fn with_rules(self, rules: Option<Engine>) -> Self {
         Self { rules, ..self }
+    }
+
+    /// Goes on with other rules, if there are any to replace: whether tasks are followed for them
+    /// was decided at the start.
+    pub fn replace_rules(&mut self, rules: &Rules) {
+        if let Some(engine) = &mut self.rules {
+            engine.replace(rules);
+        }
     }
 
     /// Tells the rules who and what was there before the first event, or went by unseen since.

@@ -17,6 +17,7 @@ use ns_trace_common::lost::Ledger;
 use rustix::{
     event::{Timespec, epoll},
     io::{Errno, read},
+    thread::CapabilitySet,
 };
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
     losses::Gaps,
     record::header,
 };
-use crate::sys::{mapping::Mapping, memory, signal};
+use crate::sys::{capability, mapping::Mapping, memory, signal};
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
@@ -96,6 +97,8 @@ impl Reader {
         // The end of the pipe that we hold closes when the reader is to stop.
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(u64::MAX), readable)?;
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || {
+            // It reads what is mapped already. Who may not even give rights up keeps none to speak of.
+            let _dropped = capability::keep(CapabilitySet::empty());
             let gaps = Gaps::default();
             Carrier {
                 ring,

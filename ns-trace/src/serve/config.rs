@@ -21,7 +21,11 @@ pub use self::{
     sink::{SinkConfig, Target},
 };
 use super::default_history;
-use crate::probe::Backend;
+use crate::{
+    probe::Backend,
+    rule::{self, Rules},
+    sink::redact::Redaction,
+};
 
 /// The file that is read unless another is named; beside it lies the directory of further ones.
 pub const FILE: &str = "/etc/ns-trace/config.toml";
@@ -41,6 +45,12 @@ pub struct Config {
     pub control: ControlConfig,
     /// The HTTP API.
     pub http: HttpConfig,
+    /// The rules that look at events.
+    pub rules: RulesConfig,
+    /// What nobody may read.
+    pub redact: Redaction,
+    /// What is given up once the probes are attached.
+    pub privileges: PrivilegesConfig,
     /// Where events leave.
     pub sinks: Vec<SinkConfig>,
 }
@@ -154,6 +164,62 @@ impl Default for HttpConfig {
     }
 }
 
+/// The rules that look at events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RulesConfig {
+    /// Whether any do.
+    pub enabled: bool,
+    /// Files, directories and `shipped`; empty is as `ns-trace rules` takes nothing named.
+    pub paths: Vec<PathBuf>,
+}
+
+impl Default for RulesConfig {
+    fn default() -> Self {
+        Self { enabled: true, paths: Vec::new() }
+    }
+}
+
+impl RulesConfig {
+    /// Reads them; none if they are not enabled.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with them.
+    pub fn load(&self) -> Result<Rules, Problems> {
+        let mut problems = Problems::default();
+        if !self.enabled {
+            return Ok(Rules::default());
+        }
+        let files = rule::files(&self.paths).map_err(|error| {
+            problems.add(Problem::of_whole(format!("rules.paths: {error}")));
+            problems.clone()
+        })?;
+        rule::load(&files).map_err(|found| {
+            for problem in found {
+                problems.add(Problem::of_whole(problem.to_string()));
+            }
+            problems
+        })
+    }
+}
+
+/// What is given up once the probes are attached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivilegesConfig {
+    /// Whether capabilities that are not needed any more are.
+    pub drop: bool,
+    /// Those that stay besides, as capabilities(7) names them.
+    pub keep: Vec<String>,
+    /// Whether system calls that are not needed are.
+    pub seccomp: bool,
+}
+
+impl Default for PrivilegesConfig {
+    fn default() -> Self {
+        Self { drop: true, keep: Vec::new(), seccomp: true }
+    }
+}
+
 /// Where the HTTP API listens.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Listen {
@@ -188,6 +254,9 @@ impl Config {
             }
         }
         config.check(&mut problems);
+        if let Err(found) = config.rules.load() {
+            problems.extend(found);
+        }
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
@@ -317,7 +386,18 @@ mod tests {
     /// A line that may stand in a configuration, or not.
     fn line() -> impl Strategy<Value = String> {
         let table = select(
-            &["[probe]", "[recent]", "[history]", "[control]", "[http]", "[[sink]]", "[x]"][..],
+            &[
+                "[probe]",
+                "[recent]",
+                "[history]",
+                "[control]",
+                "[http]",
+                "[rules]",
+                "[redact]",
+                "[privileges]",
+                "[[sink]]",
+                "[x]",
+            ][..],
         );
         let names: Vec<_> = keys::described()
             .into_iter()
@@ -339,6 +419,9 @@ mod tests {
             "\"event == 'create'\"",
             "[\"create\"]",
             "[\"net\", \"uts\"]",
+            "[\"a(b)\", \"(\"]",
+            "[\"/a\", \"shipped\"]",
+            "[\"CAP_KILL\"]",
             "\"unix:/a\"",
             "\"[::1]:1\"",
             "\"\\u007f\\n\"",
@@ -368,6 +451,40 @@ mod tests {
                 prop_assert_eq!(again, config);
             }
         }
+    }
+
+    #[test]
+    fn a_bad_pattern_is_said_with_its_place() {
+        let said = read("[redact]\nargs = [\n  \"--key=.+\",\n  \"a(\",\n  7,\n]\n").unwrap_err();
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "a.toml:4:3: redact.args: unclosed group",
+                "a.toml:5:3: redact.args: expected a string, found integer",
+            ]
+        );
+        let said = read("[privileges]\nkeep = [\"CAP_FLY\"]").unwrap_err();
+        assert!(
+            said.starts_with("a.toml:2:8: privileges.keep: ") && said.contains("FLY"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn wrong_rules_are_a_wrong_configuration() {
+        let name = format!("ns-trace-test-{}-rules.yaml", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        fs::write(&file, "rules:\n  - id: a\n    colour: red\n").unwrap();
+        let rules = RulesConfig { enabled: true, paths: vec![file.clone()] };
+        let said = rules.load().unwrap_err().to_string();
+        fs::remove_file(&file).unwrap();
+        assert!(said.contains(&format!("{}:3:5: ", file.display())), "{said}");
+        let missing = rules.load().unwrap_err().to_string();
+        assert!(missing.starts_with("rules.paths: ") && missing.contains("yaml"), "{missing}");
+        let off = RulesConfig { enabled: false, ..rules };
+        assert!(off.load().unwrap().rules.is_empty());
+        assert!(!RulesConfig::default().load().unwrap().rules.is_empty());
     }
 
     #[test]

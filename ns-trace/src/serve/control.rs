@@ -70,10 +70,19 @@ impl Clients {
 }
 
 impl Control {
-    /// Makes the socket and answers at it.
-    pub(super) fn start(shared: Arc<Shared>, path: PathBuf) -> io::Result<Self> {
-        let listener = UnixListener::bind(&path)?;
-        admit(&path, &shared)?;
+    /// Makes the socket; who comes waits until there are answers.
+    pub(super) fn bind(shared: &Shared, path: &Path) -> io::Result<UnixListener> {
+        let listener = UnixListener::bind(path)?;
+        admit(path, shared)?;
+        Ok(listener)
+    }
+
+    /// Answers at the socket.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        path: PathBuf,
+        listener: UnixListener,
+    ) -> io::Result<Self> {
         let clients = Arc::<Clients>::default();
         let ours = Arc::clone(&clients);
         let thread = thread::Builder::new().name("control".to_owned());

@@ -38,11 +38,23 @@ impl Distributor {
     }
 
     /// Hands an event on. What observes every event once, in order and with its number, does it here.
-    fn publish(&mut self, event: Event) {
+    fn publish(&mut self, mut event: Event) {
+        // Before anything else: who sees an event sees it like this.
+        self.shared.config().redact.apply(&mut event);
+        if let Body::Alert(alert) = &mut event.body
+            && let Some(cause) = &mut alert.cause_seq
+        {
+            // It is right behind its cause; where numbers begin, the history says.
+            let distance = event.seq.saturating_sub(*cause);
+            *cause = (self.shared.recent.last() + 1).saturating_sub(distance);
+        }
         let mut statistics = self.shared.statistics.lock().unwrap_or_else(PoisonError::into_inner);
         statistics.count(&event);
         drop(statistics);
-        self.shared.recent.push(event);
+        let entry = self.shared.recent.push(event);
+        if matches!(entry.event.body, Body::Alert(_)) {
+            self.shared.keep_alert(entry);
+        }
         self.is_new = true;
     }
 }

@@ -1,5 +1,6 @@
 //! The HTTP API: a thread of its own with a runtime of its own, started by nobody else.
 
+mod alerts;
 mod door;
 mod events;
 mod history;
@@ -30,6 +31,25 @@ use tokio::{
 use self::door::Visitor;
 use super::{Error, Place, Shared, config::Listen, control};
 
+/// The paths that take parameters.
+pub const PATHS: [&str; 3] = ["/api/v1/namespaces", "/api/v1/events", "/api/v1/alerts"];
+
+/// Reads the parameters of a request for one of [`PATHS`] as an answer would.
+///
+/// # Errors
+///
+/// What is wrong with them.
+pub fn check(path: &str, query: &str) -> Result<(), String> {
+    let query = Some(query);
+    let read = match path {
+        "/api/v1/namespaces" => query::read(query).map(drop),
+        "/api/v1/events" => events::read(query).map(drop),
+        "/api/v1/alerts" => alerts::read(query).map(drop),
+        _ => Err(problem::Problem::missing(path)),
+    };
+    read.map_err(|problem| problem.detail().to_owned())
+}
+
 /// What every handler has.
 #[derive(Clone, Debug)]
 struct State {
@@ -46,6 +66,11 @@ pub(super) struct Http {
     socket: Option<PathBuf>,
 }
 
+/// Where it listens, and the socket that goes with it; who comes waits until there are answers.
+#[derive(Debug)]
+pub(super) struct Door(Bound, Option<PathBuf>);
+
+#[derive(Debug)]
 enum Bound {
     Tcp(TcpListener),
     Unix(UnixListener),
@@ -53,7 +78,7 @@ enum Bound {
 
 impl Http {
     /// Listens where the configuration says; `None` if nowhere.
-    pub(super) fn start(shared: &Arc<Shared>, place: &Place) -> Result<Option<Self>, Error> {
+    pub(super) fn bind(shared: &Shared, place: &Place) -> Result<Option<Door>, Error> {
         let config = shared.config();
         let (bound, socket) = match &config.http.listen {
             Listen::Off => return Ok(None),
@@ -68,13 +93,18 @@ impl Http {
                 unix(shared, path.map_err(Error::io("remove a former socket"))?)?
             }
         };
-        let room = Arc::new(Semaphore::new(config.http.clients));
+        Ok(Some(Door(bound, socket)))
+    }
+
+    /// Answers there.
+    pub(super) fn start(shared: &Arc<Shared>, Door(bound, socket): Door) -> Result<Self, Error> {
+        let room = Arc::new(Semaphore::new(shared.config().http.clients));
         let state = State { shared: Arc::clone(shared), room };
         let (stop, stopped) = watch::channel(false);
         let thread = thread::Builder::new().name("http".to_owned());
         let thread = thread.spawn(move || serve(bound, state, stopped));
         let thread = thread.map_err(Error::io("start a thread"))?;
-        Ok(Some(Self { thread: Some(thread), stop, socket }))
+        Ok(Self { thread: Some(thread), stop, socket })
     }
 }
 
@@ -138,6 +168,7 @@ where
         .route("/api/v1/namespaces/{inode}", get(query::namespace))
         .route("/api/v1/processes/{pid}", get(query::process))
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/alerts", get(alerts::alerts))
         .route("/api/v1/history", get(history::history))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(metrics::healthz))

@@ -14,10 +14,7 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 
-use super::{
-    Level, Shared,
-    config::{Config, Problems},
-};
+use super::{Level, Reload, Shared};
 use crate::{
     pipeline::Inquiry,
     sys::{notify, signal},
@@ -31,11 +28,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start(
-        shared: Arc<Shared>,
-        hangups: OwnedFd,
-        reload: Box<dyn Fn() -> Result<Config, Problems> + Send>,
-    ) -> io::Result<Self> {
+    pub(super) fn start(shared: Arc<Shared>, hangups: OwnedFd, reload: Reload) -> io::Result<Self> {
         let (stopped, stop) = pipe_with(PipeFlags::CLOEXEC)?;
         // Twice as often as asked for, as sd_watchdog_enabled(3) advises.
         let every = notify::watchdog().map(|every| every / 2);
@@ -91,10 +84,10 @@ fn is_alive(shared: &Shared, patience: Duration) -> bool {
 }
 
 /// Reads the configuration again.
-fn again(shared: &Shared, reload: &dyn Fn() -> Result<Config, Problems>) {
+fn again(shared: &Shared, reload: &Reload) {
     shared.notifier.reloading();
     match reload() {
-        Ok(config) => match shared.replace(config) {
+        Ok((config, rules)) => match shared.replace(config, rules) {
             Ok(()) => (shared.say)(Level::Info, "the configuration was read again"),
             Err(error) => {
                 let what = format!("cannot take over the configuration: {error}");

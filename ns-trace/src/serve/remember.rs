@@ -3,11 +3,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::Ordering,
-        mpsc::{Receiver, Sender, channel},
-    },
+    sync::{Arc, atomic::Ordering, mpsc::Receiver},
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
 };
@@ -50,12 +46,12 @@ pub(super) struct Remember {
 }
 
 impl Remember {
-    /// Starts it; what there was at a start is to be sent when that was said.
+    /// Starts it; what there was at a start comes by `founds` when that was said.
     pub(super) fn start(
         shared: &Arc<Shared>,
         writer: Writer,
-    ) -> io::Result<(Self, Sender<Vec<Event>>)> {
-        let (found, founds) = channel();
+        founds: Receiver<Vec<Event>>,
+    ) -> io::Result<Self> {
         let (status, ending) = (shared.history.clone().unwrap_or_default(), Arc::default());
         let reader = shared.recent.reader(From::Start);
         let stop = reader.stopper();
@@ -74,7 +70,7 @@ impl Remember {
             found: Vec::new(),
         };
         let thread = thread::Builder::new().name("history".to_owned());
-        Ok((Self { thread: thread.spawn(move || work.run())?, stop, ending }, found))
+        Ok(Self { thread: thread.spawn(move || work.run())?, stop, ending })
     }
 
     /// Waits until everything is stored, or cannot be.

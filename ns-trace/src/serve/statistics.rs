@@ -1,6 +1,6 @@
 //! Counters, and how Prometheus reads them.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use crate::model::{
     Event, Kind,
@@ -24,6 +24,7 @@ pub(super) struct Statistics {
     events: [[u64; 9]; EventKind::ALL.len()],
     lost: [u64; STAGES.len()],
     lifetimes: [Lifetimes; 8],
+    alerts: BTreeMap<(Arc<str>, &'static str), u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +56,10 @@ impl Statistics {
                     *count += lost.lost.count;
                 }
             }
+            Body::Alert(alert) => {
+                let key = (Arc::clone(&alert.rule), alert.severity.name());
+                *self.alerts.entry(key).or_default() += 1;
+            }
             Body::Destroy(gone) => {
                 if let Some(lifetime) = gone.lifetime_ns
                     && let Some(lifetimes) = self.lifetimes.get_mut(gone.ns.kind as usize)
@@ -80,6 +85,11 @@ impl Statistics {
         for ((stage, name), count) in STAGES.iter().zip(self.lost) {
             let count = if *stage == Stage::Sink { count + sinks } else { count };
             sample(out, "events_lost_total", &format!("stage=\"{name}\""), count);
+        }
+        family(out, "rule_matches_total", "counter", "Alerts, by rule and severity.");
+        for ((rule, severity), count) in &self.alerts {
+            let labels = format!("rule={rule:?},severity=\"{severity}\"");
+            sample(out, "rule_matches_total", &labels, count);
         }
         let name = "namespace_lifetime_seconds";
         family(

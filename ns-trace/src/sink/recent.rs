@@ -229,6 +229,12 @@ impl Reader {
         Stop { recent: Arc::clone(&self.recent), end: Arc::clone(&self.end) }
     }
 
+    /// The number of the event that it takes next.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.next
+    }
+
     /// How many events it has not taken yet.
     #[must_use]
     pub fn rest(&self) -> u64 {

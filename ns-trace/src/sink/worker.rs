@@ -12,7 +12,9 @@ use std::{
 
 use super::{
     Ending,
-    recent::{Reader, Stop},
+    past::Past,
+    recent::{Entry, Reader, Stop},
+    schema::Translator,
     target::{Lines, Target},
 };
 use crate::model::{Event, event::Body};
@@ -23,6 +25,10 @@ const PIECE: usize = 512;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// How long a sink that fails is tried when all is to end.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How often, and after which pause, it is looked again for what the history has not yet.
+const TRIES: u32 = 20;
+const WAIT: Duration = Duration::from_millis(50);
 
 /// What a sink has done so far.
 #[derive(Debug, Default)]
@@ -58,7 +64,9 @@ impl Worker {
     pub fn start(
         reader: Reader,
         admits: Admits,
+        translator: Translator,
         target: Box<dyn Target>,
+        past: Option<Past>,
         trouble: Trouble,
     ) -> io::Result<Self> {
         let (status, ending) = (Arc::<Status>::default(), Arc::<Ending>::default());
@@ -66,11 +74,14 @@ impl Worker {
         let work = Work {
             reader,
             admits,
+            translator,
             target,
+            past,
             trouble,
             status: Arc::clone(&status),
             ending: Arc::clone(&ending),
             lines: Lines::default(),
+            line: Vec::new(),
         };
         let thread = thread::Builder::new().name("sink".to_owned());
         Ok(Self { thread: thread.spawn(move || work.run())?, status, stop, ending })
@@ -95,40 +106,141 @@ impl Worker {
     }
 }
 
+/// What came of catching up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Caught {
+    /// Everything is handed on.
+    Up,
+    /// The history has not all of it.
+    Missing,
+    /// There was no time left.
+    TooLate,
+}
+
 struct Work {
     reader: Reader,
     admits: Admits,
+    translator: Translator,
     target: Box<dyn Target>,
+    past: Option<Past>,
     trouble: Trouble,
     status: Arc<Status>,
     ending: Arc<Ending>,
     lines: Lines,
+    /// Room for a line that is translated.
+    line: Vec<u8>,
 }
 
 impl Work {
     fn run(mut self) -> u64 {
+        let before = self.reader.position().saturating_sub(1);
+        if let Some(past) = &self.past {
+            // From now on nothing is missed, even if nothing can ever be handed on.
+            self.note(past.done, true);
+        }
+        if self.catch_up(before) == Caught::TooLate {
+            return self.left();
+        }
         loop {
             let batch = self.reader.wait(PIECE, Duration::MAX);
             self.lines.clear();
             if let Some(lost) = &batch.lost
+                && self.catch_up(lost.event.seq) == Caught::TooLate
+            {
+                return self.left();
+            }
+            if let Some(lost) = &batch.lost
                 && let Body::Lost(body) = &lost.event.body
+                && self.past.as_ref().is_none_or(|past| past.done < lost.event.seq)
             {
                 self.status.lost.fetch_add(body.lost.count, Ordering::Relaxed);
-                self.lines.push(lost.json());
+                self.add(lost);
             }
+            let done = self.past.as_ref().map_or(0, |past| past.done);
             for entry in &batch.entries {
-                if (self.admits)(&entry.event) {
-                    self.lines.push(entry.json());
+                if entry.event.seq > done && (self.admits)(&entry.event) {
+                    self.add(entry);
                 }
             }
             if !self.lines.is_empty() && !self.deliver() {
-                // What waits behind these cannot be handed on either.
-                let waiting = self.reader.rest();
-                return self.lines.len() as u64 + waiting;
+                return self.left();
+            }
+            if let Some(last) = batch.entries.last() {
+                self.note(last.event.seq, self.reader.rest() == 0);
             }
             if batch.is_last {
                 return 0;
             }
+        }
+    }
+
+    /// What could not be handed on, and what waits behind it.
+    fn left(&self) -> u64 {
+        self.lines.len() as u64 + self.reader.rest()
+    }
+
+    /// Hands on what the history has behind the cursor, up to the event with a number.
+    fn catch_up(&mut self, to: u64) -> Caught {
+        let mut tries = TRIES;
+        loop {
+            let Some(past) = self.past.as_mut().filter(|past| past.done < to) else {
+                return Caught::Up;
+            };
+            let done = past.done;
+            let mut events = past.next().unwrap_or_else(|why| {
+                (self.trouble)(&format!("cannot read the history: {why}"));
+                Vec::new()
+            });
+            events.retain(|event| event.seq <= to);
+            let Some(last) = events.last().map(|event| event.seq) else {
+                // The latest of them may be on their way there.
+                if tries == 0 {
+                    return Caught::Missing;
+                }
+                tries -= 1;
+                if !self.ending.pause(WAIT) {
+                    return Caught::TooLate;
+                }
+                continue;
+            };
+            tries = TRIES;
+            let skipped = events.first().map_or(0, |event| event.seq.saturating_sub(done + 1));
+            if skipped > 0 {
+                self.status.lost.fetch_add(skipped, Ordering::Relaxed);
+                (self.trouble)(&format!("{skipped} events are not in the history any more"));
+            }
+            self.lines.clear();
+            for event in &events {
+                if (self.admits)(event) {
+                    self.line.clear();
+                    self.translator.write(event, &mut self.line);
+                    self.lines.push(&self.line);
+                }
+            }
+            if !self.lines.is_empty() && !self.deliver() {
+                return Caught::TooLate;
+            }
+            self.lines.clear();
+            self.note(last, last >= to);
+        }
+    }
+
+    fn note(&mut self, done: u64, is_all: bool) {
+        let noted = self.past.as_mut().map_or(Ok(()), |past| past.note(done, is_all));
+        if let Err(error) = noted {
+            (self.trouble)(&format!("cannot write the cursor: {error}"));
+            // Without it nothing is promised any more.
+            self.past = None;
+        }
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        if self.translator.is_native() {
+            self.lines.push(entry.json());
+        } else {
+            self.line.clear();
+            self.translator.write(&entry.event, &mut self.line);
+            self.lines.push(&self.line);
         }
     }
 

@@ -1,6 +1,11 @@
 //! Capabilities of the running process.
 
-use rustix::thread::{CapabilitySet, capabilities};
+use std::io;
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+};
 
 use super::process::{initial_namespace, own_namespace};
 
@@ -69,4 +74,58 @@ pub fn held(needed: &Needed) -> bool {
 #[must_use]
 pub fn holds(bit: CapabilitySet) -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(bit))
+}
+
+/// What the collector needs for as long as it serves.
+pub const SERVE: [Needed; 4] = [
+    Needed {
+        name: "CAP_BPF",
+        bit: CapabilitySet::BPF,
+        purpose: "read maps and run loaded programs",
+    },
+    Needed {
+        name: "CAP_SYS_ADMIN",
+        bit: CapabilitySet::SYS_ADMIN,
+        purpose: "list namespaces and the mounts in them",
+    },
+    Needed {
+        name: "CAP_DAC_READ_SEARCH",
+        bit: CapabilitySet::DAC_READ_SEARCH,
+        purpose: "find cgroups and namespaces by their ids",
+    },
+    Needed {
+        name: "CAP_SYS_PTRACE",
+        bit: CapabilitySet::SYS_PTRACE,
+        purpose: "see the namespaces and files of processes of others",
+    },
+];
+
+/// Every capability that has a name, with its name as in capabilities(7).
+#[must_use]
+pub fn named() -> Vec<(String, CapabilitySet)> {
+    let named = CapabilitySet::all().iter_names();
+    named.map(|(name, bit)| (format!("CAP_{name}"), bit)).collect()
+}
+
+/// Lets this thread, and those that it starts from now on, keep of what it has no more than `kept`;
+/// nothing that is run gives it more.
+///
+/// # Errors
+///
+/// Those of capset(2) and prctl(2).
+pub fn keep(kept: CapabilitySet) -> io::Result<()> {
+    set_no_new_privs(true)?;
+    let has = capabilities(None)?;
+    if has.effective.contains(CapabilitySet::SETPCAP) {
+        for (_, bit) in named().into_iter().filter(|(_, bit)| !kept.contains(*bit)) {
+            // One that this kernel does not know is not there either.
+            let _gone = remove_capability_from_bounding_set(bit);
+        }
+    }
+    // Kernels without this set have nothing in it.
+    let _cleared = clear_ambient_capability_set();
+    let kept = has.permitted & kept;
+    let inheritable = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable };
+    Ok(set_capabilities(None, sets)?)
 }

@@ -57,6 +57,10 @@ fn check(root: &Value, schema: &Value, value: &Value) -> Result<()> {
         );
         return Ok(());
     }
+    if let Some(word) = schema.get("const") {
+        ensure!(word == value, "{value} is not {word}");
+        return Ok(());
+    }
     if let Some(words) = schema["enum"].as_array() {
         ensure!(words.contains(value), "{value} is none of {words:?}");
     }
@@ -76,17 +80,59 @@ fn check(root: &Value, schema: &Value, value: &Value) -> Result<()> {
                 let name = name.as_str().unwrap_or_default();
                 ensure!(fields.contains_key(name), "no `{name}` in {value}");
             }
-            let known = schema["properties"].as_object().context("no properties")?;
+            // Whatever it has.
+            let Some(known) = schema["properties"].as_object() else { return Ok(()) };
             for (name, inner) in known {
                 if let Some(field) = fields.get(name) {
                     check(root, inner, field).with_context(|| name.clone())?;
                 }
             }
-            let is_open = known.len() == 1;
+            let is_open = schema["additionalProperties"] == true;
             let strange = fields.keys().find(|name| !is_open && !known.contains_key(*name));
             ensure!(strange.is_none(), "{strange:?} is not in the document");
         }
         other => anyhow::bail!("{other:?} is no type"),
+    }
+    Ok(())
+}
+
+/// Checks that the answer at a path is what the document says of it, with each parameter that it
+/// names.
+fn documented(collector: &Collector, document: &Value, path: &str, about: &Value) -> Result<()> {
+    let content = about["responses"]["200"]["content"].as_object().context("no content")?;
+    let (kind, content) = content.iter().next().context("no type")?;
+    let mut queries = vec![String::new()];
+    for parameter in about["parameters"].as_array().into_iter().flatten() {
+        let name = parameter["name"].as_str().context("no name")?;
+        let word = match &parameter["schema"] {
+            schema if schema["enum"].is_array() => schema["enum"][0].as_str().unwrap_or_default(),
+            schema if schema["type"] == "integer" => "7",
+            _ if name == "since" || name == "until" => "1h%20ago",
+            _ if name == "ns" => "4026531838",
+            _ if name == "event" => "create",
+            _ if name == "where" => "false",
+            _ => "x",
+        };
+        if parameter["in"] == "query" {
+            queries.push(format!("?{name}={word}"));
+        }
+    }
+    for query in queries {
+        let mut reader = send(collector, &format!("GET {path}{query}"), "")?;
+        let (mut head, mut line) = (String::new(), String::new());
+        while line != "\r\n" {
+            head.push_str(&line);
+            line.clear();
+            ensure!(reader.read_line(&mut line)? > 0, "it ends within its head");
+        }
+        ensure!(head.starts_with("HTTP/1.1 200 "), "{query}: {head}");
+        let told = format!("content-type: {kind}");
+        ensure!(head.to_lowercase().contains(&told), "{query}: no {kind} in {head}");
+        if kind == "application/json" {
+            let mut body = String::new();
+            reader.read_to_string(&mut body)?;
+            check(document, &content["schema"], &serde_json::from_str(&body)?).context(query)?;
+        }
     }
     Ok(())
 }
@@ -102,12 +148,12 @@ fn answers(room: &Room) -> Result<()> {
     ensure!(namespace["creator"]["pid"] == actor.pid(), "{namespace}");
     ensure!(namespace["processes"][0]["pid"] == actor.pid(), "{namespace}");
     let all = get(&collector, "/api/v1/namespaces?limit=10000")?;
-    let past = stored(&collector, &inode)?;
-    for (name, value) in
-        [("Process", &process), ("Namespace", &namespace), ("Namespaces", &all), ("History", &past)]
-    {
-        let schema = &document["components"]["schemas"][name];
-        check(&document, schema, value).context(name)?;
+    stored(&collector, &inode)?;
+    ensure!(all["namespaces"].as_array().is_some_and(|all| all.len() >= 8), "{all}");
+    for (path, about) in document["paths"].as_object().context("no paths")? {
+        let real = path.replace("{inode}", &inode.to_string());
+        let real = real.replace("{pid}", &actor.pid().to_string());
+        documented(&collector, &document, &real, &about["get"]).context(real)?;
     }
     for path in ["/healthz", "/readyz"] {
         let (status, body, _) = ask(&collector, &format!("GET {path}"), "")?;
@@ -155,11 +201,15 @@ fn stored(collector: &Collector, inode: &Value) -> Result<Value> {
 
 fn pages(room: &Room) -> Result<()> {
     let collector = Collector::start(room, "")?;
-    let whole = get(&collector, "/api/v1/namespaces?limit=10000")?;
     let inodes = |page: &Value| -> Vec<Value> {
         let rows = page["namespaces"].as_array().into_iter().flatten();
         rows.map(|row| row["ns"]["inode"].clone()).collect()
     };
+    // Of a machine on which others are at work, what does not change meanwhile.
+    let common = |one: &[Value], other: &[Value]| -> Vec<Value> {
+        one.iter().filter(|inode| other.contains(inode)).cloned().collect()
+    };
+    let whole = get(&collector, "/api/v1/namespaces?limit=10000")?;
     ensure!(whole["next"].is_null() && inodes(&whole).len() >= 8, "{whole}");
     let (mut found, mut next) = (Vec::new(), Value::from(0));
     while !next.is_null() {
@@ -168,10 +218,20 @@ fn pages(room: &Room) -> Result<()> {
         found.extend(inodes(&page));
         next = page["next"].clone();
     }
-    ensure!(found == inodes(&whole), "{found:?} is not {whole}");
-    let nets = get(&collector, "/api/v1/namespaces?type=net")?;
-    let same = get(&collector, "/api/v1/namespaces?where=type%20%3D%3D%20%22net%22")?;
-    ensure!(inodes(&nets) == inodes(&same) && !inodes(&nets).is_empty(), "{nets} is not {same}");
+    let later = inodes(&get(&collector, "/api/v1/namespaces?limit=10000")?);
+    let lasting = common(&inodes(&whole), &later);
+    ensure!(lasting.len() >= 8, "{whole}");
+    ensure!(common(&found, &lasting) == lasting, "{found:?} is without some of {lasting:?}");
+    let sorted = found.windows(2).all(|pair| matches!(pair, [a, b] if a.as_u64() < b.as_u64()));
+    ensure!(sorted, "{found:?}");
+    let nets = inodes(&get(&collector, "/api/v1/namespaces?limit=10000&type=net")?);
+    let filtered = "/api/v1/namespaces?limit=10000&where=type%20%3D%3D%20%22net%22";
+    let same = inodes(&get(&collector, filtered)?);
+    let lasting = common(&nets, &lasting);
+    ensure!(!lasting.is_empty() && common(&same, &lasting) == lasting, "{nets:?}, {same:?}");
+    let others =
+        common(&inodes(&get(&collector, "/api/v1/namespaces?limit=10000&type=uts")?), &nets);
+    ensure!(others.is_empty(), "{others:?} are of two types");
     collector.finish().map(drop)
 }
 
@@ -185,6 +245,8 @@ fn problems(room: &Room) -> Result<()> {
         ("GET /api/v1/namespaces/12x", "", 400, "12x"),
         ("GET /api/v1/namespaces/12", "", 404, "12"),
         ("GET /api/v1/processes/4194304", "", 404, "4194304"),
+        ("GET /api/v1/alerts?severity=worst", "", 400, "worst"),
+        ("GET /api/v1/alerts?before=x", "", 400, "invalid digit"),
         ("GET /api/v1/events?where=nosuch", "", 400, "nosuch"),
         ("GET /api/v1/events", "Last-Event-ID: x\r\n", 400, "Last-Event-ID"),
         ("GET /api/v1/history?since=yesterday", "", 400, "since: no time at column 1"),

@@ -6,7 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     os::unix::net::{UnixDatagram, UnixListener},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,9 +15,10 @@ use serde_json::Value;
 use super::{Collector, Test, make};
 use crate::{context::Room, tracer::PATIENCE};
 
-pub(super) const TRIALS: [(&str, Test); 2] = [
+pub(super) const TRIALS: [(&str, Test); 3] = [
     ("serve::sinks::all_of_them_get_what_they_want", all),
     ("serve::sinks::a_webhook_that_fails_gets_it_again", webhook),
+    ("serve::sinks::what_was_not_handed_on_is_after_a_restart", restart),
 ];
 
 /// The inodes in the `create` events among lines of JSON.
@@ -47,12 +48,30 @@ fn all(room: &Room) -> Result<()> {
         let path = path.display();
         format!("[[sink]]\ntype = \"{kind}\"\npath = \"{path}\"\nwhere = \"event == 'create'\"\n")
     });
-    let collector = Collector::start(room, &sinks.concat())?;
+    let others = ["ecs", "ocsf"].map(|schema| {
+        let path = at(schema);
+        format!(
+            "[[sink]]\ntype = \"file\"\nname = \"{schema}\"\nschema = \"{schema}\"\npath = \"{}\"\n\
+             where = \"event == 'create'\"\n",
+            path.display()
+        )
+    });
+    let collector = Collector::start(room, &(sinks.concat() + &others.concat()))?;
     let expected: BTreeSet<_> = (0..3).map(|_| make(collector.tracer()?)).collect::<Result<_>>()?;
     let ended = collector.finish()?;
     ensure!(!ended.stderr.contains("sink `"), "{}", ended.stderr);
     let file = fs::read_to_string(at("file"))?;
     ensure!(made(file.lines())? == expected, "file: {file} without {expected:?}");
+    for (schema, rest, time) in [("ecs", "ns_trace", "@timestamp"), ("ocsf", "unmapped", "time")] {
+        let text = fs::read_to_string(at(schema))?;
+        let mut seen = Vec::new();
+        for line in text.lines() {
+            let event: Value = serde_json::from_str(line)?;
+            ensure!(!event[time].is_null() && event["schema"].is_null(), "{schema}: {event}");
+            seen.push(event[rest].to_string());
+        }
+        ensure!(made(&seen)? == expected, "{schema}: {text} without {expected:?}");
+    }
     let mut text = String::new();
     listener.accept()?.0.read_to_string(&mut text)?;
     ensure!(made(text.lines())? == expected, "unix: {text} without {expected:?}");
@@ -71,11 +90,9 @@ fn all(room: &Room) -> Result<()> {
     Ok(())
 }
 
-fn webhook(room: &Room) -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("http://{}/events", listener.local_addr()?);
-    // Refuses the first request.
-    let server = thread::spawn(move || -> Result<Vec<String>> {
+/// Takes what is posted until a line of it says what it must, after refusing so many requests.
+fn server(listener: TcpListener, refused: usize, last: String) -> JoinHandle<Result<Vec<String>>> {
+    thread::spawn(move || {
         let mut lines = Vec::new();
         for (number, stream) in listener.incoming().enumerate() {
             let stream = stream?;
@@ -91,18 +108,25 @@ fn webhook(room: &Room) -> Result<()> {
             }
             let mut body = vec![0; length];
             reader.read_exact(&mut body)?;
-            let answer = if number == 0 { "503 Service Unavailable" } else { "204 No Content" };
+            let is_refused = number < refused;
+            let answer = if is_refused { "503 Service Unavailable" } else { "204 No Content" };
             let more = "Content-Length: 0\r\nConnection: close\r\n\r\n";
             (&stream).write_all(format!("HTTP/1.1 {answer}\r\n{more}").as_bytes())?;
-            if number > 0 {
+            if !is_refused {
                 lines.extend(String::from_utf8(body)?.lines().map(str::to_owned));
-                if lines.iter().any(|line| line.contains("\"destroy\"")) {
+                if lines.iter().any(|line| line.contains(&last)) {
                     break;
                 }
             }
         }
         Ok(lines)
-    });
+    })
+}
+
+fn webhook(room: &Room) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}/events", listener.local_addr()?);
+    let server = server(listener, 1, "\"destroy\"".to_owned());
     let sink = format!(
         "[[sink]]\ntype = \"webhook\"\nurl = \"{url}\"\nevents = [\"create\", \"destroy\"]\n"
     );
@@ -114,5 +138,37 @@ fn webhook(room: &Room) -> Result<()> {
     let lines = server.join().ok().context("the server has panicked")??;
     let creates = lines.iter().filter(|line| line.contains("\"event\":\"create\""));
     ensure!(made(creates)? == BTreeSet::from([inode]), "{lines:?}");
+    Ok(())
+}
+
+fn restart(room: &Room) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    // Nobody listens for now.
+    drop(listener);
+    let place = std::env::temp_dir().join(format!("ns-trace-test-{}-past", std::process::id()));
+    let config = format!(
+        "[history]\npath = \"{}\"\n[[sink]]\ntype = \"webhook\"\nurl = \"http://{address}/\"\n\
+         where = \"event == 'create'\"\n",
+        place.join("history.db").display()
+    );
+    let mut collector = Collector::start(room, &config)?;
+    let first = make(collector.tracer()?)?;
+    let ended = collector.end(rustix::process::Signal::TERM)?;
+    ensure!(ended.stderr.contains("could not take the last"), "{}", ended.stderr);
+    collector.run()?;
+    let second = make(collector.tracer()?)?;
+    let last = format!("\"inode\":{second}");
+    let lines = server(TcpListener::bind(address)?, 0, last).join();
+    let lines = lines.ok().context("the server has panicked")??;
+    let expected = BTreeSet::from([first, second]);
+    let made = made(&lines)?;
+    ensure!(expected.is_subset(&made), "{expected:?} is not in {lines:?}");
+    let numbers: Vec<Value> =
+        lines.iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?;
+    let is_sorted = numbers.is_sorted_by_key(|event| event["seq"].as_u64());
+    ensure!(is_sorted, "{lines:?}");
+    collector.finish()?;
+    fs::remove_dir_all(place)?;
     Ok(())
 }

@@ -31,17 +31,22 @@ pub(crate) const VERB: &str = "bench-worker";
 /// The pause between the calls of `pulse`.
 pub(super) const PULSE: Duration = Duration::from_millis(10);
 
+/// Of how many calls of `paced` one makes an ipc namespace, the others uts namespaces.
+pub(super) const RARE: u64 = 33;
+/// How often `paced` looks at the clock.
+const STEP: Duration = Duration::from_millis(1);
+
 /// A loop and how often it runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load<'a> {
-    /// `getppid`, `exec`, `unshare` or `pulse`.
+    /// `getppid`, `exec`, `unshare`, `paced` or `pulse`.
     pub(super) name: &'static str,
     /// Calls in one batch.
     pub(super) calls: u64,
     pub(super) batches: u64,
     /// The core to stay on.
     pub(super) cpu: Option<usize>,
-    /// For `exec` the directory of the program.
+    /// For `exec` the directory of the program, for `paced` calls per second.
     pub(super) argument: &'a str,
 }
 
@@ -180,6 +185,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
             "getppid" => getppid(calls),
             "exec" => exec(calls, argument)?,
             "unshare" => unshare_uts(calls)?,
+            "paced" => paced(calls, argument.parse()?)?,
             "pulse" => measured.returns.extend(pulse(calls)?),
             _ => bail!("no loop `{name}`"),
         }
@@ -227,6 +233,23 @@ fn exec(calls: u64, directory: &str) -> Result<()> {
 fn unshare_uts(calls: u64) -> Result<()> {
     for _ in 0..calls {
         unshare(CloneFlags::CLONE_NEWUTS).context("cannot unshare the uts namespace")?;
+    }
+    Ok(())
+}
+
+/// Calls so many times a second; what was late is made up for.
+fn paced(calls: u64, rate: u64) -> Result<()> {
+    let start = Instant::now();
+    let mut done = 0;
+    while done < calls {
+        let due = u64::try_from(start.elapsed().as_micros())?.saturating_mul(rate) / 1_000_000;
+        while done < due.min(calls) {
+            let kind =
+                if done % RARE == 0 { CloneFlags::CLONE_NEWIPC } else { CloneFlags::CLONE_NEWUTS };
+            unshare(kind).context("cannot unshare")?;
+            done += 1;
+        }
+        thread::sleep(STEP);
     }
     Ok(())
 }

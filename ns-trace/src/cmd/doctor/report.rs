@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub(super) backends: Vec<Backend>,
     /// This process.
     pub(super) process: Process,
+    /// The collector that runs here; null if none is in sight.
+    pub(super) collector: Option<Collector>,
     /// Settings that matter.
     pub(super) settings: Vec<Setting>,
     /// File systems that matter.
@@ -116,6 +118,17 @@ pub(super) struct Process {
     /// How much memory may be locked; null is no limit.
     pub(super) memlock_bytes: Option<u64>,
     pub(super) namespaces: Vec<Namespace>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Collector {
+    pub(super) pid: u32,
+    /// The capabilities that its first thread still has; no other has more.
+    pub(super) capabilities: Option<Vec<String>>,
+    /// Whether nothing that it runs can have more (`PR_SET_NO_NEW_PRIVS`).
+    pub(super) no_new_privileges: Option<bool>,
+    /// Whether its system calls are filtered.
+    pub(super) seccomp: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]

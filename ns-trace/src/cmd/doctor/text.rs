@@ -22,6 +22,7 @@ pub(super) fn render(report: &Report, color: bool, charset: Charset) -> String {
         hooks(&mut sheet, backend);
     }
     process(&mut sheet, report);
+    collector(&mut sheet, report);
     place(&mut sheet, report);
     coverage(&mut sheet, report);
     sheet.render()
@@ -140,6 +141,24 @@ fn process(sheet: &mut Sheet, report: &Report) {
         let told = format!("{initial}{}", limit.unwrap_or_default());
         let name = format!("{}:{inode}", namespace.kind);
         sheet.row(mark(namespace.initial, Mark::Notable), ["namespace", &name, &told]);
+    }
+}
+
+fn collector(sheet: &mut Sheet, report: &Report) {
+    let Some(collector) = &report.collector else { return };
+    sheet.section("Collector");
+    sheet.row(Mark::Fact, ["process", &collector.pid.to_string()]);
+    let held = match collector.capabilities.as_deref() {
+        None => "unknown".to_owned(),
+        Some([]) => "none".to_owned(),
+        Some(held) => held.join(", "),
+    };
+    sheet.row(Mark::Fact, ["capabilities left", &held]);
+    for (name, fact) in [
+        ("no new privileges", collector.no_new_privileges),
+        ("system calls filtered", collector.seccomp),
+    ] {
+        sheet.row(mark(fact, Mark::Notable), [name, presence(fact)]);
     }
 }
 

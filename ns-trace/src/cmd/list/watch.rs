@@ -80,6 +80,7 @@ fn source(args: &ListArgs) -> io::Result<Channel> {
         command: None,
         output: None,
         viewer: None,
+        attached: None,
         inquiries: None,
     };
     let no_event = Selection { events: vec![EventKind::Sync], ..Selection::default() };

@@ -22,7 +22,7 @@ pub(in crate::cmd) fn of_live(error: &Error) -> Failure {
     match error {
         Error::Probe(error) => of_probe(error),
         Error::Write(error) => Failure::new(format!("cannot write events: {error}")),
-        Error::Watch(_) => Failure::new(error.to_string()),
+        Error::Watch(_) | Error::Begin(_) => Failure::new(error.to_string()),
         Error::NoProcess(_) => Failure::new(format!("cannot trace: {error}")).hint(
             "--pid takes numbers of processes, not of threads, as the initial pid namespace has them",
         ),

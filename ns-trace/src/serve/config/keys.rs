@@ -3,14 +3,16 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Config, ControlConfig, HistoryConfig, HttpConfig, Listen, ProbeConfig, RecentConfig, Sight,
-    SinkConfig,
+    Config, ControlConfig, HistoryConfig, HttpConfig, Listen, PrivilegesConfig, ProbeConfig,
+    RecentConfig, RulesConfig, Sight, SinkConfig,
     key::{self, Described, Key},
     problem::Finder,
     sink,
-    value::{duration, number, one_of, path, quoted, shown, size, switch, text, word},
+    value::{
+        array, duration, number, one_of, path, quoted, shown, size, switch, text, texts, word,
+    },
 };
-use crate::{model::Bytes, probe::Backend};
+use crate::{model::Bytes, probe::Backend, sink::redact::Redaction, sys::capability};
 
 const BACKENDS: [(&str, Option<Backend>); 4] = [
     ("auto", None),
@@ -197,8 +199,107 @@ const HTTP: [Key<HttpConfig>; 3] = [
     },
 ];
 
+const RULES: [Key<RulesConfig>; 2] = [
+    Key {
+        name: "enabled",
+        value: "true or false",
+        help: "Whether there are any. For their sake fork, exec and exit are followed, told or not.",
+        set: |rules, value| switch(value).map(|enabled| rules.enabled = enabled),
+        get: |rules| Some(rules.enabled.to_string()),
+    },
+    Key {
+        name: "paths",
+        value: "list of paths",
+        help: "Files, directories, and the word `shipped` for the rules that come with ns-trace; \
+               without any, these and what is in /etc/ns-trace/rules.d.",
+        set: |rules, value| {
+            let read = |one: &toml::Spanned<DeValue<'_>>| match one.get_ref().as_str() {
+                Some("shipped") => Ok("shipped".into()),
+                _ => path(one.get_ref()),
+            };
+            rules.paths = array(value)?.iter().map(read).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        get: |rules| texts(rules.paths.iter().map(|path| path.display())),
+    },
+];
+
+const REDACT: [Key<Redaction>; 1] = [Key {
+    name: "args",
+    value: "list of patterns",
+    help: "Regular expressions of secrets in the arguments of programs. Each is looked for in the \
+           arguments joined by spaces, and in the messages of alerts; what it matches is replaced by \
+           `[redacted]`, or if it has groups, what they match: `--password[= ]([^ ]+)`. Patterns of \
+           several files add up. Rules see the arguments as they are.",
+    set: |redaction, value| {
+        for one in array(value)? {
+            redaction.add(text(one.get_ref())?)?;
+        }
+        Ok(())
+    },
+    get: |redaction| texts(redaction.sources()),
+}];
+
+/// Reads patterns, each with a place of its own.
+fn redact(config: &mut Config, table: &DeTable<'_>, found: &mut Finder<'_>) {
+    let [Key { name: args, .. }] = &REDACT;
+    for (name, value) in table {
+        match value.get_ref() {
+            DeValue::Array(patterns) if name.get_ref().as_ref() == *args => {
+                for pattern in patterns {
+                    let read = text(pattern.get_ref());
+                    if let Err(why) = read.and_then(|text| config.redact.add(text)) {
+                        found.add(pattern.span(), format_args!("redact.{args}: {why}"));
+                    }
+                }
+            }
+            _ => {
+                let one = DeTable::from_iter([(name.clone(), value.clone())]);
+                key::fill(&REDACT, "redact", &one, &mut config.redact, found);
+            }
+        }
+    }
+}
+
+const PRIVILEGES: [Key<PrivilegesConfig>; 3] = [
+    Key {
+        name: "drop",
+        value: "true or false",
+        help: "Whether all capabilities are given up but those to look at the machine (CAP_BPF, \
+               CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE), and PR_SET_NO_NEW_PRIVS is set. \
+               Files and sockets of sinks then must be open to the collector's user by their modes.",
+        set: |privileges, value| switch(value).map(|drop| privileges.drop = drop),
+        get: |privileges| Some(privileges.drop.to_string()),
+    },
+    Key {
+        name: "keep",
+        value: "list of names",
+        help: "Capabilities that stay besides, such as CAP_DAC_OVERRIDE for files of others.",
+        set: |privileges, value| {
+            let known = capability::named();
+            let read = |one: &toml::Spanned<DeValue<'_>>| {
+                let name = text(one.get_ref())?;
+                let is_known = known.iter().any(|(other, _)| other == name);
+                is_known.then(|| name.to_owned()).ok_or_else(|| format!("there is no {name}"))
+            };
+            privileges.keep = array(value)?.iter().map(read).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        get: |privileges| texts(privileges.keep.iter()),
+    },
+    Key {
+        name: "seccomp",
+        value: "true or false",
+        help: "Whether every system call is refused that serving needs not: to run programs, to make, \
+               enter or mount anything, to load more into the kernel.",
+        set: |privileges, value| switch(value).map(|seccomp| privileges.seccomp = seccomp),
+        get: |privileges| Some(privileges.seccomp.to_string()),
+    },
+];
+
 /// The names of the tables.
-const TABLES: [&str; 6] = ["probe", "recent", "history", "control", "http", "sink"];
+const TABLES: [&str; 9] =
+    ["probe", "recent", "history", "control", "http", "rules", "redact", "privileges", "sink"];
 
 /// Reads a document.
 pub(super) fn fill(config: &mut Config, document: &DeTable<'_>, found: &mut Finder<'_>) {
@@ -219,6 +320,13 @@ pub(super) fn fill(config: &mut Config, document: &DeTable<'_>, found: &mut Find
             }
             ("http", DeValue::Table(table)) => {
                 key::fill(&HTTP, "http", table, &mut config.http, found);
+            }
+            ("rules", DeValue::Table(table)) => {
+                key::fill(&RULES, "rules", table, &mut config.rules, found);
+            }
+            ("redact", DeValue::Table(table)) => redact(config, table, found),
+            ("privileges", DeValue::Table(table)) => {
+                key::fill(&PRIVILEGES, "privileges", table, &mut config.privileges, found);
             }
             ("sink", DeValue::Array(sinks)) => {
                 for sink in sinks {
@@ -252,6 +360,9 @@ pub fn print(config: &Config) -> String {
     key::print(&HISTORY, "[history]", &config.history, &mut out);
     key::print(&CONTROL, "[control]", &config.control, &mut out);
     key::print(&HTTP, "[http]", &config.http, &mut out);
+    key::print(&RULES, "[rules]", &config.rules, &mut out);
+    key::print(&REDACT, "[redact]", &config.redact, &mut out);
+    key::print(&PRIVILEGES, "[privileges]", &config.privileges, &mut out);
     for sink in &config.sinks {
         key::print(&sink::KEYS, "[[sink]]", sink, &mut out);
     }
@@ -279,6 +390,21 @@ pub fn described() -> Vec<(&'static str, &'static str, Vec<Described>)> {
         ),
         ("[control]", "The socket for commands.", key::describe(&CONTROL, &default.control)),
         ("[http]", "The HTTP API.", key::describe(&HTTP, &default.http)),
+        (
+            "[rules]",
+            "Rules that look at every event; their alerts are events too.",
+            key::describe(&RULES, &default.rules),
+        ),
+        (
+            "[redact]",
+            "What is taken out of events before they go anywhere.",
+            key::describe(&REDACT, &default.redact),
+        ),
+        (
+            "[privileges]",
+            "What is given up once the probes are attached; `ns-trace doctor` shows what is left.",
+            key::describe(&PRIVILEGES, &default.privileges),
+        ),
         (
             "[[sink]]",
             "Where events leave; there may be any number.",

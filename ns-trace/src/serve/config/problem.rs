@@ -32,6 +32,10 @@ impl Problems {
     pub(super) fn add(&mut self, problem: Problem) {
         self.0.push(problem);
     }
+
+    pub(super) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
 }
 
 impl fmt::Display for Problems {

@@ -11,6 +11,8 @@ use super::{
 use crate::{
     expr::Filter,
     model::{Bytes, Kind, event::EventKind},
+    sink::schema::Schema,
+    sys::account,
 };
 
 /// Where events go.
@@ -42,6 +44,10 @@ pub struct SinkConfig {
     pub path: Option<PathBuf>,
     /// Of a webhook.
     pub url: Option<String>,
+    /// In whose words.
+    pub schema: Schema,
+    /// Who may listen at a socket besides root and the collector's own user, as it is written.
+    pub user: Option<String>,
     /// Only events for which this expression is true.
     pub filter: Option<String>,
     /// Only these sorts of event.
@@ -69,6 +75,8 @@ impl Default for SinkConfig {
             label: String::new(),
             path: None,
             url: None,
+            schema: Schema::Native,
+            user: None,
             filter: None,
             events: Vec::new(),
             kinds: Vec::new(),
@@ -93,6 +101,17 @@ impl SinkConfig {
         }
     }
 
+    /// Whether what it could not hand on is read from the history later.
+    pub(in crate::serve) const fn is_kept(&self) -> bool {
+        matches!(self.target, Target::File | Target::Webhook)
+    }
+
+    /// The number of `user`.
+    pub(in crate::serve) fn reader(&self) -> Option<u32> {
+        let user = self.user.as_ref()?;
+        account::find("passwd", user.as_ref()).map(|account| account.id)
+    }
+
     /// Whether it has what its target needs.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         match self.target {
@@ -112,6 +131,9 @@ const TARGETS: [(&str, Target); 6] = [
     ("journal", Target::Journal),
 ];
 
+const SCHEMAS: [(&str, Schema); 3] =
+    [("native", Schema::Native), ("ecs", Schema::Ecs), ("ocsf", Schema::Ocsf)];
+
 fn kinds() -> [(&'static str, Kind); 8] {
     Kind::ALL.map(|kind| (kind.name(), kind))
 }
@@ -120,13 +142,15 @@ fn events() -> Vec<(&'static str, EventKind)> {
     EventKind::ALL.iter().map(|kind| (kind.name(), *kind)).collect()
 }
 
-pub(super) const KEYS: [Key<SinkConfig>; 13] = [
+pub(super) const KEYS: [Key<SinkConfig>; 15] = [
     Key {
         name: "type",
         value: "stdout, file, unix, webhook, syslog or journal",
         help: "Where events go: standard output; a file; a unix stream socket that somebody listens \
                at; an HTTP server by POST, a batch of JSON lines each; syslog at /dev/log; \
-               systemd-journald.",
+               systemd-journald. A file and a webhook get every event at least once, also those of \
+               before a restart, as far as the history has them: by its `name` each has a cursor \
+               beside that.",
         set: |sink, value| one_of(value, &TARGETS).map(|target| sink.target = target),
         get: |sink| Some(word(&TARGETS, &sink.target)),
     },
@@ -156,6 +180,28 @@ pub(super) const KEYS: [Key<SinkConfig>; 13] = [
             url => Err(format!("expected a URL that begins with http://, found `{url}`")),
         },
         get: |sink| sink.url.as_ref().map(quoted),
+    },
+    Key {
+        name: "schema",
+        value: "native, ecs or ocsf",
+        help: "In whose words events are written: those of ns-trace, of the Elastic Common Schema 8.17, \
+               or of the Open Cybersecurity Schema Framework 1.4. What these have no words for is in \
+               `ns_trace` and in `unmapped`.",
+        set: |sink, value| one_of(value, &SCHEMAS).map(|schema| sink.schema = schema),
+        get: |sink| Some(word(&SCHEMAS, &sink.schema)),
+    },
+    Key {
+        name: "user",
+        value: "name or number",
+        help: "Who may listen at the socket of a sink, besides root and the collector's own user: \
+               nobody else is sent events.",
+        set: |sink, value| {
+            let user = text(value)?;
+            account::find("passwd", user.as_ref()).ok_or_else(|| format!("no user `{user}`"))?;
+            sink.user = Some(user.to_owned());
+            Ok(())
+        },
+        get: |sink| sink.user.as_ref().map(quoted),
     },
     Key {
         name: "where",

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use toml::de::DeValue;
+use toml::de::{DeArray, DeValue};
 
 use crate::model::{Bytes, parse_bytes, parse_duration};
 
@@ -58,6 +58,17 @@ pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
     }
 }
 
+/// A list.
+pub(super) fn array<'v, 'a>(value: &'v DeValue<'a>) -> Read<&'v DeArray<'a>> {
+    value.as_array().ok_or_else(|| mismatch("a list of strings", value))
+}
+
+/// A list of texts as TOML; `None` if it is empty.
+pub(super) fn texts(texts: impl Iterator<Item = impl fmt::Display>) -> Option<String> {
+    let all: Vec<_> = texts.map(quoted).collect();
+    (!all.is_empty()).then(|| format!("[{}]", all.join(", ")))
+}
+
 /// One of a few words.
 pub(super) fn one_of<T: Copy>(value: &DeValue<'_>, words: &[(&'static str, T)]) -> Read<T> {
     let text = text(value)?;
@@ -70,8 +81,7 @@ pub(super) fn one_of<T: Copy>(value: &DeValue<'_>, words: &[(&'static str, T)]) 
 
 /// A list of a few words.
 pub(super) fn some_of<T: Copy>(value: &DeValue<'_>, words: &[(&'static str, T)]) -> Read<Vec<T>> {
-    let list = value.as_array().ok_or_else(|| mismatch("a list of strings", value))?;
-    list.iter().map(|one| one_of(one.get_ref(), words)).collect()
+    array(value)?.iter().map(|one| one_of(one.get_ref(), words)).collect()
 }
 
 /// The word for a meaning.

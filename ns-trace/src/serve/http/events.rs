@@ -39,11 +39,20 @@ const PIECE: usize = 256;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Asked {
+pub(super) struct Asked {
     #[serde(rename = "where")]
     filter: Option<String>,
     #[serde(rename = "type")]
     kind: Option<Kind>,
+}
+
+/// Reads what is asked: it and its expression.
+pub(super) fn read(query: Option<&str>) -> Result<(Asked, Option<Filter>), Problem> {
+    let asked: Asked = parameters(query)?;
+    let filter = asked.filter.as_deref().map(Filter::compile).transpose();
+    let filter =
+        filter.map_err(|error| Problem::bad(format!("where: {}: {error}", error.position())))?;
+    Ok((asked, filter))
 }
 
 pub(super) async fn events(
@@ -53,10 +62,7 @@ pub(super) async fn events(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let asked: Asked = parameters(query.as_deref())?;
-    let filter = asked.filter.as_deref().map(Filter::compile).transpose();
-    let filter =
-        filter.map_err(|error| Problem::bad(format!("where: {}: {error}", error.position())))?;
+    let (asked, filter) = read(query.as_deref())?;
     let from = match headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default()) {
         None => From::Now,
         Some(id) => match id.split_once('.').map(|(run, seq)| (run, seq.parse())) {

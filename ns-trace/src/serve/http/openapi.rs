@@ -3,6 +3,8 @@
 use axum::Json;
 use serde_json::{Value, json};
 
+use crate::model::event::Severity;
+
 pub(super) async fn openapi() -> Json<Value> {
     Json(document())
 }
@@ -56,6 +58,20 @@ fn document() -> Value {
         parameter("type", "query", &kinds, only),
         parameter("Last-Event-ID", "header", &text, id),
     ];
+    let severities = Severity::ALL.map(Severity::name);
+    let severities = json!({ "type": "string", "enum": severities });
+    let alerts = [
+        parameter("where", "query", &text, fields),
+        parameter("rule", "query", &text, "Only of the rule with this id"),
+        parameter("severity", "query", &severities, "Only as bad as this, or worse"),
+        parameter(
+            "limit",
+            "query",
+            &number,
+            "At most so many; `next` is the `before` of older ones",
+        ),
+        parameter("before", "query", &number, "Only with a smaller `seq`"),
+    ];
     let time = "RFC 3339, a local time such as 2026-11-23 10:00, or `2h ago`";
     let selector = "About this namespace: an inode, TYPE:INODE or id:ID";
     let past = [
@@ -87,17 +103,18 @@ fn document() -> Value {
                 &stream,
                 &answer("text/event-stream", &text),
             ),
+            "/api/v1/alerts": get("The latest alerts, the latest first", &alerts, &json("Alerts")),
             "/api/v1/history": get("What happened", &past, &json("History")),
             "/metrics": get("Counters for Prometheus", &[], &plain()),
             "/healthz": get("Whether the pipeline goes on", &[], &plain()),
             "/readyz": get("Whether events are seen", &[], &plain()),
             "/openapi.json": get("This", &[], &answer("application/json", &json!({ "type": "object" }))),
         },
-        "components": { "schemas": schemas(&text, &number, &kinds) },
+        "components": { "schemas": schemas(&text, &number, &kinds, &severities) },
     })
 }
 
-fn schemas(text: &Value, number: &Value, kinds: &Value) -> Value {
+fn schemas(text: &Value, number: &Value, kinds: &Value, severities: &Value) -> Value {
     let maybe = |schema: &Value| json!({ "anyOf": [schema, { "type": "null" }] });
     let list = |schema: &Value| json!({ "type": "array", "items": schema });
     let truth = json!({ "type": "boolean" });
@@ -132,13 +149,32 @@ fn schemas(text: &Value, number: &Value, kinds: &Value) -> Value {
         })),
         "Holder": {
             "type": "object", "properties": { "holder": text }, "required": ["holder"],
+            "additionalProperties": true,
         },
         "Namespace": object(&json!({
             "ns": name("NsInfo"), "owner_uid": maybe(number), "creator": maybe(&name("Creator")),
             "cause": maybe(text), "threads": number, "processes": list(&name("Member")),
             "holders": list(&name("Holder")),
         })),
-        "Event": { "type": "object", "properties": { "event": text }, "required": ["event"] },
+        "Alert": {
+            "type": "object",
+            "description": "An event of sort `alert`, as in schema ns-trace/1",
+            "properties": {
+                "schema": text, "seq": number, "time": text, "event": { "const": "alert" },
+                "rule": text, "severity": severities, "tags": list(text), "message": text,
+                "cause_seq": maybe(number),
+            },
+            "required": ["schema", "seq", "time", "event", "rule", "severity", "tags", "message"],
+            "additionalProperties": true,
+        },
+        "Alerts": object(&json!({ "alerts": list(&name("Alert")), "next": maybe(number) })),
+        "Event": {
+            "type": "object",
+            "description": "As in schema ns-trace/1",
+            "properties": { "event": text, "seq": number, "time": text },
+            "required": ["event", "seq", "time"],
+            "additionalProperties": true,
+        },
         "History": object(&json!({ "events": list(&name("Event")), "next": maybe(number) })),
         "Process": object(&json!({
             "pid": number, "ppid": number, "uid": number, "comm": text, "threads": number,

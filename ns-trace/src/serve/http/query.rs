@@ -77,21 +77,27 @@ impl<'a> Item<'a> {
     }
 }
 
+/// Reads what is asked: it, its expression, and how many.
+pub(super) fn read(query: Option<&str>) -> Result<(Asked, Option<RowFilter>, usize), Problem> {
+    let asked: Asked = parameters(query)?;
+    let limit = asked.limit.unwrap_or(PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(Problem::bad(format!("limit: must be between 1 and {LARGEST_PAGE}")));
+    }
+    let filter = asked.filter.as_deref().map(RowFilter::compile).transpose();
+    let filter =
+        filter.map_err(|error| Problem::bad(format!("where: {}: {error}", error.position())))?;
+    Ok((asked, filter, limit))
+}
+
 pub(super) async fn namespaces(
     Extract(state): Extract<State>,
     eyes: Eyes,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
-    let asked: Asked = parameters(query.as_deref())?;
-    let limit = asked.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(Problem::bad(format!("limit: must be between 1 and {LARGEST_PAGE}")));
-    }
+    let (asked, filter, limit) = read(query.as_deref())?;
     let picture = picture(&state.shared).await?;
     let world = sight::world((*picture.world).clone(), eyes.sight, eyes.uid);
-    let filter = asked.filter.as_deref().map(RowFilter::compile).transpose();
-    let filter =
-        filter.map_err(|error| Problem::bad(format!("where: {}: {error}", error.position())))?;
     let rows = Rows::new();
     let matches = |row: &&NsRow| {
         let process = row.processes.first().and_then(|pid| world.process(*pid));
@@ -162,4 +168,51 @@ pub(super) async fn process(
         "threads": found.count,
         "ns": found.slots,
     })))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::{
+        super::{PATHS, check},
+        *,
+    };
+
+    /// A piece of a query that may be right, or not.
+    fn piece() -> impl Strategy<Value = String> {
+        let names = ["where", "type", "limit", "after", "before", "rule", "severity", "x", ""];
+        let values =
+            ["net", "1", "-1", "99999999999999999999", "high", "true", "%00", "%", "%ff", "a=b"];
+        let pair = (select(names.to_vec()), select(values.to_vec()));
+        prop_oneof![
+            4 => pair.prop_map(|(name, value)| format!("{name}={value}")),
+            1 => any::<String>(),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is asked for, it is understood or refused as a problem.
+        #[test]
+        fn no_query_is_too_strange(pieces in vec(piece(), 0..4)) {
+            let query = pieces.join("&");
+            for path in PATHS {
+                if let Err(why) = check(path, &query) {
+                    let names = ["bad parameters: ", "where: ", "limit: "];
+                    prop_assert!(names.iter().any(|name| why.starts_with(name)), "{why}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_are_read() {
+        let asked: Asked =
+            parameters(Some("type=net&limit=7&where=type%20%3D%3D%20%22net%22")).unwrap();
+        assert_eq!((asked.kind, asked.limit), (Some(Kind::Net), Some(7)));
+        assert_eq!(asked.filter.as_deref(), Some("type == \"net\""));
+        for wrong in ["colour=1", "type=nett", "limit=-1", "limit=1&limit=2"] {
+            assert!(parameters::<Asked>(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,8 +1,13 @@
 //! Where each event is a datagram: syslog and the journal.
 
-use std::{io, os::unix::net::UnixDatagram, path::PathBuf, process};
+use std::{
+    fs, io,
+    os::unix::{fs::MetadataExt as _, net::UnixDatagram},
+    path::PathBuf,
+    process,
+};
 
-use super::{Lines, Target};
+use super::{Lines, Target, unix::may_read};
 
 /// `daemon.info` of syslog(3).
 const PRIORITY: u32 = 3 * 8 + 6;
@@ -12,6 +17,8 @@ const PRIORITY: u32 = 3 * 8 + 6;
 pub struct Datagrams {
     path: PathBuf,
     shape: Shape,
+    /// Who may read besides root and the own user.
+    reader: Option<u32>,
     socket: Option<UnixDatagram>,
     /// How many of the lines are sent, if not all could be.
     sent: usize,
@@ -24,19 +31,25 @@ enum Shape {
 }
 
 impl Datagrams {
-    /// As syslog(3) sends to `path`.
+    /// As syslog(3) sends to `path`, a socket of root, this process' own user or `reader`.
     #[must_use]
-    pub const fn syslog(path: PathBuf) -> Self {
-        Self { path, shape: Shape::Syslog, socket: None, sent: 0 }
+    pub const fn syslog(path: PathBuf, reader: Option<u32>) -> Self {
+        Self { path, shape: Shape::Syslog, reader, socket: None, sent: 0 }
     }
 
-    /// As `sd_journal_send`(3) sends to `path`.
+    /// As `sd_journal_send`(3) sends to `path`, a socket of root, this process' own user or `reader`.
     #[must_use]
-    pub const fn journal(path: PathBuf) -> Self {
-        Self { path, shape: Shape::Journal, socket: None, sent: 0 }
+    pub const fn journal(path: PathBuf, reader: Option<u32>) -> Self {
+        Self { path, shape: Shape::Journal, reader, socket: None, sent: 0 }
     }
 
     fn connect(&self) -> io::Result<UnixDatagram> {
+        // Such a socket has no peer that could be asked for; whose file it is, is what there is.
+        let owner = fs::metadata(&self.path)?.uid();
+        if !may_read(owner, self.reader) {
+            let what = format!("the socket is of user {owner}, who may not read events");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+        }
         let socket = UnixDatagram::unbound()?;
         socket.connect(&self.path)?;
         Ok(socket)
@@ -75,7 +88,7 @@ impl Target for Datagrams {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs};
+    use std::env;
 
     use super::*;
 
@@ -87,12 +100,12 @@ mod tests {
         for line in ["{\"seq\":1}\n", "{\"seq\":2}\n"] {
             lines.push(line.as_bytes());
         }
-        let mut syslog = Datagrams::syslog(path.clone());
+        let mut syslog = Datagrams::syslog(path.clone(), None);
         assert!(syslog.deliver(&lines).is_err());
         let daemon = UnixDatagram::bind(&path).unwrap();
         syslog.sent = 1;
         syslog.deliver(&lines).unwrap();
-        let mut journal = Datagrams::journal(path.clone());
+        let mut journal = Datagrams::journal(path.clone(), None);
         journal.deliver(&lines).unwrap();
         fs::remove_file(&path).unwrap();
         let next = || {

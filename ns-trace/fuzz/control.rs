@@ -1,0 +1,18 @@
+//! Arbitrary bytes as a line to the control socket: a request that is read as it is written, or a
+//! sentence that says why it is none.
+//!
+//! Needs all of ns-trace, as `config` does.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ns_trace::serve::control::request::Request;
+
+fuzz_target!(|line: &[u8]| {
+    match Request::parse(line) {
+        Ok(request) => {
+            let again = serde_json::to_vec(&request).expect("a request can be written");
+            assert_eq!(Request::parse(&again), Ok(request));
+        }
+        Err(why) => assert!(!why.is_empty()),
+    }
+});

@@ -1,0 +1,198 @@
+//! The collector: a flood that it must hand on whole, what it costs when nothing happens, and how
+//! soon it answers about a crowd.
+
+mod collector;
+mod reader;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use self::{collector::Collector, reader::Readers};
+use super::{
+    Bench,
+    crowd::{Crowd, SET},
+    rounds::Spread,
+    storm::settled,
+    table::Row,
+    worker::{Load, RARE, Worker},
+};
+use crate::{process, tracer::Recording};
+
+/// Events of one call of the flood: the new namespace, the change, and the end of the former one.
+const EVENTS: u64 = 3;
+/// Events per second, without and with a history, and for how many seconds.
+const FLOOD: u64 = 100_000;
+const REMEMBERED: u64 = 20_000;
+const SECONDS: u64 = 60;
+/// Who reads one event of a hundred.
+const READERS: usize = 10;
+const WHERE: &str = "event == 'create' && ns.type == 'ipc'";
+
+/// How long nothing happens, and how much of a core that may cost, in percent.
+const IDLE: Duration = Duration::from_secs(30);
+const IDLE_REACH: f64 = 0.2;
+
+/// How many processes and sets of namespaces are kept, and how much memory that may take in MiB.
+const PROCESSES: usize = 20_000;
+const SETS: usize = 2_500;
+const MEMORY_REACH: f64 = 80.0;
+
+/// In how many milliseconds a command is answered.
+const ANSWER_REACH: f64 = 10.0;
+const ANSWERS: usize = 15;
+
+/// Measures the rows.
+pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
+    let mut rows = vec![flood(bench, FLOOD, false)?];
+    if Collector::can_remember()? {
+        rows.push(flood(bench, REMEMBERED, true)?);
+    }
+    rows.push(idle(bench)?);
+    rows.extend(crowd(bench)?);
+    Ok(rows)
+}
+
+/// What came of a flood.
+#[derive(Debug, Default)]
+struct Flood {
+    events: u64,
+    lost: u64,
+    /// `create` events.
+    made: u64,
+}
+
+fn flood(bench: &Bench, rate: u64, remembers: bool) -> Result<Row> {
+    let calls = bench.scaled(rate * SECONDS / EVENTS);
+    let recording = Recording::new("serve")?;
+    let collector = Collector::start(&recording, remembers)?;
+    let readers = Readers::start(READERS, &collector.http(), WHERE)?;
+    let argument = (rate / EVENTS).to_string();
+    let load = Load {
+        name: "paced",
+        calls,
+        batches: 1,
+        cpu: bench.cpus.first().copied(),
+        argument: &argument,
+    };
+    let before = process::cpu(collector.pid())?;
+    let start = Instant::now();
+    let mut worker = Worker::prepare(&load, &[])?;
+    worker.go()?;
+    let measured = worker.finish()?;
+    let took = start.elapsed().as_secs_f64();
+    settled(&recording)?;
+    let cpu = process::cpu(collector.pid())?.saturating_sub(before).as_secs_f64();
+    collector.stop()?;
+    let read = readers.finish()?;
+    let flood = count(&recording, measured.pid)?;
+    let wanted = calls.div_ceil(RARE);
+    let missed = read.iter().filter(|reader| reader.events != wanted || reader.lost > 0).count();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let reached = (calls * EVENTS) as f64 / took;
+    let how = if remembers { "history, " } else { "" };
+    let is_whole = flood.lost == 0 && flood.made == calls && missed == 0;
+    // Somebody else's work may slow the producer down.
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let is_fast = reached >= rate as f64 * 0.95;
+    Ok(Row {
+        what: format!(
+            "collector: {rate} events/s into {how}a file and to {READERS} readers of server-sent \
+             events that select 1 %, {} events",
+            flood.events
+        ),
+        reach: "nothing lost".to_owned(),
+        measured: format!(
+            "{} lost, {} of {calls} births in the file, {missed} readers missed some; {reached:.0} \
+             events/s, {:.0} % of a core",
+            flood.lost,
+            flood.made,
+            100.0 * cpu / took
+        ),
+        met: is_whole && is_fast,
+        ..Row::default()
+    })
+}
+
+/// Counts what is in the file of a sink, whose numbers must have no gap.
+fn count(recording: &Recording, pid: u32) -> Result<Flood> {
+    use std::io::BufRead as _;
+    let mut flood = Flood::default();
+    let maker = format!("\"pid\":{pid},");
+    let mut last = None;
+    for line in recording.read()?.lines() {
+        let line = line?;
+        let number = line.split_once("\"seq\":").context("an event without a number")?.1;
+        let number = number.split(|letter: char| !letter.is_ascii_digit()).next();
+        let number: u64 = number.unwrap_or_default().parse()?;
+        if line.contains("\"event\":\"lost\"") {
+            let event: Value = serde_json::from_str(&line)?;
+            flood.lost += event["lost"]["count"].as_u64().unwrap_or_default();
+        } else if let Some(last) = last {
+            ensure!(number == last + 1 || flood.lost > 0, "{number} follows {last}");
+        }
+        flood.made += u64::from(line.contains("\"event\":\"create\"") && line.contains(&maker));
+        flood.events += 1;
+        last = Some(number);
+    }
+    Ok(flood)
+}
+
+fn idle(bench: &Bench) -> Result<Row> {
+    let recording = Recording::new("serve")?;
+    let collector = Collector::start(&recording, false)?;
+    // What belongs to the start is over.
+    thread::sleep(Duration::from_secs(3));
+    let long = IDLE / u32::try_from(bench.haste)?;
+    let (before, start) = (process::cpu(collector.pid())?, Instant::now());
+    thread::sleep(long);
+    let cpu = process::cpu(collector.pid())?.saturating_sub(before);
+    let share = 100.0 * cpu.as_secs_f64() / start.elapsed().as_secs_f64();
+    collector.stop()?;
+    Ok(Row {
+        what: "collector: CPU when nothing happens, of one core".to_owned(),
+        reach: format!("< {IDLE_REACH} %"),
+        measured: format!("{share:.2} %"),
+        met: share < IDLE_REACH,
+        ..Row::default()
+    })
+}
+
+fn crowd(bench: &Bench) -> Result<Vec<Row>> {
+    let crowd = Crowd::gather(&bench.children, PROCESSES, SETS)?;
+    let recording = Recording::new("serve")?;
+    let collector = Collector::start(&recording, false)?;
+    settled(&recording)?;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let memory = process::memory(collector.pid())? as f64 / f64::from(1 << 20);
+    let inode = std::fs::metadata("/proc/self/ns/uts")?;
+    let inode = std::os::unix::fs::MetadataExt::ino(&inode).to_string();
+    let mut rows = vec![Row {
+        what: format!(
+            "collector: memory (Pss without the ring) with {PROCESSES} processes in {} namespaces",
+            SETS * SET
+        ),
+        reach: format!("≤ {MEMORY_REACH} MiB"),
+        measured: format!("{memory:.1} MiB"),
+        met: memory <= MEMORY_REACH,
+        ..Row::default()
+    }];
+    for words in [&["list"][..], &["tree"], &["show", &inode], &["why", &inode]] {
+        let times = (0..ANSWERS).map(|_| collector.ask(words)).collect::<Result<Vec<_>>>()?;
+        let times = Spread::of(times);
+        rows.push(Row {
+            what: format!("collector: answer to `{}` about them, milliseconds", words[0]),
+            reach: format!("< {ANSWER_REACH}"),
+            measured: times.to_string(),
+            met: times.median < ANSWER_REACH,
+            ..Row::default()
+        });
+    }
+    collector.stop()?;
+    drop(crowd);
+    Ok(rows)
+}
