@@ -15,6 +15,7 @@ mod load;
 mod losses;
 mod misses;
 pub mod offsets;
+pub mod pins;
 mod plan;
 pub mod reader;
 mod record;
@@ -24,7 +25,8 @@ mod walk;
 pub use self::{
     abilities::Abilities,
     load::{Error, Loaded, Options, Probes, self_check},
-    losses::Losses,
+    losses::{Gaps, Losses},
+    misses::Misses,
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
     record::{Record, RecordBuffer, Records, due, untold},
     trial::trial,

@@ -7,6 +7,7 @@ mod distributor;
 mod http;
 mod keeper;
 mod outgoing;
+mod pinning;
 mod place;
 mod statistics;
 
@@ -17,7 +18,10 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 
-pub use self::place::{Place, default_directory};
+pub use self::{
+    pinning::unpin,
+    place::{Place, default_directory},
+};
 use self::{
     config::{Config, Problems},
     control::Control,
@@ -25,11 +29,14 @@ use self::{
     http::Http,
     keeper::Keeper,
     outgoing::Outgoing,
+    pinning::Marks,
     statistics::Statistics,
 };
 use crate::{
     model::Event,
-    pipeline::{self, Inquiries, LiveOptions, Outcome, Scope, Selection, Stream, run_live},
+    pipeline::{
+        self, Inquiries, Keep, LiveOptions, Outcome, Scope, Selection, Stream, journal, run_live,
+    },
     probe,
     sink::recent::Recent,
     sys::{clock, notify::Notifier, signal},
@@ -63,6 +70,9 @@ pub enum Error {
         /// Its number, 0 if it has not said it.
         pid: u32,
     },
+    /// Probes cannot outlive the collector here.
+    #[error("cannot pin the probes: {0}")]
+    Pin(probe::pins::Obstacle),
     /// A file, socket or thread.
     #[error("cannot {what}: {source}")]
     Io {
@@ -110,6 +120,7 @@ struct Shared {
     /// The first `sync`.
     start: OnceLock<Event>,
     notifier: Notifier,
+    marks: Marks,
     say: Say,
 }
 
@@ -148,9 +159,15 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     // Before anything is made: who is told to end meanwhile leaves nothing behind.
     let hangups = signal::watch(&[signal::HANGUP]).map_err(Error::io("watch for signals"))?;
     let place = Place::take(&directory)?;
-    let recent = Recent::new(config.recent.events, config.recent.bytes, 1);
+    let pins = pinning::wanted(&config.probe, say)?;
+    // Numbers go on where a former collector has ended.
+    let former = pins.as_ref().and_then(|_| journal::last_seq(&directory));
+    let first = former.map_or(1, |seq| seq + 1);
+    let recent = Recent::new(config.recent.events, config.recent.bytes, first);
     let inquiries = Inquiries::new().map_err(Error::io("make an event descriptor"))?;
-    let live = live_options(&config, Arc::new(inquiries));
+    let mut live = live_options(&config, Arc::new(inquiries));
+    live.keep = pins.as_ref().map(|_| Keep { directory: directory.clone(), arrived: None });
+    live.probes.pins = pins;
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
     let mut outgoing = Outgoing::default();
     outgoing.replace(&config.sinks, &recent, say).map_err(Error::io("start a sink"))?;
@@ -162,6 +179,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         statistics: Mutex::default(),
         start: OnceLock::new(),
         notifier: Notifier::from_environment(),
+        marks: Marks::default(),
         say,
         config: RwLock::new(Arc::new(config)),
     });
@@ -206,6 +224,7 @@ fn live_options(config: &Config, inquiries: Arc<Inquiries>) -> LiveOptions {
             backend: config.probe.backend,
             ring_bytes: config.probe.buffer,
             btf: config.probe.btf.clone(),
+            pins: None,
         },
         backlog_bytes: config.probe.backlog,
         snapshot: false,
@@ -214,5 +233,6 @@ fn live_options(config: &Config, inquiries: Arc<Inquiries>) -> LiveOptions {
         output: None,
         viewer: None,
         inquiries: Some(inquiries),
+        keep: None,
     }
 }

@@ -5,21 +5,28 @@ use std::{env, process::ExitCode};
 use super::trace::{check_capabilities, failure};
 use crate::{
     cli::ServeArgs,
+    probe::pins::Obstacle,
     report::{Class, Failure, sight},
     serve::{
         self, Error, Level, Options,
-        config::{Config, Problems, keys},
-        default_directory,
+        config::{Config, Pin, Problems, keys},
+        default_directory, unpin,
     },
 };
 
 /// Serves until told to end.
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let load = {
-        let file = args.config.clone();
-        move || Config::load(file.as_deref())
+        let (file, pin) = (args.config.clone(), args.pin);
+        move || {
+            let mut config = Config::load(file.as_deref())?;
+            if pin {
+                config.probe.pin = Pin::Always;
+            }
+            Ok(config)
+        }
     };
-    let config = load().map_err(|problems| refuse(&problems))?;
+    let config: Config = load().map_err(|problems| refuse(&problems))?;
     if args.check {
         return Ok(ExitCode::SUCCESS);
     }
@@ -27,8 +34,16 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         sight::print(&keys::print(&config))?;
         return Ok(ExitCode::SUCCESS);
     }
-    check_capabilities()?;
     let directory = args.runtime_dir.clone().unwrap_or_else(default_directory);
+    if args.unpin {
+        let removed = unpin(&directory, &config.probe.pin_directory);
+        let removed = removed.map_err(|error| told(&error))?;
+        if removed == 0 {
+            say(Level::Info, "there were no probes left");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    check_capabilities()?;
     let options = Options { config, reload: Box::new(load), directory, say };
     let outcome = serve::run(options).map_err(|error| told(&error))?;
     say(Level::Info, &format!("ended after {} events, {} lost", outcome.events, outcome.lost));
@@ -44,6 +59,13 @@ fn told(error: &Error) -> Failure {
         Error::Live(error) => failure::of_live(error),
         Error::Taken { pid, .. } => Failure::new(format!("cannot serve: {error}"))
             .hint(format!("end it (kill {pid}), or give this one another --runtime-dir")),
+        Error::Pin(Obstacle::TooOld) => {
+            Failure::new(format!("cannot serve: {error}")).class(Class::Kernel)
+        }
+        Error::Pin(_) => Failure::new(format!("cannot serve: {error}")).hint(
+            "mount one (mount -t bpf bpf /sys/fs/bpf), name another in [probe] pin_directory, or go \
+             without: pin = \"never\"",
+        ),
         Error::Io { .. } => Failure::new(format!("cannot serve: {error}")),
     }
 }

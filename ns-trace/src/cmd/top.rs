@@ -88,7 +88,7 @@ fn source(args: &TopArgs, top: &mut Top) -> io::Result<Channel> {
         return looks(args);
     }
     let options = LiveOptions {
-        probes: Options { backend: args.probe.0, ring_bytes: RING, btf: None },
+        probes: Options { backend: args.probe.0, ring_bytes: RING, btf: None, pins: None },
         backlog_bytes: BACKLOG,
         snapshot: false,
         timeout: None,
@@ -96,6 +96,7 @@ fn source(args: &TopArgs, top: &mut Top) -> io::Result<Channel> {
         output: None,
         viewer: None,
         inquiries: None,
+        keep: None,
     };
     Channel::live(options, Selection::default(), args.delay.max(SHORTEST), args.dead)
 }

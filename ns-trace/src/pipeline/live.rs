@@ -3,6 +3,7 @@
 mod command;
 mod deaths;
 mod health;
+mod keep;
 mod world;
 
 use std::{
@@ -15,9 +16,15 @@ use std::{
 
 use ns_trace_common::{Slot, Task, repeat::PAUSE_NS};
 
-pub use self::command::Command;
-use self::{command::Child, world::World};
-use super::{Inquiries, Inquiry, Outcome, Picture, Stream, Viewer, stream::End, watch::Watch};
+pub use self::{command::Command, keep::Keep};
+use self::{
+    command::Child,
+    keep::{Former, Keeping},
+    world::World,
+};
+use super::{
+    Inquiries, Inquiry, Outcome, Picture, Stream, Viewer, journal::Note, stream::End, watch::Watch,
+};
 use crate::{
     enrich::Cgroups,
     model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
@@ -50,6 +57,9 @@ pub enum Error {
     /// The output.
     #[error("cannot write: {0}")]
     Write(#[source] io::Error),
+    /// What another process needs to go on.
+    #[error("cannot keep what another collector needs to go on: {0}")]
+    Keep(#[source] io::Error),
     /// The ring, signals or a thread.
     #[error("cannot watch the ring: {0}")]
     Watch(#[source] io::Error),
@@ -86,6 +96,8 @@ pub struct LiveOptions {
     /// Who may ask while it goes on. What is asked goes on until it is told to end: SIGHUP does not
     /// end it then.
     pub inquiries: Option<Arc<Inquiries>>,
+    /// Whether another process is to go on afterwards, and how; the probes are to be pinned then.
+    pub keep: Option<Keep>,
 }
 
 /// Traces until told to end; returns what came of the command too.
@@ -106,42 +118,74 @@ pub fn run_live(
     let signals = signals.map_err(Error::Watch)?;
     let bell = options.inquiries.as_ref().map(|inquiries| inquiries.bell()).transpose();
     let bell = bell.map_err(Error::Watch)?;
-    let Loaded { mut probes, ring } = Probes::load(&options.probes)?;
-    let backlog = Arc::new(Backlog::new(options.backlog_bytes));
+    let mut loaded = Probes::load(&options.probes)?;
+    let keep_dead = options.viewer.as_ref().map_or(Duration::ZERO, |viewer| viewer.keep_dead);
+    let keep_dead = u64::try_from(keep_dead.as_nanos()).unwrap_or(u64::MAX);
+    let table = || Table::new(stream.needs_tasks()).keeping_dead(keep_dead);
+    let mut world = World { cgroups: Cgroups::new() };
+    let mut taken = match &options.keep {
+        Some(keep) => Some(keep::take_up(keep, &mut loaded, table(), &mut world)?),
+        None => None,
+    };
+    if let (Some(keep), Some((_, Err(_)))) = (&options.keep, &taken)
+        && loaded.probes.were_there()
+    {
+        loaded = keep::afresh(loaded.probes, &options.probes)?;
+        taken = Some(keep::take_up(keep, &mut loaded, table(), &mut world)?);
+    }
+    let (keeping, former) = taken.map_or((None, None), |(keeping, former)| (Some(keeping), former.ok()));
+    let is_resumed = former.is_some();
+    let Former { mut table, losses } =
+        former.unwrap_or_else(|| Former { table: table(), losses: Losses::default() });
+    let Loaded { mut probes, ring } = loaded;
+    // All that is in the ring may have to wait there: it finds room in the backlog as well.
+    let ring_bytes = options.keep.as_ref().map_or(0, |_| options.probes.ring_bytes as usize);
+    let backlog = Arc::new(Backlog::new(options.backlog_bytes.max(ring_bytes)));
     let listen = Listen { signals: Some(signals), output: options.output.take(), bell };
     let ledgers = Arc::clone(probes.ledgers());
-    let reader =
-        Reader::start(ring, ledgers, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
+    let gaps = keeping.as_ref().map(Keeping::gaps).unwrap_or_default();
+    let settled = keeping.as_ref().map(|keeping| Arc::clone(&keeping.settled));
+    let position = ring.position();
+    let reader = Reader::start(ring, ledgers, Arc::clone(&backlog), listen, gaps, settled);
+    let reader = reader.map_err(Error::Watch)?;
     if is_in_initial_pid_namespace() {
         // Else the snapshot tells; it may be lost where the ring is small.
         stream.scope.set_root(process::id());
     }
-    let keep_dead = options.viewer.as_ref().map_or(Duration::ZERO, |viewer| viewer.keep_dead);
-    let keep_dead = u64::try_from(keep_dead.as_nanos()).unwrap_or(u64::MAX);
-    let mut table = Table::new(stream.needs_tasks()).keeping_dead(keep_dead);
-    table.begin_walk(clock::boot_ns());
-    probes.attach()?;
-    probes.snapshot()?;
+    if is_resumed {
+        stream.meet(&table);
+        stream.scope.begin(table.tasks()).map_err(Error::NoProcess)?;
+    } else {
+        table.begin_walk(clock::boot_ns());
+        probes.attach()?;
+        probes.snapshot()?;
+    }
+    probes.unpin_others()?;
     memory::give_back_free_pieces();
+    let lost_members = if is_resumed { probes.lost_members() } else { 0 };
     let live = Live {
         options,
         probes,
         backlog,
         table,
-        world: World { cgroups: Cgroups::new() },
+        world,
         watch: Watch::default(),
         stream,
         findings: Vec::new(),
-        losses: Losses::default(),
+        losses,
         losses_due: Instant::now(),
         repeats_due: Instant::now() + REPEATS,
         picture_due: Instant::now(),
-        heal_due: None,
+        // What happened meanwhile is told first.
+        heal_due: is_resumed.then(Instant::now),
         unhealed: None,
         walk_ends: Instant::now() + PATIENCE,
-        lost_members: 0,
+        lost_members,
         checked: false,
-        started: false,
+        started: is_resumed,
+        is_resuming: is_resumed,
+        keeping,
+        position,
         is_asked: false,
         child: None,
     };
@@ -175,8 +219,14 @@ struct Live {
     lost_members: u64,
     /// Whether the snapshot has met this very process, and read of it what /proc says.
     checked: bool,
-    /// Whether the first `sync` is out.
+    /// Whether events are told: the first `sync` is out, or another process has sent it.
     started: bool,
+    /// Whether what happened before this process began is still being told.
+    is_resuming: bool,
+    /// What another process needs to go on.
+    keeping: Option<Keeping>,
+    /// Where in the ring the records end that were taken.
+    position: u64,
     /// Whether somebody waits for an answer.
     is_asked: bool,
     child: Option<Child>,
@@ -211,6 +261,7 @@ impl Live {
                 Some(end) => Ok(Some(end)),
                 None => self.tend(is_idle),
             });
+            let step = step.and_then(|end| self.keep().map(|()| end));
             match step {
                 Ok(None) if timeout.is_some_and(|timeout| timeout <= Instant::now()) => {
                     break Ok(End::Timeout);
@@ -247,7 +298,8 @@ impl Live {
             Ok(_) => self.drain(),
         };
         let status = self.child.as_ref().and_then(|child| child.status);
-        let ended = match (end, rest) {
+        let kept = self.keep();
+        let ended = match (end, rest.and_then(|end| kept.map(|()| end))) {
             (Err(error), _) | (Ok(_), Err(error)) => Err(error),
             (Ok(end), Ok(_)) => Ok(end),
         };
@@ -270,8 +322,10 @@ impl Live {
                 return Ok(Some(end));
             }
         }
-        self.table.give_up_before(u64::MAX, &mut self.findings);
-        self.tell()?;
+        if self.keeping.is_none() {
+            self.table.give_up_before(u64::MAX, &mut self.findings);
+            self.tell()?;
+        }
         self.losses_due = Instant::now();
         self.repeats_due = self.losses_due;
         self.heal_due = None;
@@ -289,6 +343,7 @@ impl Live {
             Message::Missing { cpu, records: count } => {
                 let (stage, by_event) = (Stage::Ring, ByEvent::default());
                 self.say_lost(Loss { count, stage, by_event, cpu: Some(cpu.into()) })?;
+                self.note(&Note::Missing { cpu, records: count })?;
                 Ok(None)
             }
             Message::Asked => {
@@ -310,7 +365,7 @@ impl Live {
     fn records(&mut self, records: RecordBuffer) -> Step {
         self.stream.set_realtime_offset(clock::realtime_offset());
         for record in records.records() {
-            if !self.started
+            if !self.checked
                 && let Record::Member(member) = record
                 && is_self(&member.task)
             {
@@ -335,11 +390,12 @@ impl Live {
                 return Ok(Some(End::Count));
             }
         }
-        self.backlog.recycle(records);
         let unheard = self.table.take_unheard();
         if unheard.sum() != 0 {
             self.lose(Stage::Backlog, None, unheard)?;
         }
+        self.note_records(&records)?;
+        self.backlog.recycle(records);
         Ok(None)
     }
 
@@ -361,7 +417,14 @@ impl Live {
             return Err(probe::Error::SelfCheck(what).into());
         }
         self.relate()?;
-        let reason = if self.started { Reason::Lost } else { Reason::Start };
+        let reason = match (self.started, std::mem::take(&mut self.is_resuming)) {
+            (false, _) => Reason::Start,
+            (true, false) => Reason::Lost,
+            (true, true) => Reason::Resume,
+        };
+        if let Some(keeping) = &mut self.keeping {
+            keeping.renew();
+        }
         if self.started {
             let quiet = u64::try_from(health::QUIET.as_nanos()).unwrap_or(u64::MAX);
             let old = clock::boot_ns().saturating_sub(quiet);
@@ -376,7 +439,7 @@ impl Live {
             Reason::Start => {
                 self.stream.scope.begin(self.table.tasks()).map_err(Error::NoProcess)?;
             }
-            Reason::Lost => self.stream.scope.reconcile(self.table.tasks()),
+            Reason::Lost | Reason::Resume => self.stream.scope.reconcile(self.table.tasks()),
         }
         self.started = true;
         let now = clock::boot_ns();
@@ -384,7 +447,7 @@ impl Live {
         self.findings.push(Finding { boot_ns: now, source: Source::Probe, body, row: None });
         let moved = self.table.take_moved();
         let shown = match reason {
-            Reason::Lost => {
+            Reason::Lost | Reason::Resume => {
                 let mut shown = self.table.untold();
                 for id in moved {
                     if !shown.contains(&id) {
@@ -471,7 +534,9 @@ impl Live {
         let child = self.child.as_ref().and_then(|child| child.deadline);
         let walk = self.table.is_walking().then_some(self.walk_ends);
         let picture = self.options.viewer.as_ref().map(|_| self.picture_due);
-        [self.watch.next(), self.heal_due, walk, child, picture, Some(self.repeats_due)]
+        let keeping = self.keeping.as_ref().filter(|keeping| keeping.is_pending());
+        let settle = keeping.map(|_| Instant::now() + keep::SETTLE);
+        [self.watch.next(), self.heal_due, walk, child, picture, settle, Some(self.repeats_due)]
             .into_iter()
             .flatten()
             .min()

@@ -7,12 +7,14 @@
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use aya::maps::{MapData, RingBuf};
 use ns_trace_common::lost::Ledger;
 use rustix::{
     event::{Timespec, epoll},
@@ -24,7 +26,7 @@ use super::{
     losses::Gaps,
     record::header,
 };
-use crate::sys::{mapping::Mapping, signal};
+use crate::sys::{mapping::Mapping, ring::Ring, signal};
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
@@ -54,21 +56,26 @@ pub struct Listen {
 
 /// A running reader.
 pub struct Reader {
-    thread: JoinHandle<RingBuf<MapData>>,
+    thread: JoinHandle<Ring>,
     stop: OwnedFd,
 }
 
 impl Reader {
     /// Starts to carry records from `ring` to `backlog`, and to check them against the `ledgers`.
     ///
+    /// `gaps` is what is known of the records before. What was read stays in the ring until it is
+    /// before the position in `settled`, if there is one.
+    ///
     /// # Errors
     ///
     /// If the descriptors or the thread cannot be made.
     pub fn start(
-        ring: RingBuf<MapData>,
+        ring: Ring,
         ledgers: Arc<Mapping<Ledger>>,
         backlog: Arc<Backlog>,
         listen: Listen,
+        gaps: Gaps,
+        settled: Option<Arc<AtomicU64>>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let readable = epoll::EventFlags::IN;
@@ -92,7 +99,6 @@ impl Reader {
         // The end of the pipe that we hold closes when the reader is to stop.
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(u64::MAX), readable)?;
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || {
-            let gaps = Gaps::default();
             Carrier {
                 ring,
                 epoll,
@@ -100,6 +106,7 @@ impl Reader {
                 listen,
                 ledgers,
                 gaps,
+                settled,
                 signals_seen: 0,
                 is_asked: false,
                 _wake: wake,
@@ -111,19 +118,20 @@ impl Reader {
 
     /// Stops the thread once what is in the ring now is handed on, and returns the ring.
     #[must_use]
-    pub fn stop(self) -> Option<RingBuf<MapData>> {
+    pub fn stop(self) -> Option<Ring> {
         drop(self.stop);
         self.thread.join().ok()
     }
 }
 
 struct Carrier {
-    ring: RingBuf<MapData>,
+    ring: Ring,
     epoll: OwnedFd,
     backlog: Arc<Backlog>,
     listen: Listen,
     ledgers: Arc<Mapping<Ledger>>,
     gaps: Gaps,
+    settled: Option<Arc<AtomicU64>>,
     signals_seen: u32,
     /// Whether the bell has rung.
     is_asked: bool,
@@ -131,7 +139,7 @@ struct Carrier {
 }
 
 impl Carrier {
-    fn run(mut self) -> RingBuf<MapData> {
+    fn run(mut self) -> Ring {
         let mut patience = None;
         loop {
             match self.wait(patience) {
@@ -150,9 +158,11 @@ impl Carrier {
             if carried != Carried::Full && std::mem::take(&mut self.is_asked) {
                 self.backlog.push(Message::Asked);
             }
+            let is_settled = self.release();
             patience = match carried {
-                Carried::Nothing => None,
-                Carried::Some => {
+                Carried::Nothing if is_settled => None,
+                // The kernel wakes nobody for whom there is something left.
+                Carried::Nothing | Carried::Some => {
                     thread::sleep(NAP);
                     Some(Timespec::default())
                 }
@@ -201,15 +211,23 @@ impl Carrier {
         }
     }
 
+    /// Lets the kernel have what is settled; whether that is all that was read.
+    fn release(&mut self) -> bool {
+        let read = self.ring.position();
+        let settled = self.settled.as_ref().map_or(read, |settled| settled.load(Ordering::Acquire));
+        self.ring.release(settled);
+        settled >= read
+    }
+
     /// Hands on what is in the ring, one piece at most.
     fn carry(&mut self) -> Carried {
         let mut records = self.backlog.buffer(PIECE);
         let mut carried = Carried::Nothing;
         while let Some(record) = self.ring.next() {
-            if let Some(header) = header(&record) {
+            if let Some(header) = header(record) {
                 self.gaps.came(header);
             }
-            records.push(&record);
+            records.push(record);
             carried = Carried::Some;
             if records.len() >= PIECE - LARGEST {
                 carried = Carried::Full;
@@ -219,6 +237,7 @@ impl Carrier {
         if carried == Carried::Nothing {
             self.backlog.recycle(records);
         } else {
+            records.end = self.ring.position();
             self.backlog.push_records(records);
         }
         if carried != Carried::Full {

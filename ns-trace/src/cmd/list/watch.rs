@@ -71,7 +71,7 @@ fn source(args: &ListArgs) -> io::Result<Channel> {
         return Channel::looks(Want::MEMBERS, EVERY);
     }
     let options = LiveOptions {
-        probes: Options { backend: None, ring_bytes: RING, btf: None },
+        probes: Options { backend: None, ring_bytes: RING, btf: None, pins: None },
         backlog_bytes: BACKLOG,
         snapshot: false,
         timeout: None,
@@ -79,6 +79,7 @@ fn source(args: &ListArgs) -> io::Result<Channel> {
         output: None,
         viewer: None,
         inquiries: None,
+        keep: None,
     };
     let no_event = Selection { events: vec![EventKind::Sync], ..Selection::default() };
     Channel::live(options, no_event, EVERY, args.dead.unwrap_or_default())

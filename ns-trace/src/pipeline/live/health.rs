@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Error, LOSSES, Live, PATIENCE, REPEATS};
 use crate::{
+    pipeline::journal::Note,
     model::event::{Body, ByEvent, Loss, Lost, Source, Stage},
     sys::clock,
     table::Finding,
@@ -21,8 +22,13 @@ impl Live {
     pub(super) fn care(&mut self, now: Instant, is_idle: bool) -> Result<(), Error> {
         if is_idle && now >= self.losses_due {
             self.losses_due = now + LOSSES;
-            for (cpu, by_event) in self.losses.look(self.probes.ledgers()) {
+            let losses = self.losses.look(self.probes.ledgers());
+            let is_new = !losses.is_empty();
+            for (cpu, by_event) in losses {
                 self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
+            }
+            if is_new {
+                self.note(&Note::Losses(self.losses.clone()))?;
             }
         }
         if now >= self.repeats_due {
@@ -31,6 +37,7 @@ impl Live {
             let missed = self.probes.missed()?;
             if missed.sum() != 0 {
                 self.lose(Stage::Kernel, None, missed)?;
+                self.note(&Note::Misses(self.probes.misses().clone()))?;
             }
         }
         if self.table.is_walking() && now >= self.walk_ends {
