@@ -18,10 +18,6 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
 };
 
-pub use self::{
-    pinning::unpin,
-    place::{Place, default_directory},
-};
 use self::{
     config::{Config, Problems},
     control::Control,
@@ -31,6 +27,10 @@ use self::{
     outgoing::Outgoing,
     pinning::Marks,
     statistics::Statistics,
+};
+pub use self::{
+    pinning::unpin,
+    place::{Place, default_directory},
 };
 use crate::{
     model::Event,

@@ -2,6 +2,7 @@
 
 mod control;
 mod http;
+mod pin;
 mod sinks;
 
 use std::{
@@ -28,8 +29,12 @@ use crate::{
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = vec![context.once("serve::the_configuration_is_checked_as_a_whole", check)];
-    for (name, test) in
-        TRIALS.into_iter().chain(control::TRIALS).chain(http::TRIALS).chain(sinks::TRIALS)
+    for (name, test) in TRIALS
+        .into_iter()
+        .chain(control::TRIALS)
+        .chain(http::TRIALS)
+        .chain(sinks::TRIALS)
+        .chain(pin::TRIALS)
     {
         trials.extend(context.alone_on_the_best(name, test));
     }
@@ -54,22 +59,32 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts one with a sink to standard output and with what `config` says; waits until it traces.
     pub(crate) fn start(room: &Room, config: &str) -> Result<Self> {
+        Self::start_with(room, config, "")
+    }
+
+    /// The same, with further keys of `[probe]`.
+    pub(crate) fn start_with(room: &Room, config: &str, probe: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("ns-trace-test-{}-serve-{number}", std::process::id());
         let directory = env::temp_dir().join(name);
         fs::create_dir(&directory)?;
         let mut collector = Self { directory, tracer: None };
-        collector.configure(room, config)?;
+        collector.configure_probe(room, config, probe)?;
         collector.run()?;
         Ok(collector)
     }
 
     /// Writes another configuration.
     pub(crate) fn configure(&self, room: &Room, config: &str) -> Result<()> {
+        self.configure_probe(room, config, "")
+    }
+
+    /// The same, with further keys of `[probe]`.
+    fn configure_probe(&self, room: &Room, config: &str, probe: &str) -> Result<()> {
         let backend = room.backend();
         let text = format!(
-            "{config}\n[probe]\nbackend = \"{backend}\"\n[[sink]]\ntype = \"stdout\"\nname = \"out\"\n"
+            "{config}\n[probe]\nbackend = \"{backend}\"\n{probe}[[sink]]\ntype = \"stdout\"\nname = \"out\"\n"
         );
         Ok(fs::write(self.path("config.toml"), text)?)
     }
@@ -125,6 +140,24 @@ impl Collector {
         ensure!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
         ensure!(!self.runtime().exists(), "the directory is left");
         Ok(())
+    }
+
+    /// A command that removes its pins.
+    fn unpin_command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.args(["serve", "--unpin", "--config"]).arg(self.path("config.toml"));
+        command.arg("--runtime-dir").arg(self.runtime());
+        command
+    }
+
+    /// Ends it and its pins, and checks that nothing is left.
+    fn unpin(mut self) -> Result<Ended> {
+        let ended = self.end(Signal::TERM)?;
+        ensure!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
+        let output = self.unpin_command().output()?;
+        ensure!(output.status.success(), "{output:?}");
+        ensure!(!self.runtime().exists(), "the directory is left");
+        Ok(ended)
     }
 
     /// Ends it as a service manager does, and checks that nothing is left.

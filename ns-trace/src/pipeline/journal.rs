@@ -64,13 +64,7 @@ pub(super) struct State {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Note {
     /// A look found that a namespace was gone.
-    Died {
-        kind: Kind,
-        address: u64,
-        id: u64,
-        inode: u32,
-        boot_ns: u64,
-    },
+    Died { kind: Kind, address: u64, id: u64, inode: u32, boot_ns: u64 },
     /// Losses were told that were found in the counters.
     Losses(Losses),
     /// Records were said to be missing.
@@ -279,7 +273,8 @@ fn files(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 /// Reads a file about `ring` up to event `arrived`; `None` if it begins later, or cannot be used.
 fn read(bytes: &[u8], ring: &str, arrived: u64) -> Option<Found> {
     let mut parts = parts(bytes);
-    let (head, text) = parts.next().filter(|(head, _)| head.sort == STATE && head.seq <= arrived)?;
+    let (head, text) =
+        parts.next().filter(|(head, _)| head.sort == STATE && head.seq <= arrived)?;
     let state: State = serde_json::from_slice(text).ok()?;
     if state.format != FORMAT || state.ring != ring {
         return None;
@@ -326,7 +321,8 @@ mod tests {
 
     #[test]
     fn it_is_read_up_to_the_event_that_arrived() {
-        let directory = std::env::temp_dir().join(format!("ns-trace-test-{}-journal", std::process::id()));
+        let directory =
+            std::env::temp_dir().join(format!("ns-trace-test-{}-journal", std::process::id()));
         fs::create_dir(&directory).unwrap();
         let table = || Table::new(false).state();
         let accounts = (&Losses::default(), &Gaps::default(), &Misses::default());

@@ -16,12 +16,12 @@ use std::{
 
 use ns_trace_common::{Slot, Task, repeat::PAUSE_NS};
 
-pub use self::{command::Command, keep::Keep};
 use self::{
     command::Child,
     keep::{Former, Keeping},
     world::World,
 };
+pub use self::{command::Command, keep::Keep};
 use super::{
     Inquiries, Inquiry, Outcome, Picture, Stream, Viewer, journal::Note, stream::End, watch::Watch,
 };
@@ -133,7 +133,8 @@ pub fn run_live(
         loaded = keep::afresh(loaded.probes, &options.probes)?;
         taken = Some(keep::take_up(keep, &mut loaded, table(), &mut world)?);
     }
-    let (keeping, former) = taken.map_or((None, None), |(keeping, former)| (Some(keeping), former.ok()));
+    let (keeping, former) =
+        taken.map_or((None, None), |(keeping, former)| (Some(keeping), former.ok()));
     let is_resumed = former.is_some();
     let Former { mut table, losses } =
         former.unwrap_or_else(|| Former { table: table(), losses: Losses::default() });

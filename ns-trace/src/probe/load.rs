@@ -326,13 +326,15 @@ impl Probes {
                 HookKind::Tracepoint(category, name) => {
                     let tracefs = tracefs.as_ref().ok_or(Error::Part("tracefs"))?;
                     let event = tracefs.id(category, name).and_then(bpf::open_tracepoint);
-                    let link = event.and_then(|event| bpf::attach_perf_event(program.as_fd(), event));
+                    let link =
+                        event.and_then(|event| bpf::attach_perf_event(program.as_fd(), event));
                     link.map_err(failed(name))?
                 }
                 HookKind::Kprobe(name) | HookKind::Kretprobe(name) => {
                     let is_return = matches!(hook.kind, HookKind::Kretprobe(_));
                     let event = bpf::open_kprobe(name, is_return);
-                    let link = event.and_then(|event| bpf::attach_perf_event(program.as_fd(), event));
+                    let link =
+                        event.and_then(|event| bpf::attach_perf_event(program.as_fd(), event));
                     link.map_err(failed(name))?
                 }
                 HookKind::Iterator(_) | HookKind::OnDemand => continue,

@@ -55,9 +55,8 @@ impl Ring {
             mmap(null(), whole, ProtFlags::READ, MapFlags::SHARED, &map, page as u64)
         };
         let producer = producer.map_err(io::Error::from);
-        let producer = producer.and_then(|at| {
-            NonNull::new(at).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
-        });
+        let producer = producer
+            .and_then(|at| NonNull::new(at).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
         match producer {
             Ok(producer) => {
                 let (consumer, producer) = (consumer.cast(), producer.cast());

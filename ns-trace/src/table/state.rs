@@ -153,8 +153,7 @@ pub(super) mod raw {
     ) -> Result<T, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
         let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
-        let bytes: Option<Vec<u8>> =
-            pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
+        let bytes: Option<Vec<u8>> = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
         let bytes = bytes.ok_or_else(|| D::Error::custom("not hexadecimal"))?;
         bytemuck::try_pod_read_unaligned(&bytes).map_err(|_| D::Error::custom("of another length"))
     }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{Error, LOSSES, Live, PATIENCE, REPEATS};
 use crate::{
-    pipeline::journal::Note,
     model::event::{Body, ByEvent, Loss, Lost, Source, Stage},
+    pipeline::journal::Note,
     sys::clock,
     table::Finding,
 };

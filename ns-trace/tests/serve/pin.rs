@@ -1,0 +1,372 @@
+//! Probes that go on while no collector runs: what happens meanwhile is told by the next one, once and
+//! in order.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use aya::{
+    maps::{MapData, loaded_maps},
+    programs::{
+        ProgramInfo,
+        links::{FdLink, PinnedLink},
+        loaded_links, loaded_programs,
+    },
+};
+use rustix::{
+    fs::readlink,
+    mount::{MountFlags, UnmountFlags, mount, unmount},
+    process::Signal,
+    system::uname,
+};
+use serde_json::Value;
+
+use super::{Collector, Test, make, serve};
+use crate::{
+    actor::Actor,
+    context::Room,
+    init, stage,
+    tracer::{PATIENCE, Tracer, program},
+};
+
+pub(super) const TRIALS: [(&str, Test); 4] = [
+    ("serve::pin::restarts_lose_nothing", restarts),
+    ("serve::pin::what_the_ring_cannot_hold_is_lost_by_number", too_much),
+    ("serve::pin::other_options_replace_the_probes", replaced),
+    ("serve::pin::nothing_is_left_when_it_is_unpinned", unpinned),
+];
+
+/// Runs a test with a BPF file system of its own, in which pins go with it.
+fn with_pins(test: impl FnOnce(&Path) -> Result<()> + Send) -> Result<()> {
+    stage::apart(|| {
+        let name = format!("ns-trace-test-{}-bpf", std::process::id());
+        let place = std::env::temp_dir().join(name);
+        fs::create_dir(&place)?;
+        mount("bpf", &place, "bpf", MountFlags::empty(), None)?;
+        let pins = place.join("pins");
+        let done = if can_pin()? { test(&pins) } else { refuses(&pins) };
+        unmount(&place, UnmountFlags::DETACH)?;
+        fs::remove_dir(&place)?;
+        done
+    })
+}
+
+/// Whether this kernel is new enough: Linux 5.17.
+fn can_pin() -> Result<bool> {
+    let release = uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map(str::parse::<u32>);
+    let version = (numbers.next().context("no version")??, numbers.next().context("none")??);
+    Ok(version >= (5, 17))
+}
+
+/// An older one says that it cannot.
+fn refuses(pins: &Path) -> Result<()> {
+    let report = std::process::Command::new(program()).args(["doctor", "-J"]).output()?;
+    let report: Value = serde_json::from_slice(&report.stdout)?;
+    let obstacle = report["pins"]["obstacle"].as_str().unwrap_or_default();
+    ensure!(obstacle.contains("before Linux 5.17"), "{}", report["pins"]);
+    let (refused, said) = start_with(pins)?;
+    ensure!(refused == Some(4) && said.contains("before Linux 5.17"), "{refused:?}: {said}");
+    Ok(())
+}
+
+/// Starts a collector that cannot pin, and returns what it says.
+fn start_with(pins: &Path) -> Result<(Option<i32>, String)> {
+    let directory = format!("ns-trace-test-{}-refused", std::process::id());
+    let directory = std::env::temp_dir().join(directory);
+    fs::create_dir(&directory)?;
+    let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    fs::write(at("config.toml"), format!("[probe]\n{}", pinned(pins)))?;
+    let output = serve(&["--config", &at("config.toml"), "--runtime-dir", &at("run")])?;
+    fs::remove_dir_all(directory)?;
+    Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// What a configuration says of pins; further keys of `[probe]` may follow.
+fn pinned(pins: &Path) -> String {
+    format!("pin = \"always\"\npin_directory = \"{}\"\n", pins.display())
+}
+
+/// Makes namespaces one after the other in a thread of its own.
+struct Maker {
+    thread: thread::JoinHandle<Result<Vec<u64>>>,
+    made: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+    pid: u32,
+}
+
+impl Maker {
+    /// Makes so many, or until it is stopped.
+    fn start(number: usize) -> Result<Self> {
+        let (made, is_over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let mut actor = Actor::start()?;
+        let pid = actor.pid();
+        let (count, over) = (Arc::clone(&made), Arc::clone(&is_over));
+        let thread = thread::spawn(move || {
+            let mut inodes = Vec::new();
+            while inodes.len() < number && !over.load(Ordering::Relaxed) {
+                actor.act("unshare 4000000")?;
+                let link = readlink(format!("/proc/{pid}/ns/uts"), Vec::new())?;
+                let link = link.to_string_lossy().into_owned();
+                let inode = link.trim_start_matches("uts:[").trim_end_matches(']');
+                inodes.push(inode.parse()?);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(inodes)
+        });
+        Ok(Self { thread, made, is_over, pid })
+    }
+
+    /// Waits until it has made so many.
+    fn wait(&self, number: usize) -> Result<()> {
+        let mut deadline = Instant::now() + PATIENCE;
+        let mut before = 0;
+        loop {
+            let made = self.made.load(Ordering::Relaxed);
+            if made >= number {
+                return Ok(());
+            }
+            if made > before {
+                (before, deadline) = (made, Instant::now() + PATIENCE);
+            }
+            ensure!(Instant::now() < deadline, "only {made} namespaces are made");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The inodes of those that it has made, in order.
+    fn end(self) -> Result<Vec<u64>> {
+        self.thread.join().map_err(|_panic| anyhow!("the maker has panicked"))?
+    }
+}
+
+/// The inodes in the `create` events by a process, in order.
+fn made_by(pid: u32, events: &[Arc<Value>]) -> Vec<u64> {
+    let is_its = |event: &&Arc<Value>| event["event"] == "create" && event["process"]["pid"] == pid;
+    events.iter().filter(is_its).filter_map(|event| event["ns"]["inode"].as_u64()).collect()
+}
+
+/// Checks that events are numbered without a gap, and that all that was made is among them once, in
+/// order, from `unshare` to `enter` and to the end.
+fn expect_all(maker: Maker, events: &[Arc<Value>]) -> Result<()> {
+    let pid = maker.pid;
+    let made = maker.end()?;
+    for (seq, event) in (1_u64..).zip(events) {
+        ensure!(event["seq"] == seq, "event number {seq} says {}", event["seq"]);
+        ensure!(event["event"] != "lost", "{event}");
+    }
+    let told = made_by(pid, events);
+    let differs = told.iter().zip(&made).position(|(told, made)| told != made);
+    ensure!(told == made, "{} of {}, other from {differs:?}", told.len(), made.len());
+    let entered: Vec<_> = events
+        .iter()
+        .filter(|event| event["event"] == "enter" && event["process"]["pid"] == pid)
+        .filter_map(|event| event["changes"][0]["to"]["inode"].as_u64())
+        .collect();
+    ensure!(entered == made, "{} enter of {}", entered.len(), made.len());
+    // Where a task comes from is known although another collector has seen it enter.
+    let unknown = events.iter().find(|event| {
+        event["event"] == "enter"
+            && event["process"]["pid"] == pid
+            && event["changes"][0]["from"].is_null()
+    });
+    ensure!(unknown.is_none(), "{unknown:?}");
+    let gone =
+        events.iter().filter(|event| event["event"] == "destroy" && event["creator"]["pid"] == pid);
+    ensure!(gone.count() == made.len(), "not all of {} are gone once", made.len());
+    Ok(())
+}
+
+fn restarts(room: &Room) -> Result<()> {
+    with_pins(|pins| {
+        let number = if init::is_ours() { 2000 } else { 10_000 };
+        let mut collector = Collector::start_with(room, "", &pinned(pins))?;
+        let maker = Maker::start(number)?;
+        let mut events = Vec::new();
+        for restart in 1..=5 {
+            maker.wait(number * restart / 6)?;
+            events.extend(collector.end(Signal::TERM)?.events);
+            // Something happens while no collector runs.
+            maker.wait(number * restart / 6 + number / 20)?;
+            collector.run()?;
+        }
+        maker.wait(number)?;
+        finish(collector, &mut events, &maker)?;
+        expect_all(maker, &events)
+    })
+}
+
+/// Waits until the last namespace of a maker is told to be gone, and ends the collector and its pins.
+fn finish(collector: Collector, events: &mut Vec<Arc<Value>>, maker: &Maker) -> Result<()> {
+    maker.is_over.store(true, Ordering::Relaxed);
+    let tracer = collector.tracer()?;
+    // The maker ends after its last one; whoever comes later proves that it was heard of.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let all = [events.as_slice(), &tracer.since(0)].concat();
+        let of = |name: &str, field: &str| {
+            let is_its =
+                |event: &&Arc<Value>| event["event"] == name && event[field]["pid"] == maker.pid;
+            all.iter().filter(is_its).count()
+        };
+        let made = maker.made.load(Ordering::Relaxed);
+        if of("create", "process") >= made && of("destroy", "creator") >= made {
+            break;
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "of {made}: {} create, {} destroy",
+            of("create", "process"),
+            of("destroy", "creator")
+        );
+        thread::sleep(Duration::from_millis(100));
+    }
+    events.extend(collector.unpin()?.events);
+    Ok(())
+}
+
+fn too_much(room: &Room) -> Result<()> {
+    with_pins(|pins| {
+        let small = format!("{}buffer = \"64KiB\"\n", pinned(pins));
+        let reference = Tracer::start(room.backend(), &[])?;
+        let mut collector = Collector::start_with(room, "", &small)?;
+        // Both have seen this one, and everything after it.
+        let first = make(collector.tracer()?)?;
+        let mut events = collector.end(Signal::TERM)?.events;
+        let maker = Maker::start(1000)?;
+        maker.wait(1000)?;
+        let pid = maker.pid;
+        maker.end()?;
+        collector.run()?;
+        let last = make(collector.tracer()?)?;
+        events.extend(collector.unpin()?.events);
+        let deadline = Instant::now() + PATIENCE;
+        let mut all;
+        // Until the reference has seen the last one as well.
+        while {
+            all = reference.since(0);
+            position(last, &all).is_none() || made_by(pid, &all).len() < 1000
+        } {
+            ensure!(Instant::now() < deadline, "the reference is late");
+            thread::sleep(Duration::from_millis(20));
+        }
+        let between = |events: &[Arc<Value>]| -> Result<u64> {
+            let first = position(first, events).context("the first is missing")?;
+            let last = position(last, events).context("the last is missing")?;
+            let between = events.get(first..last).context("they are in another order")?;
+            Ok(between.iter().filter(|event| event["event"] == "create").count() as u64)
+        };
+        let lost = events.iter().filter(|event| event["event"] == "lost");
+        let lost: u64 = lost.filter_map(|event| event["lost"]["by_event"]["create"].as_u64()).sum();
+        let (told, happened) = (between(&events)?, between(&all)?);
+        ensure!(lost > 0 && told > 0, "{told} told, {lost} lost");
+        ensure!(told + lost == happened, "{told} told and {lost} lost of {happened}");
+        Ok(())
+    })
+}
+
+/// Where the last `create` with an inode is.
+fn position(inode: u64, events: &[Arc<Value>]) -> Option<usize> {
+    events.iter().rposition(|event| event["event"] == "create" && event["ns"]["inode"] == inode)
+}
+
+fn replaced(room: &Room) -> Result<()> {
+    with_pins(|pins| {
+        let mut collector = Collector::start_with(room, "", &pinned(pins))?;
+        let sets = || -> Result<Vec<_>> {
+            let mut sets = Vec::new();
+            for entry in fs::read_dir(pins)? {
+                sets.push(entry?.path());
+            }
+            Ok(sets)
+        };
+        let before = sets()?;
+        let maker = Maker::start(usize::MAX)?;
+        maker.wait(50)?;
+        let mut events = collector.end(Signal::TERM)?.events;
+        maker.wait(200)?;
+        // Another ring, so all is made anew.
+        let larger = format!("{}buffer = \"32MiB\"\n", pinned(pins));
+        collector.configure_probe(room, "", &larger)?;
+        collector.run()?;
+        let after = sets()?;
+        ensure!(before.len() == 1 && after.len() == 1 && before != after, "{before:?}, {after:?}");
+        let made = maker.made.load(Ordering::Relaxed);
+        maker.wait(made + 50)?;
+        finish(collector, &mut events, &maker)?;
+        expect_all(maker, &events)
+    })
+}
+
+fn unpinned(room: &Room) -> Result<()> {
+    // In the directory of another file system there are no pins.
+    let elsewhere = std::env::temp_dir().join("ns-trace-no-pins");
+    if can_pin()? {
+        let (status, said) = start_with(&elsewhere)?;
+        ensure!(status == Some(1) && said.contains("not in a BPF file system"), "{said}");
+        ensure!(said.contains("mount -t bpf bpf /sys/fs/bpf"), "{said}");
+        ensure!(!elsewhere.exists(), "a directory is left");
+    }
+    with_pins(|pins| {
+        let mut collector = Collector::start_with(room, "", &pinned(pins))?;
+        make(collector.tracer()?)?;
+        let ids = ids(pins)?;
+        // A collector that runs is left alone.
+        let refused = collector.unpin_command().output()?;
+        ensure!(refused.status.code() == Some(1), "{refused:?}");
+        collector.end(Signal::KILL)?;
+        ensure!(ids.iter().all(|id| there_is(id)), "not all of {ids:?} are left");
+        collector.run()?;
+        make(collector.tracer()?)?;
+        collector.unpin()?;
+        ensure!(!pins.exists(), "the directory is left");
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(id) = ids.iter().find(|id| there_is(id)) {
+            ensure!(Instant::now() < deadline, "{id:?} is left");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    })
+}
+
+/// Something that is pinned, by the kernel's number.
+#[derive(Debug)]
+enum Id {
+    Program(u32),
+    Map(u32),
+    Link(u32),
+}
+
+/// All that is pinned in the one set.
+fn ids(pins: &Path) -> Result<Vec<Id>> {
+    let set = fs::read_dir(pins)?.next().context("nothing is pinned")??.path();
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(set)? {
+        let path = entry?.path();
+        let name = path.file_name().context("no name")?.to_string_lossy().into_owned();
+        ids.push(match name.split_once('_').context("no sort")?.0 {
+            "program" => Id::Program(ProgramInfo::from_pin(&path)?.id()),
+            "map" => Id::Map(MapData::from_pin(&path)?.info()?.id()),
+            "link" => Id::Link(FdLink::from(PinnedLink::from_pin(&path)?).info()?.id()),
+            other => bail!("what is {other}?"),
+        });
+    }
+    ensure!(ids.len() > 15, "{ids:?}");
+    Ok(ids)
+}
+
+fn there_is(id: &Id) -> bool {
+    match id {
+        Id::Program(id) => loaded_programs().flatten().any(|program| program.id() == *id),
+        Id::Map(id) => loaded_maps().flatten().any(|map| map.id() == *id),
+        Id::Link(id) => loaded_links().flatten().any(|link| link.id() == *id),
+    }
+}
