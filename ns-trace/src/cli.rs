@@ -5,7 +5,9 @@ mod create;
 mod doctor;
 mod enter;
 mod exec;
+mod history;
 mod list;
+mod moment;
 mod netns;
 mod number;
 mod rules;
@@ -29,7 +31,9 @@ pub use self::{
     doctor::DoctorArgs,
     enter::{Becoming, EnterArgs, TargetWord, canonical_enter},
     exec::ExecArgs,
+    history::{HistoryArgs, HistoryChoice, HistoryCommand},
     list::{ListArgs, Output, Relation},
+    moment::{Moment, parse_moment},
     netns::{NetnsArgs, NetnsCommand, NetnsOptions, canonical},
     number::{Ids, Range},
     rules::{RulesArgs, RulesCommand},
@@ -119,6 +123,7 @@ pub enum Command {
     Tree(TreeArgs),
     Top(TopArgs),
     Serve(ServeArgs),
+    History(Box<HistoryArgs>),
     Netns(NetnsArgs),
     Show(ShowArgs),
     Why(WhyArgs),
@@ -151,6 +156,7 @@ impl Command {
             "enter" => called.read().map(Box::new).map(Self::Enter),
             "exec" => called.read().map(Self::Exec),
             "doctor" => called.read().map(Self::Doctor),
+            "history" => called.read().map(Box::new).map(Self::History),
             "list" | "ls" => called.read_spelt(ListArgs::spell).map(Box::new).map(Self::List),
             "netns" => called.read().map(Self::Netns),
             "rules" => called.read().map(Self::Rules),

@@ -5,6 +5,7 @@ mod create;
 mod doctor;
 mod enter;
 mod exec;
+mod history;
 mod list;
 mod netns;
 mod rules;
@@ -43,6 +44,7 @@ pub fn run(called: &Called, cli: &Cli) -> ExitCode {
         Command::Why(args) => (why::run(args), None),
         Command::Rules(args) => (rules::run(args), None),
         Command::Top(args) => (top::run(args), None),
+        Command::History(args) => (history::run(args), None),
         Command::Serve(args) => (serve::run(args), None),
         Command::Doctor(args) => (doctor::run(args), None),
         Command::Create(args) => return carry_out(called, create::plan(args)),

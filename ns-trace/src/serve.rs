@@ -9,6 +9,7 @@ mod keeper;
 mod outgoing;
 mod pinning;
 mod place;
+mod remember;
 mod statistics;
 
 use std::{
@@ -26,19 +27,21 @@ use self::{
     keeper::Keeper,
     outgoing::Outgoing,
     pinning::Marks,
+    remember::Remember,
     statistics::Statistics,
 };
 pub use self::{
     pinning::unpin,
-    place::{Place, default_directory},
+    place::{Place, default_directory, default_history},
 };
 use crate::{
+    history,
     model::Event,
     pipeline::{
         self, Inquiries, Keep, LiveOptions, Outcome, Scope, Selection, Stream, journal, run_live,
     },
     probe,
-    sink::recent::Recent,
+    sink::{recent::Recent, worker::Status},
     sys::{clock, notify::Notifier, signal},
 };
 
@@ -73,6 +76,9 @@ pub enum Error {
     /// Probes cannot outlive the collector here.
     #[error("cannot pin the probes: {0}")]
     Pin(probe::pins::Obstacle),
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] history::Error),
     /// A file, socket or thread.
     #[error("cannot {what}: {source}")]
     Io {
@@ -114,6 +120,8 @@ struct Shared {
     recent: Arc<Recent>,
     inquiries: Arc<Inquiries>,
     outgoing: Mutex<Outgoing>,
+    /// How the history is; `None` if there is none.
+    history: Option<Arc<Status>>,
     /// Names this run: events of others have the same numbers.
     run: String,
     statistics: Mutex<Statistics>,
@@ -134,11 +142,13 @@ impl Shared {
         let old = self.config();
         if old.probe != config.probe
             || old.recent != config.recent
+            || old.history.enabled != config.history.enabled
+            || old.history.path != config.history.path
             || old.http.listen != config.http.listen
             || old.control.enabled != config.control.enabled
         {
-            let what =
-                "[probe], [recent] and where is listened stay as they are until the next start";
+            let what = "[probe], [recent], the history's path and where is listened stay as they are \
+                        until the next start";
             (self.say)(Level::Warning, what);
         }
         let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,13 +170,19 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     let hangups = signal::watch(&[signal::HANGUP]).map_err(Error::io("watch for signals"))?;
     let place = Place::take(&directory)?;
     let pins = pinning::wanted(&config.probe, say)?;
+    let writer = history(&config)?;
+    let arrived = writer.as_ref().map(history::Writer::last_seq);
     // Numbers go on where a former collector has ended.
-    let former = pins.as_ref().and_then(|_| journal::last_seq(&directory));
-    let first = former.map_or(1, |seq| seq + 1);
+    let former = arrived.or_else(|| pins.as_ref().and_then(|_| journal::last_seq(&directory)));
+    let first = former.unwrap_or(0) + 1;
     let recent = Recent::new(config.recent.events, config.recent.bytes, first);
     let inquiries = Inquiries::new().map_err(Error::io("make an event descriptor"))?;
     let mut live = live_options(&config, Arc::new(inquiries));
-    live.keep = pins.as_ref().map(|_| Keep { directory: directory.clone(), arrived: None });
+    live.keep = pins.as_ref().map(|_| Keep { directory: directory.clone(), arrived });
+    let marks = match arrived.filter(|_| pins.is_some()) {
+        Some(arrived) => Marks::after(arrived),
+        None => Marks::default(),
+    };
     live.probes.pins = pins;
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
     let mut outgoing = Outgoing::default();
@@ -175,15 +191,18 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         recent: Arc::clone(&recent),
         inquiries,
         outgoing: Mutex::new(outgoing),
+        history: writer.as_ref().map(|_| Arc::default()),
         run: format!("{:x}", clock::boot_ns()),
         statistics: Mutex::default(),
         start: OnceLock::new(),
         notifier: Notifier::from_environment(),
-        marks: Marks::default(),
+        marks,
         say,
         config: RwLock::new(Arc::new(config)),
     });
     let selection = Selection { tasks: shared.config().probe.tasks, ..Selection::default() };
+    let remember = writer.map(|writer| Remember::start(&shared, writer)).transpose();
+    let remember = remember.map_err(Error::io("start a thread"))?;
     let keeper = keep(&shared, hangups, reload)?;
     let control = answer(&shared, &place)?;
     let http = Http::start(&shared, &place)?;
@@ -195,10 +214,22 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     recent.close();
     drop(http);
     drop(control);
+    if let Some(remember) = remember {
+        remember.end(say);
+    }
     shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner).end(say);
     drop(place);
     let (outcome, _) = ended?;
     Ok(outcome)
+}
+
+/// What writes the history, if there is to be one.
+fn history(config: &Config) -> Result<Option<history::Writer>, Error> {
+    if !config.history.enabled {
+        return Ok(None);
+    }
+    let writer = history::Store::open(&config.history.path)?.writer()?;
+    Ok(Some(writer))
 }
 
 fn keep(
@@ -227,7 +258,8 @@ fn live_options(config: &Config, inquiries: Arc<Inquiries>) -> LiveOptions {
             pins: None,
         },
         backlog_bytes: config.probe.backlog,
-        snapshot: false,
+        // The lives of namespaces that are older than the collector begin with that.
+        snapshot: config.history.enabled,
         timeout: None,
         command: None,
         output: None,

@@ -1,6 +1,7 @@
 //! Where events leave.
 
 mod ahead;
+mod ending;
 pub mod recent;
 pub mod target;
 pub mod worker;
@@ -10,7 +11,7 @@ use std::{
     io::{self, Write},
 };
 
-pub use self::ahead::Ahead;
+pub use self::{ahead::Ahead, ending::Ending};
 use crate::model::{Event, JsonWriter};
 
 /// Written in pieces of at least this many bytes while more is at hand.

@@ -176,7 +176,7 @@ pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
     named(Kind::ALL.map(Kind::name), |name| Kind::ALL.into_iter().find(|kind| kind.name() == name))
 }
 
-fn events() -> impl clap::builder::TypedValueParser<Value = EventKind> {
+pub(super) fn events() -> impl clap::builder::TypedValueParser<Value = EventKind> {
     named(EventKind::ALL.map(EventKind::name), |name| {
         EventKind::ALL.into_iter().find(|kind| kind.name() == name)
     })

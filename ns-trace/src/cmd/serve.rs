@@ -66,6 +66,10 @@ fn told(error: &Error) -> Failure {
             "mount one (mount -t bpf bpf /sys/fs/bpf), name another in [probe] pin_directory, or go \
              without: pin = \"never\"",
         ),
+        Error::History(_) => Failure::new(format!("cannot serve: {error}")).hint(
+            "name another file by `path` in [history] of the configuration, or have none by \
+             `enabled = false`",
+        ),
         Error::Io { .. } => Failure::new(format!("cannot serve: {error}")),
     }
 }

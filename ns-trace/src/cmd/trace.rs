@@ -2,7 +2,7 @@
 
 pub(super) mod failure;
 mod live;
-mod output;
+pub(super) mod output;
 
 use std::{
     os::unix::process::ExitStatusExt as _,

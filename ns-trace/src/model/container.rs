@@ -32,6 +32,17 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// Every runtime.
+    pub const ALL: [Self; 7] = [
+        Self::Docker,
+        Self::Containerd,
+        Self::CriO,
+        Self::Podman,
+        Self::SystemdNspawn,
+        Self::Lxc,
+        Self::LibvirtLxc,
+    ];
+
     /// The name used in events.
     #[must_use]
     pub const fn name(self) -> &'static str {

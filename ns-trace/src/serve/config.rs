@@ -10,6 +10,7 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use toml::de::DeTable;
@@ -19,6 +20,7 @@ pub use self::{
     problem::{Problem, Problems},
     sink::{SinkConfig, Target},
 };
+use super::default_history;
 use crate::probe::{Backend, pins};
 
 /// The file that is read unless another is named; beside it lies the directory of further ones.
@@ -33,6 +35,8 @@ pub struct Config {
     pub probe: ProbeConfig,
     /// What is kept for readers.
     pub recent: RecentConfig,
+    /// What is remembered.
+    pub history: HistoryConfig,
     /// The socket for commands.
     pub control: ControlConfig,
     /// The HTTP API.
@@ -97,6 +101,26 @@ pub struct RecentConfig {
 impl Default for RecentConfig {
     fn default() -> Self {
         Self { events: 65_536, bytes: 32 << 20 }
+    }
+}
+
+/// What is remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryConfig {
+    /// Whether anything is.
+    pub enabled: bool,
+    /// Where the store is.
+    pub path: PathBuf,
+    /// How long an event is kept.
+    pub max_age: Duration,
+    /// How many bytes are kept.
+    pub max_size: u64,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        let max_age = Duration::from_hours(30 * 24);
+        Self { enabled: true, path: default_history(), max_age, max_size: 2 << 30 }
     }
 }
 
@@ -307,7 +331,9 @@ mod tests {
 
     /// A line that may stand in a configuration, or not.
     fn line() -> impl Strategy<Value = String> {
-        let table = select(&["[probe]", "[recent]", "[control]", "[http]", "[[sink]]", "[x]"][..]);
+        let table = select(
+            &["[probe]", "[recent]", "[history]", "[control]", "[http]", "[[sink]]", "[x]"][..],
+        );
         let names: Vec<_> = keys::described()
             .into_iter()
             .flat_map(|(_, _, keys)| keys.into_iter().map(|key| key.name))

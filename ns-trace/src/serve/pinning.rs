@@ -79,6 +79,21 @@ impl Default for Marks {
 }
 
 impl Marks {
+    /// Of one all of whose events up to `seq` have arrived, in a history that says what else has.
+    pub(super) const fn after(seq: u64) -> Self {
+        Self { taken_up: AtomicU64::new(seq), arrived: AtomicU64::new(seq) }
+    }
+
+    /// After which event the stream can be taken up, the last one known.
+    pub(super) fn last(&self) -> u64 {
+        self.taken_up.load(Ordering::Acquire)
+    }
+
+    /// Says that event `seq` has arrived, and all before it.
+    pub(super) fn arrive(&self, seq: u64) {
+        self.arrived.fetch_max(seq, Ordering::AcqRel);
+    }
+
     /// The stream can be taken up after event `seq`.
     pub(super) fn mark(&self, seq: u64) {
         self.taken_up.store(seq, Ordering::Release);

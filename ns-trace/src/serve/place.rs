@@ -23,6 +23,19 @@ pub fn default_directory() -> PathBuf {
     own.map_or_else(|| PathBuf::from("/run"), PathBuf::from).join("ns-trace")
 }
 
+/// Where the history is if nothing else is said.
+#[must_use]
+pub fn default_history() -> PathBuf {
+    let own = (!geteuid().is_root()).then(|| {
+        let state = env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty());
+        state.map(PathBuf::from).or_else(|| {
+            let home = env::var_os("HOME").filter(|path| !path.is_empty());
+            home.map(|home| PathBuf::from(home).join(".local/state"))
+        })
+    });
+    own.flatten().unwrap_or_else(|| "/var/lib".into()).join("ns-trace/history.db")
+}
+
 /// The directory, taken. What was made in it goes with this.
 ///
 /// The kernel lets the lock go with its process, however that ends: what a killed collector has left

@@ -3,14 +3,15 @@
 use std::{
     fmt, io,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
+    Ending,
     recent::{Reader, Stop},
     target::{Lines, Target},
 };
@@ -48,10 +49,6 @@ pub struct Worker {
     ending: Arc<Ending>,
 }
 
-/// Until when to try; the pauses in between end at once when that becomes known.
-#[derive(Debug, Default)]
-struct Ending(Mutex<Option<Instant>>, Condvar);
-
 impl Worker {
     /// Starts one.
     ///
@@ -87,9 +84,7 @@ impl Worker {
 
     /// Has it end when it has handed on what there is now.
     pub fn stop(&self) {
-        let Ending(until, changed) = &*self.ending;
-        *until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + GRACE);
-        changed.notify_all();
+        self.ending.end_within(GRACE);
         self.stop.stop();
     }
 
@@ -159,19 +154,6 @@ impl Work {
             }
             pause = Some(next);
         }
-    }
-}
-
-impl Ending {
-    /// Waits; false if the time is over.
-    fn pause(&self, pause: Duration) -> bool {
-        let Self(until, changed) = self;
-        let until = until.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_known = until.is_some();
-        let is_same = |until: &mut Option<Instant>| until.is_some() == was_known;
-        let waited = changed.wait_timeout_while(until, pause, is_same);
-        let (until, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        until.is_none_or(|until| Instant::now() < until)
     }
 }
 

@@ -23,7 +23,10 @@ pub(super) fn sink(args: &TraceArgs) -> Result<Sink, Failure> {
     let is_terminal = args.output.is_none() && io::stdout().is_terminal();
     let render: Box<dyn Render> = match args.format {
         Format::Json => Box::new(JsonWriter::new(args.fields)),
-        Format::Text => Box::new(Text(TextWriter::new(text_options(args, is_terminal)))),
+        Format::Text => {
+            let options = text_options(args.color, args.replay.is_some(), is_terminal);
+            Box::new(Text(TextWriter::new(options)))
+        }
     };
     let output: Box<dyn io::Write> = match &args.output {
         None => Box::new(Stdout),
@@ -43,6 +46,18 @@ pub(super) fn sink(args: &TraceArgs) -> Result<Sink, Failure> {
         }
     };
     Ok(Sink::new(render, output))
+}
+
+/// Standard output for events of the past.
+pub(in crate::cmd) fn of_the_past(format: Format, color: Color) -> Sink {
+    let render: Box<dyn Render> = match format {
+        Format::Json => Box::new(JsonWriter::default()),
+        Format::Text => {
+            let options = text_options(color, true, io::stdout().is_terminal());
+            Box::new(Text(TextWriter::new(options)))
+        }
+    };
+    Sink::new(render, Box::new(Stdout))
 }
 
 /// Whether an output is the very file that is to be replayed: opening it would empty it.
@@ -65,8 +80,8 @@ pub(super) fn watchable(args: &TraceArgs) -> Option<OwnedFd> {
     is_stdout.then(|| rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3).ok()).flatten()
 }
 
-fn text_options(args: &TraceArgs, is_terminal: bool) -> TextOptions {
-    let color = match args.color {
+fn text_options(color: Color, dates: bool, is_terminal: bool) -> TextOptions {
+    let color = match color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => terminal::has_color(is_terminal),
@@ -75,7 +90,7 @@ fn text_options(args: &TraceArgs, is_terminal: bool) -> TextOptions {
     TextOptions {
         color,
         charset: terminal::charset(),
-        dates: args.replay.is_some(),
+        dates,
         width: size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns != 0),
         zone: TimeZone::system(),
     }

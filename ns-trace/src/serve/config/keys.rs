@@ -3,11 +3,12 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Config, ControlConfig, HttpConfig, Listen, Pin, ProbeConfig, RecentConfig, Sight, SinkConfig,
+    Config, ControlConfig, HistoryConfig, HttpConfig, Listen, Pin, ProbeConfig, RecentConfig,
+    Sight, SinkConfig,
     key::{self, Described, Key},
     problem::Finder,
     sink,
-    value::{number, one_of, path, quoted, size, switch, text, word},
+    value::{duration, number, one_of, path, quoted, shown, size, switch, text, word},
 };
 use crate::{model::Bytes, probe::Backend};
 
@@ -110,6 +111,39 @@ const RECENT: [Key<RecentConfig>; 2] = [
     },
 ];
 
+const HISTORY: [Key<HistoryConfig>; 4] = [
+    Key {
+        name: "enabled",
+        value: "true or false",
+        help: "Whether every event and the life of every namespace is remembered.",
+        set: |history, value| switch(value).map(|enabled| history.enabled = enabled),
+        get: |history| Some(history.enabled.to_string()),
+    },
+    Key {
+        name: "path",
+        value: "path",
+        help: "The file, which only its owner may read; beside it lie, while it is written, one \
+               that ends in -wal and one in -shm. Without rights of root the default lies in \
+               $XDG_STATE_HOME/ns-trace, or ~/.local/state/ns-trace.",
+        set: |history, value| path(value).map(|path| history.path = path),
+        get: |history| Some(quoted(history.path.display())),
+    },
+    Key {
+        name: "max_age",
+        value: "duration",
+        help: "How long an event is kept.",
+        set: |history, value| duration(value).map(|age| history.max_age = age),
+        get: |history| Some(shown(history.max_age)),
+    },
+    Key {
+        name: "max_size",
+        value: "size",
+        help: "About how large the file may become; the oldest events go first.",
+        set: |history, value| size(value, 1 << 20, 1 << 46).map(|bytes| history.max_size = bytes),
+        get: |history| Some(quoted(Bytes(history.max_size))),
+    },
+];
+
 const CONTROL: [Key<ControlConfig>; 3] = [
     Key {
         name: "enabled",
@@ -182,7 +216,7 @@ const HTTP: [Key<HttpConfig>; 3] = [
 ];
 
 /// The names of the tables.
-const TABLES: [&str; 5] = ["probe", "recent", "control", "http", "sink"];
+const TABLES: [&str; 6] = ["probe", "recent", "history", "control", "http", "sink"];
 
 /// Reads a document.
 pub(super) fn fill(config: &mut Config, document: &DeTable<'_>, found: &mut Finder<'_>) {
@@ -194,6 +228,9 @@ pub(super) fn fill(config: &mut Config, document: &DeTable<'_>, found: &mut Find
             }
             ("recent", DeValue::Table(table)) => {
                 key::fill(&RECENT, "recent", table, &mut config.recent, found);
+            }
+            ("history", DeValue::Table(table)) => {
+                key::fill(&HISTORY, "history", table, &mut config.history, found);
             }
             ("control", DeValue::Table(table)) => {
                 key::fill(&CONTROL, "control", table, &mut config.control, found);
@@ -230,6 +267,7 @@ pub fn print(config: &Config) -> String {
     let mut out = String::new();
     key::print(&PROBE, "[probe]", &config.probe, &mut out);
     key::print(&RECENT, "[recent]", &config.recent, &mut out);
+    key::print(&HISTORY, "[history]", &config.history, &mut out);
     key::print(&CONTROL, "[control]", &config.control, &mut out);
     key::print(&HTTP, "[http]", &config.http, &mut out);
     for sink in &config.sinks {
@@ -250,6 +288,12 @@ pub fn described() -> Vec<(&'static str, &'static str, Vec<Described>)> {
             "The latest events, which every reader and sink follows at its own pace: one that falls \
              behind is told by a `lost` event how much it missed.",
             key::describe(&RECENT, &default.recent),
+        ),
+        (
+            "[history]",
+            "What `ns-trace history` answers from: a store of every event and of the life of every \
+             namespace. Path and whether there is one are read at the start only.",
+            key::describe(&HISTORY, &default.history),
         ),
         ("[control]", "The socket for commands.", key::describe(&CONTROL, &default.control)),
         ("[http]", "The HTTP API.", key::describe(&HTTP, &default.http)),

@@ -1,0 +1,162 @@
+//! What was there at some time, what changed between two, and who did it.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension as _, Params, Row};
+
+use super::{
+    Result, Store,
+    life::{self, CREATOR, CREATOR_JOIN, INFO, INFO_COLUMNS, JOIN},
+    query::Name,
+    schema::NEVER,
+};
+use crate::model::{Cause, Creator, Event, NsInfo, NsRef, Slot, Time, event::EventKind};
+
+/// The life of a namespace.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Life {
+    /// The namespace and its relatives.
+    pub ns: NsInfo,
+    /// When it was first told of: its birth, if that was seen.
+    pub began: Time,
+    /// When it ended, if it did; where that went unseen, the time by which it was noticed.
+    pub ended: Option<Time>,
+    /// What made it. None if it is older than the history.
+    pub cause: Option<Cause>,
+    /// Who made it. None if it is older than the history.
+    pub creator: Option<Arc<Creator>>,
+    row: i64,
+}
+
+/// What changed between two times.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Difference {
+    /// What is there at the second time only.
+    pub made: Vec<Life>,
+    /// What was there at the first time only.
+    pub gone: Vec<Life>,
+    /// How many came and went in between.
+    pub passed: u64,
+}
+
+/// Who made a namespace, and who entered it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// The namespace.
+    pub life: Life,
+    /// The event of its birth, if that was seen and is still kept.
+    pub made: Option<Event>,
+    /// What tasks did that entered it, in order.
+    pub entered: Vec<Event>,
+}
+
+impl Store {
+    /// The namespaces that were there at a time.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub fn at(&self, Time(time): Time) -> Result<Vec<Life>> {
+        self.lives("n.ended > ?1 AND n.began <= ?1", [time])
+    }
+
+    /// What changed from one time to another.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn difference(&self, Time(from): Time, Time(to): Time) -> Result<Difference> {
+        let passed = "SELECT count(*) FROM namespace n WHERE n.began > ?1 AND n.ended <= ?2";
+        let passed = self.connection.query_row(passed, [from, to], |row| row.get::<_, i64>(0))?;
+        Ok(Difference {
+            made: self.lives("n.began > ?1 AND n.began <= ?2 AND n.ended > ?2", [from, to])?,
+            gone: self.lives("n.ended > ?1 AND n.ended <= ?2 AND n.began <= ?1", [from, to])?,
+            passed: passed.cast_unsigned(),
+        })
+    }
+
+    /// The lives of all namespaces with a name, the first ones first.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub fn named(&self, name: &Name) -> Result<Vec<Life>> {
+        self.lives(&format!("n.began IS NOT NULL AND {}", name.condition("n.")), [])
+    }
+
+    /// Who made and who entered a namespace.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn account(&self, life: Life) -> Result<Account> {
+        let row = life.row;
+        let made = self.chosen(&format!("event = {} AND ns = {row}", EventKind::Create as u8))?;
+        let entered = self.chosen(&format!(
+            "event IN ({}, {}) AND seq IN (SELECT seq FROM change WHERE target = {row})",
+            EventKind::Enter as u8,
+            EventKind::Exec as u8
+        ))?;
+        Ok(Account { life, made: made.into_iter().next(), entered })
+    }
+
+    /// Whether a namespace of that name was ever heard of.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn knows(&self, name: &Name) -> Result<bool> {
+        let query = format!("SELECT 1 FROM namespace WHERE {}", name.condition(""));
+        Ok(self.connection.prepare(&query)?.exists([])?)
+    }
+
+    /// Whether a process of that number was ever heard of.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn knows_process(&self, pid: u32) -> Result<bool> {
+        let query = "SELECT 1 FROM process WHERE pid = ?1";
+        Ok(self.connection.prepare(query)?.exists([pid])?)
+    }
+
+    /// The namespace in a slot of a process, as it was when that was last heard of.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn last_in(&self, pid: u32, slot: Slot) -> Result<Option<NsRef>> {
+        let query = format!(
+            "SELECT n.kind, n.inode, n.ns_id, n.initial FROM process p \
+             JOIN slots s ON s.id = p.slots JOIN namespace n ON n.id = s.{} \
+             WHERE p.pid = ?1 ORDER BY p.id DESC LIMIT 1",
+            slot.name()
+        );
+        let found = self.connection.query_row(&query, [pid], |row| life::reference(row, 0));
+        Ok(found.optional()?)
+    }
+
+    fn lives(&self, condition: &str, parameters: impl Params) -> Result<Vec<Life>> {
+        let query = format!(
+            "SELECT {INFO}, n.began, n.ended, n.cause, {CREATOR} FROM namespace n {JOIN} \
+             {CREATOR_JOIN} WHERE {condition}"
+        );
+        let mut statement = self.connection.prepare_cached(&query)?;
+        let rows = statement.query_map(parameters, read)?;
+        let mut lives: Vec<_> = rows.collect::<std::result::Result<_, _>>()?;
+        lives.sort_by_key(|life| life.row);
+        Ok(lives)
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Life> {
+    let ended = row.get(INFO_COLUMNS + 1)?;
+    Ok(Life {
+        row: row.get(0)?,
+        ns: life::info(row)?,
+        began: Time(row.get(INFO_COLUMNS)?),
+        ended: (ended != NEVER).then_some(Time(ended)),
+        cause: row.get::<_, Option<u32>>(INFO_COLUMNS + 2)?.map(Cause::from_wire),
+        creator: life::creator(row, INFO_COLUMNS + 3)?,
+    })
+}

@@ -1,0 +1,188 @@
+//! Which events are asked for, and finding them.
+
+use std::{fmt::Write as _, ops::ControlFlow};
+
+use rusqlite::OptionalExtension as _;
+
+use super::{
+    Result, Store,
+    events::{COLUMNS, Events},
+};
+use crate::model::{Event, Kind, Time, event::EventKind};
+
+/// Which events are asked for; all of what is said must hold. Events that say that others are missing
+/// are found whatever is said of the rest but times and numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Not before this time.
+    pub since: Option<Time>,
+    /// Before this time.
+    pub until: Option<Time>,
+    /// With numbers above this.
+    pub after: Option<u64>,
+    /// At most so many, the first ones; `None` is all.
+    pub limit: Option<u64>,
+    /// Of these sorts, and health; empty is all.
+    pub events: Vec<EventKind>,
+    /// Of one of these processes; empty is any.
+    pub pids: Vec<u32>,
+    /// Of processes of this real user.
+    pub uid: Option<u32>,
+    /// Of processes in a container whose id begins so.
+    pub container: Option<String>,
+    /// About one of these namespaces, by [`Name`].
+    pub namespaces: Option<Vec<Name>>,
+}
+
+/// Which namespaces of all that ever were.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Name {
+    /// The type; `None` is any.
+    pub kind: Option<Kind>,
+    /// The inode; `None` is any.
+    pub inode: Option<u32>,
+    /// The kernel's id; `None` is any.
+    pub id: Option<u64>,
+}
+
+impl Name {
+    /// As a condition on the columns of `table`. Nothing but numbers stands in it.
+    pub(super) fn condition(&self, table: &str) -> String {
+        let mut condition = String::from("1");
+        // Writing to a string cannot fail.
+        if let Some(inode) = self.inode {
+            let _ = write!(condition, " AND {table}inode = {inode}");
+        }
+        if let Some(kind) = self.kind {
+            let _ = write!(condition, " AND {table}kind = {}", kind as u32);
+        }
+        if let Some(id) = self.id {
+            let _ = write!(condition, " AND {table}ns_id = {}", id.cast_signed());
+        }
+        condition
+    }
+}
+
+impl Query {
+    /// As SQL; the parameter is the start of the container's id.
+    fn sql(&self, what: &str) -> String {
+        let mut sql = format!("SELECT {what} FROM event e WHERE 1");
+        if let Some(Time(since)) = self.since {
+            let _ = write!(sql, " AND e.time >= {since}");
+        }
+        if let Some(Time(until)) = self.until {
+            let _ = write!(sql, " AND e.time < {until}");
+        }
+        if let Some(after) = self.after {
+            let _ = write!(sql, " AND e.seq > {}", after.min(i64::MAX as u64));
+        }
+        if !self.events.is_empty() {
+            let health = [EventKind::Lost, EventKind::Sync];
+            let sorts = self.events.iter().chain(&health).map(|kind| (*kind as u8).to_string());
+            let _ = write!(sql, " AND e.event IN ({})", sorts.collect::<Vec<_>>().join(","));
+        }
+        if let Some(narrow) = self.narrow() {
+            let lost = "SELECT seq FROM event WHERE event = 9";
+            let _ = write!(sql, " AND e.seq IN ({lost} UNION {narrow})");
+        }
+        sql
+    }
+
+    /// The numbers of the events of the processes and about the namespaces that are asked for.
+    fn narrow(&self) -> Option<String> {
+        let mut of_process = String::new();
+        if !self.pids.is_empty() {
+            let pids: Vec<_> = self.pids.iter().map(u32::to_string).collect();
+            let _ = write!(of_process, " AND p.pid IN ({})", pids.join(","));
+        }
+        if let Some(uid) = self.uid {
+            let _ = write!(of_process, " AND p.uid = {uid}");
+        }
+        if self.container.is_some() {
+            let places = "SELECT id FROM place WHERE substr(container, 1, length(?1)) = ?1";
+            let _ = write!(of_process, " AND p.place IN ({places})");
+        }
+        let of_process = (!of_process.is_empty()).then(|| {
+            format!(
+                "SELECT x.seq FROM process p JOIN event x ON x.process = p.id WHERE 1{of_process}"
+            )
+        });
+        let about = self.namespaces.as_ref().map(|names| {
+            let names: Vec<_> =
+                names.iter().map(|name| format!("({})", name.condition(""))).collect();
+            let names = if names.is_empty() { "0".to_owned() } else { names.join(" OR ") };
+            let rows = format!("(SELECT id FROM namespace WHERE {names})");
+            format!(
+                "SELECT seq FROM event WHERE ns IN {rows} UNION \
+                 SELECT seq FROM change WHERE source IN {rows} UNION \
+                 SELECT seq FROM change WHERE target IN {rows}"
+            )
+        });
+        match (of_process, about) {
+            (Some(process), Some(about)) => {
+                Some(format!("SELECT * FROM ({process} INTERSECT SELECT * FROM ({about}))"))
+            }
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+impl Store {
+    /// Hands the events of a query to `each` in their order, until that breaks off.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub fn events<B>(
+        &self,
+        query: &Query,
+        mut each: impl FnMut(Event) -> ControlFlow<B>,
+    ) -> Result<Option<B>> {
+        let mut sql = query.sql(COLUMNS);
+        sql.push_str(" ORDER BY e.seq");
+        if let Some(limit) = query.limit {
+            let _ = write!(sql, " LIMIT {limit}");
+        }
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut events = Events::new(&self.connection);
+        let mut rows = match &query.container {
+            Some(container) => statement.query([container])?,
+            None => statement.query([])?,
+        };
+        while let Some(row) = rows.next()? {
+            if let ControlFlow::Break(broken) = each(events.read(row)?) {
+                return Ok(Some(broken));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The events for which a condition on their columns holds.
+    pub(super) fn chosen(&self, condition: &str) -> Result<Vec<Event>> {
+        let sql = format!("SELECT {COLUMNS} FROM event e WHERE {condition} ORDER BY e.seq");
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut events = Events::new(&self.connection);
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(events.read(row)?);
+        }
+        Ok(found)
+    }
+
+    /// When the first and the last event were, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn span(&self) -> Result<Option<(Time, Time)>> {
+        let query = "SELECT (SELECT time FROM event ORDER BY seq LIMIT 1), \
+            (SELECT time FROM event ORDER BY seq DESC LIMIT 1)";
+        let row = self.connection.query_row(query, [], |row| {
+            let times: (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+            Ok(times)
+        });
+        let (first, last) = row.optional()?.unwrap_or_default();
+        Ok(first.zip(last).map(|(first, last)| (Time(first), Time(last))))
+    }
+}

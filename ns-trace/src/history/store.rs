@@ -1,0 +1,177 @@
+//! The file: opened to be written or to be read.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Error, Living, Result, Writer, life, schema};
+
+/// How long somebody waits for the other side's lock, which is held for moments only.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the ring was read up to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Checkpoint {
+    /// Which ring: a number of the caller's, stored as it is.
+    pub ring: u64,
+    /// The position in it: a number of the caller's, stored as it is.
+    pub position: u64,
+    /// The number of the last event that is stored with it.
+    pub seq: u64,
+}
+
+/// A store.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    /// Held while this one writes. Closed after the connection: that would lose the locks that
+    /// `SQLite` holds on the same file (`fcntl(2)`).
+    _lock: Option<File>,
+}
+
+impl Store {
+    /// Opens a store to write it; makes the file (mode 0600) and its directory (mode 0700) if need
+    /// be, and brings the tables of an older version up to date.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made or read, is of a newer version or something else, or another writes it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let named = |source| Error::Open { path: path.to_owned(), source };
+        if let Some(directory) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(named)?;
+        }
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .mode(0o600)
+            .truncate(false)
+            .open(path);
+        let lock = open.map_err(named)?;
+        if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            return Err(match error {
+                rustix::io::Errno::WOULDBLOCK => Error::Taken(path.to_owned()),
+                error => named(error.into()),
+            });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        // Whether it is ours, before anything is written to it.
+        let version = schema::check(&connection, path)?;
+        if version == 0 {
+            // Only an empty file can be told that pages are to be given back.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        schema::migrate(&mut connection, path)?;
+        Ok(Self { connection, path: path.to_owned(), _lock: Some(lock) })
+    }
+
+    /// Opens a store to read it, also while another process writes it.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, it cannot be read, or it is of a newer version or something else.
+    pub fn read(path: &Path) -> Result<Self> {
+        let opened = File::open(path);
+        drop(opened.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
+            _ => Error::Open { path: path.to_owned(), source },
+        })?);
+        let mut connection = connect(path, "")?;
+        if let Err(error) = schema::check(&connection, path) {
+            let is_fixed = matches!(&error, Error::Sqlite(error) if is_read_only(error));
+            if !is_fixed {
+                return Err(error);
+            }
+            // Nobody writes it, or its log would be there; and here nobody can.
+            connection = connect(path, "?immutable=1")?;
+        }
+        match schema::check(&connection, path)? {
+            0 => Err(Error::Foreign(path.to_owned())),
+            _ => Ok(Self { connection, path: path.to_owned(), _lock: None }),
+        }
+    }
+
+    /// What writes it.
+    ///
+    /// # Errors
+    ///
+    /// If what is known of the living cannot be read.
+    pub fn writer(self) -> Result<Writer> {
+        Writer::new(self)
+    }
+
+    /// The number of the last event, 0 if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn last_seq(&self) -> Result<u64> {
+        let last = "SELECT max(seq) FROM event";
+        let last: Option<i64> = self.connection.query_row(last, [], |row| row.get(0))?;
+        Ok(last.unwrap_or_default().cast_unsigned())
+    }
+
+    /// Where the ring was read up to when the last events were stored, if that was said.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let query = "SELECT ring, position, seq FROM checkpoint";
+        let row = self.connection.query_row(query, [], |row| {
+            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+            Ok(Checkpoint { ring: number(0)?, position: number(1)?, seq: number(2)? })
+        });
+        Ok(row.optional()?)
+    }
+
+    /// The namespaces that were alive when the last events were stored, of the boot with this id.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub fn living(&self, boot_id: &str) -> Result<Vec<Living>> {
+        life::living(&self.connection, boot_id)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn connect(path: &Path, how: &str) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let mut uri = String::from("file:");
+    for byte in std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()) {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    let connection = Connection::open_with_flags(uri + how, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
+fn is_read_only(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | ReadOnly))
+}

@@ -1,0 +1,223 @@
+//! The store: what is put in comes out again, and what was there is known.
+
+mod life;
+mod retention;
+
+use std::{
+    fs,
+    ops::ControlFlow,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use proptest::{collection::vec, prelude::*};
+use rusqlite::Connection;
+
+use super::{Checkpoint, Error, Name, Query, Store, schema};
+use crate::model::{Event, arbitrary, event::EventKind};
+
+/// A directory for a store; it goes with this.
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ns-trace-test-{}-history-{number}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    pub(super) fn store(&self) -> PathBuf {
+        self.0.join("history.db")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// All events of a store, as they are asked for.
+pub(super) fn found(store: &Store, query: &Query) -> Vec<Event> {
+    let mut found = Vec::new();
+    let ended = store.events::<()>(query, |event| {
+        found.push(event);
+        ControlFlow::Continue(())
+    });
+    ended.unwrap();
+    found
+}
+
+fn write(path: &Path, events: &[Event]) {
+    let mut writer = Store::open(path).unwrap().writer().unwrap();
+    for event in events {
+        writer.append(event).unwrap();
+    }
+    writer.commit(None).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// Whatever happens, it is the same when it is read again.
+    #[test]
+    fn what_is_put_in_comes_out_again(mut events in vec(arbitrary::event(), 1..24)) {
+        for (event, seq) in events.iter_mut().zip(5..) {
+            event.seq = seq;
+        }
+        let directory = Directory::new();
+        write(&directory.store(), &events);
+        let store = Store::read(&directory.store()).unwrap();
+        let read = found(&store, &Query::default());
+        for (read, event) in read.iter().zip(&events) {
+            prop_assert_eq!(
+                serde_json::to_string(read).unwrap(), serde_json::to_string(event).unwrap()
+            );
+        }
+        prop_assert_eq!(read.len(), events.len());
+        prop_assert_eq!(store.last_seq().unwrap(), events.last().unwrap().seq);
+        // By its process, each is found too.
+        let process = events.iter().find_map(|event| event.body.process());
+        if let Some(process) = process {
+            let query = Query { pids: vec![process.pid], ..Query::default() };
+            let of_it = |event: &&Event| {
+                event.body.kind() == EventKind::Lost
+                    || event.body.process().is_some_and(|other| other.pid == process.pid)
+            };
+            prop_assert_eq!(found(&store, &query).len(), events.iter().filter(of_it).count());
+        }
+    }
+}
+
+#[test]
+fn only_the_owner_may_read_it_and_only_one_writes_it() {
+    let directory = Directory::new();
+    let path = directory.store();
+    let writer = Store::open(&path).unwrap().writer().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(path.parent().unwrap()), 0o700);
+    assert_eq!(mode(&directory.0.join("history.db-wal")), 0o600);
+    assert!(matches!(Store::open(&path), Err(Error::Taken(_))));
+    Store::read(&path).unwrap();
+    drop(writer);
+    Store::open(&path).unwrap();
+}
+
+#[test]
+fn a_position_is_stored_with_the_events_or_not_at_all() {
+    let directory = Directory::new();
+    let path = directory.store();
+    let mut writer = Store::open(&path).unwrap().writer().unwrap();
+    let (first, second) = (life::create(1, 10, 7), life::create(2, 20, 8));
+    let checkpoint = |seq| Some(Checkpoint { ring: u64::MAX, position: 77, seq });
+    writer.append(&first).unwrap();
+    writer.commit(checkpoint(1)).unwrap();
+    assert_eq!(writer.last_seq(), 1);
+    writer.append(&second).unwrap();
+    drop(writer);
+    let store = Store::read(&path).unwrap();
+    assert_eq!((store.last_seq().unwrap(), store.checkpoint().unwrap()), (1, checkpoint(1)));
+}
+
+#[test]
+fn a_number_that_is_there_already_leaves_the_rest_as_it_was() {
+    let directory = Directory::new();
+    let path = directory.store();
+    let mut writer = Store::open(&path).unwrap().writer().unwrap();
+    writer.append(&life::create(1, 10, 7)).unwrap();
+    writer.commit(None).unwrap();
+    writer.append(&life::create(2, 20, 8)).unwrap();
+    assert!(writer.append(&life::create(1, 30, 9)).is_err());
+    // All since the commit is to be appended again.
+    writer.append(&life::create(2, 20, 8)).unwrap();
+    writer.append(&life::create(3, 30, 9)).unwrap();
+    writer.commit(None).unwrap();
+    let numbers: Vec<_> =
+        found(writer.store(), &Query::default()).iter().map(|event| event.seq).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[test]
+fn an_older_file_is_brought_up_to_date() {
+    let directory = Directory::new();
+    let path = directory.store();
+    fs::create_dir(&directory.0).unwrap();
+    let mut connection = Connection::open(&path).unwrap();
+    schema::migrate_to(&mut connection, &path, &schema::STEPS[..1]).unwrap();
+    let boot = "INSERT INTO boot VALUES (1, 'b', 'h', 'k'); \
+        INSERT INTO event(seq, time, boot, boot_ns, event, source, lossy, detail) \
+        VALUES (7, 1, 1, 1, 9, 0, 0, '{\"lost\":{\"lost\":{\"count\":3,\"stage\":\"ring\",\"by_event\":{},\"cpu\":null}}}')";
+    connection.execute_batch(boot).unwrap();
+    drop(connection);
+    // As it is it can be read, and only who writes changes it.
+    assert_eq!(found(&Store::read(&path).unwrap(), &Query::default()).len(), 1);
+    let mut writer = Store::open(&path).unwrap().writer().unwrap();
+    let checkpoint = Checkpoint { ring: 1, position: 2, seq: 8 };
+    writer.append(&life::create(8, 10, 7)).unwrap();
+    writer.commit(Some(checkpoint)).unwrap();
+    drop(writer);
+    let store = Store::read(&path).unwrap();
+    assert_eq!(store.checkpoint().unwrap(), Some(checkpoint));
+    assert_eq!(found(&store, &Query::default()).len(), 2);
+}
+
+#[test]
+fn what_is_no_history_of_ours_is_refused_with_a_sentence() {
+    let directory = Directory::new();
+    let path = directory.store();
+    let said = |path: &Path| match (Store::read(path), Store::open(path)) {
+        (Err(read), Err(open)) => (read.to_string(), open.to_string()),
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(Store::read(&path), Err(Error::Missing(_))));
+    write(&path, &[life::create(1, 10, 7)]);
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let sentence = format!(
+        "the history {} has version 99; this ns-trace knows versions up to {}",
+        path.display(),
+        schema::VERSION
+    );
+    assert_eq!(said(&path), (sentence.clone(), sentence));
+    let foreign = format!("{} is no history of ns-trace", path.display());
+    fs::write(&path, "something else that is long enough to be looked at").unwrap();
+    assert_eq!(said(&path), (foreign.clone(), foreign.clone()));
+    fs::remove_file(&path).unwrap();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE a(b)").unwrap();
+    assert_eq!(said(&path), (foreign.clone(), foreign));
+}
+
+#[test]
+fn events_are_found_by_what_they_are_about() {
+    let directory = Directory::new();
+    let path = directory.store();
+    let events = [
+        life::create(1, 10, 7),
+        life::enter(2, 20, 7),
+        life::create(3, 30, 8),
+        life::lost(4, 40),
+        life::destroy(5, 50, 7),
+    ];
+    write(&path, &events);
+    let store = Store::read(&path).unwrap();
+    let numbers =
+        |query: &Query| -> Vec<_> { found(&store, query).iter().map(|event| event.seq).collect() };
+    let about = |inode| Some(vec![Name { kind: None, inode: Some(inode), id: None }]);
+    let all = Query::default;
+    assert_eq!(numbers(&Query { namespaces: about(7), ..all() }), [1, 2, 4, 5]);
+    assert_eq!(numbers(&Query { namespaces: about(8), ..all() }), [3, 4]);
+    assert_eq!(numbers(&Query { namespaces: Some(Vec::new()), ..all() }), [4]);
+    assert_eq!(numbers(&Query { events: vec![EventKind::Enter], ..all() }), [2, 4]);
+    assert_eq!(numbers(&Query { uid: Some(1000), ..all() }), [1, 2, 3, 4]);
+    assert_eq!(numbers(&Query { uid: Some(1), ..all() }), [4]);
+    assert_eq!(numbers(&Query { pids: vec![107], namespaces: about(8), ..all() }), [4]);
+    assert_eq!(numbers(&Query { pids: vec![108], namespaces: about(8), ..all() }), [3, 4]);
+    assert_eq!(numbers(&Query { container: Some("c".to_owned()), ..all() }), [4]);
+    let time = |nanos| Some(crate::model::Time(nanos));
+    assert_eq!(numbers(&Query { since: time(20), until: time(40), ..all() }), [2, 3]);
+    assert_eq!(numbers(&Query { after: Some(2), limit: Some(2), ..all() }), [3, 4]);
+}

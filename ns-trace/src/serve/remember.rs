@@ -1,0 +1,250 @@
+//! The thread that writes the history: it follows the recent events as a sink does, so that nobody
+//! waits for the disk, and what it could not take is an event that says how much.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, atomic::Ordering},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{Level, Say, Shared};
+use crate::{
+    history::{Error, Limits, Writer},
+    model::event::Body,
+    sink::{
+        Ending,
+        recent::{Batch, Entry, From, Reader, Stop},
+        worker::Status,
+    },
+};
+
+/// How many events are taken at a time at most.
+const PIECE: usize = 1024;
+/// How many wait for their commit at most.
+const MOST: usize = 8 * PIECE;
+/// How long an event waits for its commit.
+const EVERY: Duration = Duration::from_millis(50);
+/// How long what is held waits for the mark.
+const HELD: Duration = Duration::from_millis(2);
+/// How often a commit waits for the disk, so that it survives a power failure.
+const SYNC: Duration = Duration::from_secs(1);
+/// How often it is looked for what is beyond the limits, if there is nothing else to do.
+const RETAIN: Duration = Duration::from_secs(5);
+/// How long it is waited after a failure, at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long a store that fails is tried when all is to end.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// The thread.
+#[derive(Debug)]
+pub(super) struct Remember {
+    thread: JoinHandle<u64>,
+    stop: Stop,
+    ending: Arc<Ending>,
+}
+
+impl Remember {
+    pub(super) fn start(shared: &Arc<Shared>, writer: Writer) -> io::Result<Self> {
+        let (status, ending) = (shared.history.clone().unwrap_or_default(), Arc::default());
+        let reader = shared.recent.reader(From::Start);
+        let stop = reader.stopper();
+        let work = Work {
+            shared: Arc::clone(shared),
+            reader,
+            writer,
+            status,
+            ending: Arc::clone(&ending),
+            waiting: Vec::new(),
+            held: VecDeque::new(),
+            mark: 0,
+            since: None,
+            synced: None,
+            retained: Instant::now(),
+            is_more: false,
+        };
+        let thread = thread::Builder::new().name("history".to_owned());
+        Ok(Self { thread: thread.spawn(move || work.run())?, stop, ending })
+    }
+
+    /// Waits until everything is stored, or cannot be.
+    pub(super) fn end(self, say: Say) {
+        self.ending.end_within(GRACE);
+        self.stop.stop();
+        let left = self.thread.join().unwrap_or_default();
+        if left > 0 {
+            say(Level::Error, &format!("the history could not take the last {left} events"));
+        }
+    }
+}
+
+struct Work {
+    shared: Arc<Shared>,
+    reader: Reader,
+    writer: Writer,
+    status: Arc<Status>,
+    ending: Arc<Ending>,
+    /// What is not committed yet.
+    waiting: Vec<Arc<Entry>>,
+    /// What comes after the mark.
+    held: VecDeque<Arc<Entry>>,
+    /// The event after which the stream can be taken up, and at which there can be a commit.
+    mark: u64,
+    /// Since when.
+    since: Option<Instant>,
+    /// When a commit last waited for the disk.
+    synced: Option<Instant>,
+    retained: Instant,
+    /// Whether there is more to forget.
+    is_more: bool,
+}
+
+impl Work {
+    /// Returns how many events could not be stored at last.
+    fn run(mut self) -> u64 {
+        loop {
+            let batch = self.reader.wait(PIECE, self.patience());
+            let is_last = batch.is_last;
+            let is_idle = batch.entries.is_empty() && batch.lost.is_none() && self.held.is_empty();
+            let is_written = if is_idle && !is_last && self.waiting.is_empty() {
+                self.idle();
+                true
+            } else {
+                self.take(batch, is_last)
+            };
+            if !is_written {
+                return self.waiting.len() as u64 + self.reader.rest();
+            }
+            if is_last {
+                return 0;
+            }
+        }
+    }
+
+    /// How long to wait for more events.
+    fn patience(&self) -> Duration {
+        match self.since {
+            _ if self.is_whole() && !self.held.is_empty() => HELD,
+            Some(since) => EVERY.saturating_sub(since.elapsed()),
+            None if self.is_more => Duration::ZERO,
+            None => RETAIN,
+        }
+    }
+
+    /// Stores events; false if there is no time left to try.
+    fn take(&mut self, batch: Batch, is_last: bool) -> bool {
+        let from = self.waiting.len();
+        let lost = batch.lost.as_ref().map(|entry| &entry.event.body);
+        if let Some(Body::Lost(lost)) = lost {
+            self.status.lost.fetch_add(lost.lost.count, Ordering::Relaxed);
+        }
+        self.held.extend(batch.lost);
+        self.held.extend(batch.entries);
+        self.admit();
+        if self.waiting.is_empty() {
+            return true;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let is_due = is_last || self.waiting.len() >= MOST || since.elapsed() >= EVERY;
+        let is_due = is_due && self.is_whole();
+        let done = self.append(from).and_then(|()| if is_due { self.commit() } else { Ok(()) });
+        match done {
+            Ok(()) => true,
+            Err(error) => self.try_again(&error),
+        }
+    }
+
+    /// Takes what is held as far as the mark; if all before that was taken, the mark is the latest one.
+    fn admit(&mut self) {
+        loop {
+            let mark = self.mark;
+            let admitted = self.held.iter().take_while(|entry| entry.event.seq <= mark).count();
+            self.waiting.extend(self.held.drain(..admitted));
+            if !self.is_whole() {
+                return;
+            }
+            self.mark = self.shared.marks.last();
+            if self.mark == mark {
+                return;
+            }
+        }
+    }
+
+    /// Whether what waits ends where the stream can be taken up: what is told in pieces is committed
+    /// as a whole.
+    fn is_whole(&self) -> bool {
+        let last = self.waiting.last().map_or(self.writer.last_seq(), |entry| entry.event.seq);
+        self.mark == u64::MAX || last >= self.mark
+    }
+
+    fn append(&mut self, from: usize) -> Result<(), Error> {
+        if from == 0 {
+            let is_due = self.synced.is_none_or(|synced| synced.elapsed() >= SYNC);
+            self.writer.sync(is_due)?;
+            if is_due {
+                self.synced = Some(Instant::now());
+            }
+        }
+        self.waiting.iter().skip(from).try_for_each(|entry| self.writer.append(&entry.event))
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.writer.commit(None)?;
+        self.status.written.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
+        self.waiting.clear();
+        self.since = None;
+        self.shared.marks.arrive(self.writer.last_seq());
+        if self.is_more || self.retained.elapsed() >= RETAIN {
+            // To forget is never more urgent than to remember.
+            self.retain();
+        }
+        Ok(())
+    }
+
+    /// Tries to store what waits, in as many attempts as it takes; false if there is no time for more.
+    fn try_again(&mut self, error: &Error) -> bool {
+        self.say(&format!("{error}; trying again, the latest events wait meanwhile"));
+        let (mut pause, longest) = PAUSES;
+        loop {
+            self.status.errors.fetch_add(1, Ordering::Relaxed);
+            if !self.ending.pause(pause) {
+                return false;
+            }
+            let appended = self.append(0);
+            let is_whole = self.is_whole();
+            if appended.and_then(|()| if is_whole { self.commit() } else { Ok(()) }).is_ok() {
+                self.say("the history is written again");
+                return true;
+            }
+            pause = (2 * pause).min(longest);
+        }
+    }
+
+    /// Nothing happens: time for what else there is to do.
+    fn idle(&mut self) {
+        let settled = self.writer.settle().and_then(|()| self.writer.commit(None));
+        if let Err(error) = settled {
+            self.say(&error.to_string());
+        }
+        self.retain();
+    }
+
+    /// Forgets what is beyond the limits.
+    fn retain(&mut self) {
+        let config = self.shared.config();
+        let limits = Limits { age: config.history.max_age, bytes: config.history.max_size };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+        let retained = self.writer.retain(&limits, now);
+        self.retained = Instant::now();
+        self.is_more = *retained.as_ref().unwrap_or(&false);
+        if let Err(error) = retained {
+            self.say(&format!("cannot forget old events: {error}"));
+        }
+    }
+
+    fn say(&self, what: &str) {
+        (self.shared.say)(Level::Warning, what);
+    }
+}
