@@ -29,7 +29,7 @@ use crate::{
     enrich::Cgroups,
     model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
     probe::{
-        self, Loaded, Losses, Options, Probes, Record, RecordBuffer,
+        self, Loaded, Losses, Options, Overlap, Probes, Record, RecordBuffer,
         backlog::{Backlog, Message},
         reader::{Listen, Reader},
         self_check,
@@ -127,14 +127,20 @@ pub fn run_live(
         Some(keep) => Some(keep::take_up(keep, &mut loaded, table(), &mut world)?),
         None => None,
     };
-    if let (Some(keep), Some((_, Err(_)))) = (&options.keep, &taken)
-        && loaded.probes.were_there()
-    {
-        loaded = keep::afresh(loaded.probes, &options.probes)?;
-        taken = Some(keep::take_up(keep, &mut loaded, table(), &mut world)?);
+    let mut switch = None;
+    if let (Some(keep), Some((_, Err(_)))) = (&options.keep, &taken) {
+        switch = keep::switch(keep, &loaded.probes, table(), &mut world)?;
+        if switch.is_none() && loaded.probes.were_there() {
+            loaded = keep::afresh(loaded.probes, &options.probes)?;
+            taken = Some(keep::take_up(keep, &mut loaded, table(), &mut world)?);
+        }
     }
     let (keeping, former) =
         taken.map_or((None, None), |(keeping, former)| (Some(keeping), former.ok()));
+    let (former, switch) = match switch {
+        Some((former, switch)) => (Some(former), Some(switch)),
+        None => (former, None),
+    };
     let is_resumed = former.is_some();
     let Former { mut table, losses } =
         former.unwrap_or_else(|| Former { table: table(), losses: Losses::default() });
@@ -156,15 +162,16 @@ pub fn run_live(
     if is_resumed {
         stream.meet(&table);
         stream.scope.begin(table.tasks()).map_err(Error::NoProcess)?;
+        probes.attach()?;
     } else {
         table.begin_walk(clock::boot_ns());
         probes.attach()?;
         probes.snapshot()?;
+        probes.unpin_others()?;
     }
-    probes.unpin_others()?;
     memory::give_back_free_pieces();
     let lost_members = if is_resumed { probes.lost_members() } else { 0 };
-    let live = Live {
+    let mut live = Live {
         options,
         probes,
         backlog,
@@ -187,9 +194,13 @@ pub fn run_live(
         is_resuming: is_resumed,
         keeping,
         position,
+        overlap: None,
         is_asked: false,
         child: None,
     };
+    if let Some(switch) = switch {
+        live.take_over(switch)?;
+    }
     live.run(reader)
 }
 
@@ -226,6 +237,8 @@ struct Live {
     is_resuming: bool,
     /// What another process needs to go on.
     keeping: Option<Keeping>,
+    /// What probes that were replaced have told as well.
+    overlap: Option<Overlap>,
     /// Where in the ring the records end that were taken.
     position: u64,
     /// Whether somebody waits for an answer.
@@ -366,6 +379,11 @@ impl Live {
     fn records(&mut self, records: RecordBuffer) -> Step {
         self.stream.set_realtime_offset(clock::realtime_offset());
         for record in records.records() {
+            if let Some(overlap) = &mut self.overlap
+                && overlap.was_told(&record)
+            {
+                continue;
+            }
             if !self.checked
                 && let Record::Member(member) = record
                 && is_self(&member.task)
@@ -396,6 +414,8 @@ impl Live {
             self.lose(Stage::Backlog, None, unheard)?;
         }
         self.note_records(&records)?;
+        let latest = records.headers().last().map_or(0, |header| header.boot_ns);
+        self.overlap.take_if(|overlap| overlap.is_over(latest));
         self.backlog.recycle(records);
         Ok(None)
     }

@@ -26,6 +26,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     abilities::Abilities,
+    former::Former,
     fprobe, losses,
     misses::Misses,
     offsets::{self, KERNEL_BTF, Layout},
@@ -458,7 +459,7 @@ impl Probes {
     pub fn ring_name(&self) -> Result<String, Error> {
         let ring = self.maps.iter().find(|(name, _)| *name == "EVENTS");
         let (_, ring) = ring.ok_or(Error::Part("EVENTS"))?;
-        let id = pin::map_id(ring.as_fd()).map_err(Error::Mapping)?;
+        let (id, _) = pin::map_info(ring.as_fd()).map_err(Error::Mapping)?;
         Ok(format!("{}:{id}", host::boot_id()))
     }
 
@@ -469,6 +470,12 @@ impl Probes {
     /// Those of removing files.
     pub fn unpin(self) -> Result<(), Error> {
         self.pins.as_ref().map_or(Ok(()), Pins::remove)
+    }
+
+    /// Other sets that are pinned at the same place and whose records can be read.
+    #[must_use]
+    pub fn formers(&self) -> Vec<Former> {
+        self.pins.as_ref().map(Pins::others).unwrap_or_default()
     }
 
     /// Removes all other sets that are pinned at the same place; returns how many there were.

@@ -13,11 +13,15 @@ use std::{
 
 use rustc_hash::FxHasher;
 
-use super::load::Error;
+use super::{former::Former, load::Error};
 use crate::sys::bpf::{self, pin};
 
 /// Where pins are made if nothing else is said.
 pub const DIRECTORY: &str = "/sys/fs/bpf/ns-trace";
+
+/// The number of the form that records have: another when any of them, or what they mean, changes.
+/// What an older ns-trace has left in the kernel is read only if it is of the same form.
+const WIRE: u32 = 1;
 
 /// Where a set is while it is being made.
 const UNFINISHED: &str = "new";
@@ -73,6 +77,12 @@ pub fn sets(directory: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
+/// Whether this program can read the records of a set: they are made as its own are.
+pub(super) fn is_readable(set: &Path) -> bool {
+    let name = set.file_name().unwrap_or_default().to_string_lossy();
+    name.split_once('-').is_some_and(|(wire, _)| wire.parse() == Ok(WIRE))
+}
+
 /// Removes all sets of probes that are pinned in `directory`, and it; returns how many there were.
 ///
 /// # Errors
@@ -105,8 +115,10 @@ impl Pins {
             hasher.write_usize(part.len());
             hasher.write(part);
         }
-        let pins =
-            Self { directory: directory.to_owned(), name: format!("{:016x}", hasher.finish()) };
+        let pins = Self {
+            directory: directory.to_owned(),
+            name: format!("{WIRE}-{:016x}", hasher.finish()),
+        };
         fs::create_dir_all(directory).map_err(pins.failed("make"))?;
         Ok(pins)
     }
@@ -114,6 +126,11 @@ impl Pins {
     /// Whether they are there.
     pub(super) fn are_there(&self) -> bool {
         self.place().is_dir()
+    }
+
+    /// Other sets whose records can be read.
+    pub(super) fn others(&self) -> Vec<Former> {
+        Former::all(&self.directory, &self.place())
     }
 
     /// Removes all other sets; returns how many there were.

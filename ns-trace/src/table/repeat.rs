@@ -164,6 +164,11 @@ impl Table {
         self.move_over(Some(&before), &after, boot_ns);
     }
 
+    /// Forgets all calls: whoever counts them from now on begins anew.
+    pub fn forget_heard(&mut self) {
+        self.heard.clear();
+    }
+
     /// Calls of kinds of which none was heard since the last time: the first was lost.
     pub fn take_unheard(&mut self) -> ByEvent {
         std::mem::take(&mut self.unheard)

@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -44,17 +45,50 @@ pub(super) const TRIALS: [(&str, Test); 4] = [
     ("serve::pin::nothing_is_left_when_it_is_unpinned", unpinned),
 ];
 
+/// Where a test has its pins and its history.
+struct Base(PathBuf);
+
+impl Base {
+    fn pins(&self) -> PathBuf {
+        self.0.join("bpf/pins")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("history/history.db")
+    }
+
+    /// What a configuration says of the history.
+    fn history(&self) -> String {
+        format!("[history]\nenabled = true\npath = \"{}\"\n", self.file().display())
+    }
+
+    /// Starts a collector with further keys of `[probe]`.
+    fn start(&self, room: &Room, probe: &str) -> Result<Collector> {
+        let probe = format!("{}{probe}", pinned(&self.pins()));
+        Collector::start_with(room, &self.history(), &probe)
+    }
+
+    /// What the history has.
+    fn events(&self) -> Result<Vec<Arc<Value>>> {
+        let mut command = Command::new(program());
+        let output = command.args(["history", "export", "--file"]).arg(self.file()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| Ok(Arc::new(serde_json::from_slice(line)?))).collect()
+    }
+}
+
 /// Runs a test with a BPF file system of its own, in which pins go with it.
-fn with_pins(test: impl FnOnce(&Path) -> Result<()> + Send) -> Result<()> {
+fn with_pins(test: impl FnOnce(&Base) -> Result<()> + Send) -> Result<()> {
     stage::apart(|| {
-        let name = format!("ns-trace-test-{}-bpf", std::process::id());
-        let place = std::env::temp_dir().join(name);
-        fs::create_dir(&place)?;
+        let name = format!("ns-trace-test-{}-pin", std::process::id());
+        let base = Base(std::env::temp_dir().join(name));
+        let place = base.0.join("bpf");
+        fs::create_dir_all(&place)?;
         mount("bpf", &place, "bpf", MountFlags::empty(), None)?;
-        let pins = place.join("pins");
-        let done = if can_pin()? { test(&pins) } else { refuses(&pins) };
+        let done = if can_pin()? { test(&base) } else { refuses(&base.pins()) };
         unmount(&place, UnmountFlags::DETACH)?;
-        fs::remove_dir(&place)?;
+        fs::remove_dir_all(&base.0)?;
         done
     })
 }
@@ -69,7 +103,7 @@ fn can_pin() -> Result<bool> {
 
 /// An older one says that it cannot.
 fn refuses(pins: &Path) -> Result<()> {
-    let report = std::process::Command::new(program()).args(["doctor", "-J"]).output()?;
+    let report = Command::new(program()).args(["doctor", "-J"]).output()?;
     let report: Value = serde_json::from_slice(&report.stdout)?;
     let obstacle = report["pins"]["obstacle"].as_str().unwrap_or_default();
     ensure!(obstacle.contains("before Linux 5.17"), "{}", report["pins"]);
@@ -156,15 +190,13 @@ fn made_by(pid: u32, events: &[Arc<Value>]) -> Vec<u64> {
 
 /// Checks that events are numbered without a gap, and that all that was made is among them once, in
 /// order, from `unshare` to `enter` and to the end.
-fn expect_all(maker: Maker, events: &[Arc<Value>]) -> Result<()> {
-    let pid = maker.pid;
-    let made = maker.end()?;
+fn expect_all(pid: u32, made: &[u64], events: &[Arc<Value>]) -> Result<()> {
     for (seq, event) in (1_u64..).zip(events) {
         ensure!(event["seq"] == seq, "event number {seq} says {}", event["seq"]);
         ensure!(event["event"] != "lost", "{event}");
     }
     let told = made_by(pid, events);
-    let differs = told.iter().zip(&made).position(|(told, made)| told != made);
+    let differs = told.iter().zip(made).position(|(told, made)| told != made);
     ensure!(told == made, "{} of {}, other from {differs:?}", told.len(), made.len());
     let entered: Vec<_> = events
         .iter()
@@ -179,75 +211,67 @@ fn expect_all(maker: Maker, events: &[Arc<Value>]) -> Result<()> {
             && event["changes"][0]["from"].is_null()
     });
     ensure!(unknown.is_none(), "{unknown:?}");
-    let gone =
-        events.iter().filter(|event| event["event"] == "destroy" && event["creator"]["pid"] == pid);
-    ensure!(gone.count() == made.len(), "not all of {} are gone once", made.len());
     Ok(())
 }
 
 fn restarts(room: &Room) -> Result<()> {
-    with_pins(|pins| {
+    with_pins(|base| {
         let number = if init::is_ours() { 2000 } else { 10_000 };
-        let mut collector = Collector::start_with(room, "", &pinned(pins))?;
+        let mut collector = base.start(room, "")?;
         let maker = Maker::start(number)?;
-        let mut events = Vec::new();
         for restart in 1..=5 {
             maker.wait(number * restart / 6)?;
-            events.extend(collector.end(Signal::TERM)?.events);
+            collector.end(Signal::KILL)?;
             // Something happens while no collector runs.
             maker.wait(number * restart / 6 + number / 20)?;
             collector.run()?;
         }
         maker.wait(number)?;
-        finish(collector, &mut events, &maker)?;
-        expect_all(maker, &events)
+        finish(base, collector, maker)
     })
 }
 
-/// Waits until the last namespace of a maker is told to be gone, and ends the collector and its pins.
-fn finish(collector: Collector, events: &mut Vec<Arc<Value>>, maker: &Maker) -> Result<()> {
+/// Waits until the last namespace of a maker is gone, ends the collector and its pins, and checks what
+/// the history has.
+fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
+    let pid = maker.pid;
     maker.is_over.store(true, Ordering::Relaxed);
-    let tracer = collector.tracer()?;
-    // The maker ends after its last one; whoever comes later proves that it was heard of.
-    let deadline = Instant::now() + PATIENCE;
+    let made = maker.end()?;
+    let deadline = Instant::now() + 2 * PATIENCE;
+    let gone = |events: &[Arc<Value>]| {
+        let is_its =
+            |event: &&Arc<Value>| event["event"] == "destroy" && event["creator"]["pid"] == pid;
+        events.iter().filter(is_its).count()
+    };
     loop {
-        let all = [events.as_slice(), &tracer.since(0)].concat();
-        let of = |name: &str, field: &str| {
-            let is_its =
-                |event: &&Arc<Value>| event["event"] == name && event[field]["pid"] == maker.pid;
-            all.iter().filter(is_its).count()
-        };
-        let made = maker.made.load(Ordering::Relaxed);
-        if of("create", "process") >= made && of("destroy", "creator") >= made {
+        let found = gone(&base.events()?);
+        if found >= made.len() {
             break;
         }
-        ensure!(
-            Instant::now() < deadline,
-            "of {made}: {} create, {} destroy",
-            of("create", "process"),
-            of("destroy", "creator")
-        );
-        thread::sleep(Duration::from_millis(100));
+        ensure!(Instant::now() < deadline, "{found} of {} are gone", made.len());
+        thread::sleep(Duration::from_millis(500));
     }
-    events.extend(collector.unpin()?.events);
-    Ok(())
+    collector.unpin()?;
+    let events = base.events()?;
+    ensure!(gone(&events) == made.len(), "{} are gone of {}", gone(&events), made.len());
+    expect_all(pid, &made, &events)
 }
 
 fn too_much(room: &Room) -> Result<()> {
-    with_pins(|pins| {
-        let small = format!("{}buffer = \"64KiB\"\n", pinned(pins));
+    with_pins(|base| {
         let reference = Tracer::start(room.backend(), &[])?;
-        let mut collector = Collector::start_with(room, "", &small)?;
+        let mut collector = base.start(room, "buffer = \"64KiB\"\n")?;
         // Both have seen this one, and everything after it.
         let first = make(collector.tracer()?)?;
-        let mut events = collector.end(Signal::TERM)?.events;
+        collector.end(Signal::KILL)?;
         let maker = Maker::start(1000)?;
         maker.wait(1000)?;
         let pid = maker.pid;
         maker.end()?;
         collector.run()?;
         let last = make(collector.tracer()?)?;
-        events.extend(collector.unpin()?.events);
+        collector.unpin()?;
+        let events = base.events()?;
         let deadline = Instant::now() + PATIENCE;
         let mut all;
         // Until the reference has seen the last one as well.
@@ -279,11 +303,11 @@ fn position(inode: u64, events: &[Arc<Value>]) -> Option<usize> {
 }
 
 fn replaced(room: &Room) -> Result<()> {
-    with_pins(|pins| {
-        let mut collector = Collector::start_with(room, "", &pinned(pins))?;
+    with_pins(|base| {
+        let mut collector = base.start(room, "")?;
         let sets = || -> Result<Vec<_>> {
             let mut sets = Vec::new();
-            for entry in fs::read_dir(pins)? {
+            for entry in fs::read_dir(base.pins())? {
                 sets.push(entry?.path());
             }
             Ok(sets)
@@ -291,18 +315,17 @@ fn replaced(room: &Room) -> Result<()> {
         let before = sets()?;
         let maker = Maker::start(usize::MAX)?;
         maker.wait(50)?;
-        let mut events = collector.end(Signal::TERM)?.events;
+        collector.end(Signal::KILL)?;
         maker.wait(200)?;
         // Another ring, so all is made anew.
-        let larger = format!("{}buffer = \"32MiB\"\n", pinned(pins));
-        collector.configure_probe(room, "", &larger)?;
+        let larger = format!("{}buffer = \"32MiB\"\n", pinned(&base.pins()));
+        collector.configure_probe(room, &base.history(), &larger)?;
         collector.run()?;
         let after = sets()?;
         ensure!(before.len() == 1 && after.len() == 1 && before != after, "{before:?}, {after:?}");
         let made = maker.made.load(Ordering::Relaxed);
         maker.wait(made + 50)?;
-        finish(collector, &mut events, &maker)?;
-        expect_all(maker, &events)
+        finish(base, collector, maker)
     })
 }
 
@@ -315,10 +338,11 @@ fn unpinned(room: &Room) -> Result<()> {
         ensure!(said.contains("mount -t bpf bpf /sys/fs/bpf"), "{said}");
         ensure!(!elsewhere.exists(), "a directory is left");
     }
-    with_pins(|pins| {
-        let mut collector = Collector::start_with(room, "", &pinned(pins))?;
+    with_pins(|base| {
+        let pins = base.pins();
+        let mut collector = base.start(room, "")?;
         make(collector.tracer()?)?;
-        let ids = ids(pins)?;
+        let ids = ids(&pins)?;
         // A collector that runs is left alone.
         let refused = collector.unpin_command().output()?;
         ensure!(refused.status.code() == Some(1), "{refused:?}");

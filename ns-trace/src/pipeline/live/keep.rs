@@ -7,18 +7,24 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{Error, Live, world::World};
 use crate::{
+    model::event::{ByEvent, Loss, Stage},
     pipeline::journal::{Change, Found, Journal, Note},
-    probe::{Gaps, Loaded, Losses, Misses, Probes, Record, RecordBuffer},
+    probe::{self, Gaps, Loaded, Losses, Misses, Overlap, Probes, Record, RecordBuffer},
+    sys::clock,
     table::Table,
 };
 
 /// How soon the kernel is given back what has arrived.
 pub(super) const SETTLE: Duration = Duration::from_millis(10);
+
+/// How long two sets of probes are attached together.
+const TOGETHER: Duration = Duration::from_millis(100);
 
 /// That another process is to go on when this one has ended.
 #[derive(Clone, Debug)]
@@ -42,6 +48,8 @@ pub(super) struct Keeping {
     pending: VecDeque<(u64, u64)>,
     /// Whether the state is to be written anew.
     is_due: bool,
+    /// Probes that were replaced, and the event that must have arrived before they go.
+    replaced: Option<(probe::Former, Option<u64>)>,
 }
 
 /// What a former process has left.
@@ -81,32 +89,41 @@ pub(super) fn take_up(
         settled: Arc::new(AtomicU64::new(0)),
         pending: VecDeque::new(),
         is_due: true,
+        replaced: None,
     };
     let former = match found.filter(|_| loaded.probes.were_there()) {
-        Some(found) => Ok(replay(found, loaded, table, &mut keeping, world)),
+        Some(found) => {
+            let replayed = replay(found, table, world);
+            loaded.probes.set_misses(replayed.misses);
+            loaded.ring.seek(replayed.position);
+            keeping.gaps = replayed.gaps;
+            Ok(Former { table: replayed.table, losses: replayed.losses })
+        }
         None => Err(table),
     };
     keeping.settled.store(loaded.ring.released(), Ordering::Release);
     Ok((keeping, former))
 }
 
-/// Leads the state through what was told already.
-fn replay(
-    found: Found,
-    loaded: &mut Loaded,
+/// Where the state has led.
+struct Replayed {
     table: Table,
-    keeping: &mut Keeping,
-    world: &mut World,
-) -> Former {
+    losses: Losses,
+    gaps: Gaps,
+    misses: Misses,
+    position: u64,
+}
+
+/// Leads the state through what was told already.
+fn replay(found: Found, table: Table, world: &mut World) -> Replayed {
     let Found { state, changes, position } = found;
-    let (mut losses, mut misses): (_, Misses) = (state.losses, state.misses);
-    keeping.gaps = state.gaps;
+    let (mut losses, mut misses, mut gaps) = (state.losses, state.misses, state.gaps);
     let mut table = table.restored(state.table);
     let mut told = Vec::new();
     for change in changes {
         match change {
             Change::Records(records) => {
-                records.headers().for_each(|header| keeping.gaps.came(header));
+                records.headers().for_each(|header| gaps.came(header));
                 for record in records.records() {
                     if let Record::Lost(lost) = record {
                         losses.learn(lost.header.cpu, &lost.lost);
@@ -125,28 +142,93 @@ fn replay(
                 }
             }
             Change::Note(Note::Losses(told)) => losses = told,
-            Change::Note(Note::Missing { cpu, records }) => keeping.gaps.said(cpu, records),
+            Change::Note(Note::Missing { cpu, records }) => gaps.said(cpu, records),
             Change::Note(Note::Misses(told)) => misses = told,
         }
     }
-    loaded.probes.set_misses(misses);
-    loaded.ring.seek(position);
-    Former { table, losses }
+    Replayed { table, losses, gaps, misses, position }
+}
+
+/// Probes of another make that are to be replaced, and how far they were read.
+#[derive(Debug)]
+pub(super) struct Switch {
+    probes: probe::Former,
+    position: u64,
+    losses: Losses,
+    gaps: Gaps,
+}
+
+/// Takes up what was left of a collector with probes of another make, if there is something.
+pub(super) fn switch(
+    keep: &Keep,
+    probes: &Probes,
+    table: Table,
+    world: &mut World,
+) -> Result<Option<(Former, Switch)>, Error> {
+    for probes in probes.formers() {
+        let mut journal = Journal::new(&keep.directory, probes.ring_name().to_owned());
+        if let Some(found) = journal.find(keep.arrived).map_err(Error::Keep)? {
+            let Replayed { table, losses, gaps, position, .. } = replay(found, table, world);
+            let switch = Switch { probes, position, losses, gaps };
+            return Ok(Some((Former { table, losses: Losses::default() }, switch)));
+        }
+    }
+    Ok(None)
 }
 
 /// Loads the probes anew, as what was left of a former process cannot be taken up.
-pub(super) fn afresh(probes: Probes, options: &crate::probe::Options) -> Result<Loaded, Error> {
+pub(super) fn afresh(probes: Probes, options: &probe::Options) -> Result<Loaded, Error> {
     probes.unpin()?;
     Ok(Probes::load(options)?)
 }
 
 impl Live {
+    /// Tells what probes of another make have told until now, when those of this process are attached
+    /// too, and removes them. What both have told of is left out of what these tell.
+    pub(super) fn take_over(&mut self, switch: Switch) -> Result<(), Error> {
+        let Switch { mut probes, position, mut losses, mut gaps } = switch;
+        let mut overlap = Overlap::default();
+        // What only one of the sets has told of must not be taken for what only the other has.
+        thread::sleep(TOGETHER);
+        probes.detach().map_err(Error::Keep)?;
+        for records in probes.rest(position, &mut gaps) {
+            self.stream.set_realtime_offset(clock::realtime_offset());
+            for record in records.records() {
+                if let Record::Lost(lost) = record {
+                    let by_event = losses.learn(lost.header.cpu, &lost.lost);
+                    self.lose(Stage::Ring, Some(lost.header.cpu.into()), by_event)?;
+                }
+                overlap.tell(&record);
+                self.table.apply(&record, &mut self.world, &mut self.findings);
+                self.tell()?;
+            }
+        }
+        let unheard = self.table.take_unheard();
+        self.lose(Stage::Backlog, None, unheard)?;
+        let (events, records) = probes.lost(&mut losses, &mut gaps);
+        for (cpu, by_event) in events {
+            self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
+        }
+        for (cpu, count) in records {
+            let (stage, by_event) = (Stage::Ring, ByEvent::default());
+            self.say_lost(Loss { count, stage, by_event, cpu: Some(cpu.into()) })?;
+        }
+        self.table.forget_heard();
+        self.overlap = Some(overlap);
+        // Its end comes by when both sets have told all that they have in common.
+        self.heal_due = Some(Instant::now() + TOGETHER);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.replaced = Some((probes, None));
+        }
+        Ok(())
+    }
+
     /// Notes records, all of whose events were told.
     pub(super) fn note_records(&mut self, records: &RecordBuffer) -> Result<(), Error> {
         let seq = self.stream.outlet().last();
         let Some(keeping) = &mut self.keeping else { return Ok(()) };
         records.headers().for_each(|header| keeping.gaps.came(header));
-        if !keeping.journal.has_begun() {
+        if !self.started {
             // Nothing was told that could be taken up.
             keeping.settled.store(records.end, Ordering::Release);
         }
@@ -166,13 +248,19 @@ impl Live {
 
     /// Marks where the stream can be taken up, and gives the kernel back what has arrived.
     pub(super) fn keep(&mut self) -> Result<(), Error> {
-        let Some(keeping) = self.keeping.as_mut().filter(|_| self.started) else { return Ok(()) };
+        let can_be_taken_up = self.started && self.overlap.is_none();
+        let Some(keeping) = self.keeping.as_mut().filter(|_| can_be_taken_up) else {
+            return Ok(());
+        };
         if (keeping.is_due || keeping.journal.is_long()) && !self.table.is_walking() {
             keeping.is_due = false;
             let accounts = (&self.losses, &keeping.gaps, self.probes.misses());
             let mark = (self.stream.outlet().last(), self.position);
             let state = self.table.state();
             keeping.journal.begin(mark, accounts, state).map_err(Error::Keep)?;
+            if let Some((_, until)) = &mut keeping.replaced {
+                until.get_or_insert(mark.0);
+            }
         }
         if !keeping.journal.has_begun() {
             return Ok(());
@@ -187,6 +275,11 @@ impl Live {
             keeping.settled.store(position, Ordering::Release);
         }
         keeping.journal.arrived(arrived);
+        let is_over = |until: &Option<u64>| until.is_some_and(|until| until <= arrived);
+        if let Some((replaced, _)) = keeping.replaced.take_if(|(_, until)| is_over(until)) {
+            replaced.remove().map_err(Error::Keep)?;
+            self.probes.unpin_others()?;
+        }
         Ok(())
     }
 }

@@ -62,12 +62,13 @@ pub fn open(path: &Path) -> io::Result<OwnedFd> {
     own(fd)
 }
 
-/// The kernel's number of a map, which no other has until the machine is started again.
+/// The kernel's number of a map, which no other has until the machine is started again, and how many
+/// elements it has, or bytes if it is a ring.
 ///
 /// # Errors
 ///
 /// Those of bpf(2).
-pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
+pub fn map_info(map: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
     /// The part of `union bpf_attr` that the command reads.
     #[repr(C)]
     struct InfoAttributes {
@@ -76,7 +77,7 @@ pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
         info: u64,
     }
     // `struct bpf_map_info` up to the field.
-    let mut info = [0_u32; 2];
+    let mut info = [0_u32; 5];
     let attributes = InfoAttributes {
         fd: map.as_raw_fd().unsigned_abs(),
         len: u32::try_from(size_of_val(&info)).map_err(io::Error::other)?,
@@ -87,8 +88,8 @@ pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
         let len = size_of::<InfoAttributes>();
         libc::syscall(libc::SYS_bpf, OBJ_GET_INFO_BY_FD, &raw const attributes, len)
     };
-    let [_, id] = info;
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(id) }
+    let [_kind, id, _key_len, _value_len, entries] = info;
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok((id, entries)) }
 }
 
 /// Whether `directory` is in a BPF file system.
