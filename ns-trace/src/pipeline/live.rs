@@ -195,6 +195,7 @@ pub fn run_live(
         keeping,
         position,
         overlap: None,
+        is_rest_due: false,
         is_asked: false,
         child: None,
     };
@@ -227,6 +228,8 @@ struct Live {
     unhealed: Option<Instant>,
     /// When to give the snapshot under way up.
     walk_ends: Instant,
+    /// Whether the snapshot needs another run, once there is room for it.
+    is_rest_due: bool,
     /// How many rows of snapshots were lost up to the last run.
     lost_members: u64,
     /// Whether the snapshot has met this very process, and read of it what /proc says.
@@ -503,6 +506,7 @@ impl Live {
 
     /// Does what is due between records.
     fn tend(&mut self, is_idle: bool) -> Step {
+        self.go_on()?;
         if !self.started {
             let late = Instant::now() >= self.walk_ends;
             return if late { self.walk().map(|()| None) } else { Ok(None) };
@@ -549,14 +553,15 @@ impl Live {
 
     /// When something is due without any message.
     fn next_due(&self) -> Option<Instant> {
+        let keeping = self.keeping.as_ref();
+        let keeping = keeping.filter(|keeping| keeping.is_pending() || self.is_rest_due);
+        let settle = keeping.map(|_| Instant::now() + keep::SETTLE);
         if !self.started {
-            return Some(self.walk_ends);
+            return [Some(self.walk_ends), settle].into_iter().flatten().min();
         }
         let child = self.child.as_ref().and_then(|child| child.deadline);
         let walk = self.table.is_walking().then_some(self.walk_ends);
         let picture = self.options.viewer.as_ref().map(|_| self.picture_due);
-        let keeping = self.keeping.as_ref().filter(|keeping| keeping.is_pending());
-        let settle = keeping.map(|_| Instant::now() + keep::SETTLE);
         [self.watch.next(), self.heal_due, walk, child, picture, settle, Some(self.repeats_due)]
             .into_iter()
             .flatten()

@@ -54,6 +54,26 @@ pub struct Listen {
     pub bell: Option<OwnedFd>,
 }
 
+/// Up to where the kernel may have a ring back, as those settle who take what is read.
+#[derive(Debug, Default)]
+pub struct Settled {
+    limit: AtomicU64,
+    released: AtomicU64,
+}
+
+impl Settled {
+    /// What is before `position` is not needed any more.
+    pub fn settle(&self, position: u64) {
+        self.limit.store(position, Ordering::Release);
+    }
+
+    /// What is before this position the kernel has back.
+    #[must_use]
+    pub fn released(&self) -> u64 {
+        self.released.load(Ordering::Acquire)
+    }
+}
+
 /// A running reader.
 pub struct Reader {
     thread: JoinHandle<Ring>,
@@ -75,7 +95,7 @@ impl Reader {
         backlog: Arc<Backlog>,
         listen: Listen,
         gaps: Gaps,
-        settled: Option<Arc<AtomicU64>>,
+        settled: Option<Arc<Settled>>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let readable = epoll::EventFlags::IN;
@@ -131,7 +151,7 @@ struct Carrier {
     listen: Listen,
     ledgers: Arc<Mapping<Ledger>>,
     gaps: Gaps,
-    settled: Option<Arc<AtomicU64>>,
+    settled: Option<Arc<Settled>>,
     signals_seen: u32,
     /// Whether the bell has rung.
     is_asked: bool,
@@ -214,9 +234,12 @@ impl Carrier {
     /// Lets the kernel have what is settled; whether that is all that was read.
     fn release(&mut self) -> bool {
         let read = self.ring.position();
-        let settled = self.settled.as_ref().map_or(read, |settled| settled.load(Ordering::Acquire));
-        self.ring.release(settled);
-        settled >= read
+        let limit = self.settled.as_ref().map_or(read, |it| it.limit.load(Ordering::Acquire));
+        self.ring.release(limit);
+        if let Some(settled) = &self.settled {
+            settled.released.store(self.ring.released(), Ordering::Release);
+        }
+        limit >= read
     }
 
     /// Hands on what is in the ring, one piece at most.

@@ -141,34 +141,32 @@ impl Work {
         }
         self.held.extend(batch.lost);
         self.held.extend(batch.entries);
-        self.admit();
-        if self.waiting.is_empty() {
-            return true;
-        }
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let is_due = is_last || self.waiting.len() >= MOST || since.elapsed() >= EVERY;
-        let is_due = is_due && self.is_whole();
-        let done = self.append(from).and_then(|()| if is_due { self.commit() } else { Ok(()) });
-        match done {
-            Ok(()) => true,
-            Err(error) => self.try_again(&error),
+        let mut from = from;
+        loop {
+            let done = self.admit(from, is_last);
+            if let Err(error) = done {
+                return self.try_again(&error);
+            }
+            let mark = self.shared.marks.last();
+            if !self.is_whole() || self.mark == mark {
+                return true;
+            }
+            (self.mark, from) = (mark, self.waiting.len());
         }
     }
 
-    /// Takes what is held as far as the mark; if all before that was taken, the mark is the latest one.
-    fn admit(&mut self) {
-        loop {
-            let mark = self.mark;
-            let admitted = self.held.iter().take_while(|entry| entry.event.seq <= mark).count();
-            self.waiting.extend(self.held.drain(..admitted));
-            if !self.is_whole() {
-                return;
-            }
-            self.mark = self.shared.marks.last();
-            if self.mark == mark {
-                return;
-            }
+    /// Stores what is held as far as the mark.
+    fn admit(&mut self, from: usize, is_last: bool) -> Result<(), Error> {
+        let mark = self.mark;
+        let admitted = self.held.iter().take_while(|entry| entry.event.seq <= mark).count();
+        self.waiting.extend(self.held.drain(..admitted));
+        if self.waiting.is_empty() {
+            return Ok(());
         }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.append(from)?;
+        let is_due = is_last || self.waiting.len() >= MOST || since.elapsed() >= EVERY;
+        if is_due && self.is_whole() { self.commit() } else { Ok(()) }
     }
 
     /// Whether what waits ends where the stream can be taken up: what is told in pieces is committed

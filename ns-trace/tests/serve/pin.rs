@@ -133,30 +133,49 @@ fn pinned(pins: &Path) -> String {
 struct Maker {
     thread: thread::JoinHandle<Result<Vec<u64>>>,
     made: Arc<AtomicUsize>,
+    allowed: Arc<AtomicUsize>,
     is_over: Arc<AtomicBool>,
     pid: u32,
 }
 
 impl Maker {
-    /// Makes so many, or until it is stopped.
-    fn start(number: usize) -> Result<Self> {
-        let (made, is_over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+    /// Makes as many as are allowed, until it is to end.
+    fn start() -> Result<Self> {
+        let (made, allowed) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let is_over = Arc::<AtomicBool>::default();
         let mut actor = Actor::start()?;
         let pid = actor.pid();
-        let (count, over) = (Arc::clone(&made), Arc::clone(&is_over));
+        let (count, most, over) = (Arc::clone(&made), Arc::clone(&allowed), Arc::clone(&is_over));
         let thread = thread::spawn(move || {
             let mut inodes = Vec::new();
-            while inodes.len() < number && !over.load(Ordering::Relaxed) {
+            loop {
+                if inodes.len() >= most.load(Ordering::Acquire) {
+                    if over.load(Ordering::Acquire) {
+                        return Ok(inodes);
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
                 actor.act("unshare 4000000")?;
                 let link = readlink(format!("/proc/{pid}/ns/uts"), Vec::new())?;
                 let link = link.to_string_lossy().into_owned();
                 let inode = link.trim_start_matches("uts:[").trim_end_matches(']');
                 inodes.push(inode.parse()?);
-                count.fetch_add(1, Ordering::Relaxed);
+                count.fetch_add(1, Ordering::AcqRel);
             }
-            Ok(inodes)
         });
-        Ok(Self { thread, made, is_over, pid })
+        Ok(Self { thread, made, allowed, is_over, pid })
+    }
+
+    /// Has it make so many in all, in its own time.
+    fn allow(&self, number: usize) {
+        self.allowed.store(number, Ordering::Release);
+    }
+
+    /// Has it make so many in all, and waits for them.
+    fn make(&self, number: usize) -> Result<()> {
+        self.allow(number);
+        self.wait(number)
     }
 
     /// Waits until it has made so many.
@@ -176,8 +195,10 @@ impl Maker {
         }
     }
 
-    /// The inodes of those that it has made, in order.
+    /// The inodes of those that it has made, in order; all are gone then but for the last one, which
+    /// ends with its maker.
     fn end(self) -> Result<Vec<u64>> {
+        self.is_over.store(true, Ordering::Release);
         self.thread.join().map_err(|_panic| anyhow!("the maker has panicked"))?
     }
 }
@@ -218,15 +239,16 @@ fn restarts(room: &Room) -> Result<()> {
     with_pins(|base| {
         let number = if init::is_ours() { 2000 } else { 10_000 };
         let mut collector = base.start(room, "")?;
-        let maker = Maker::start(number)?;
+        let maker = Maker::start()?;
         for restart in 1..=5 {
-            maker.wait(number * restart / 6)?;
+            maker.make(number * restart / 6)?;
             collector.end(Signal::KILL)?;
-            // Something happens while no collector runs.
-            maker.wait(number * restart / 6 + number / 20)?;
+            // Some while no collector runs, others while one starts.
+            maker.make(number * restart / 6 + number / 20)?;
+            maker.allow(number * restart / 6 + number / 10);
             collector.run()?;
         }
-        maker.wait(number)?;
+        maker.make(number)?;
         finish(base, collector, maker)
     })
 }
@@ -235,7 +257,6 @@ fn restarts(room: &Room) -> Result<()> {
 /// the history has.
 fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
     let pid = maker.pid;
-    maker.is_over.store(true, Ordering::Relaxed);
     let made = maker.end()?;
     let deadline = Instant::now() + 2 * PATIENCE;
     let gone = |events: &[Arc<Value>]| {
@@ -264,8 +285,8 @@ fn too_much(room: &Room) -> Result<()> {
         // Both have seen this one, and everything after it.
         let first = make(collector.tracer()?)?;
         collector.end(Signal::KILL)?;
-        let maker = Maker::start(1000)?;
-        maker.wait(1000)?;
+        let maker = Maker::start()?;
+        maker.make(1000)?;
         let pid = maker.pid;
         maker.end()?;
         collector.run()?;
@@ -313,18 +334,18 @@ fn replaced(room: &Room) -> Result<()> {
             Ok(sets)
         };
         let before = sets()?;
-        let maker = Maker::start(usize::MAX)?;
-        maker.wait(50)?;
+        let maker = Maker::start()?;
+        maker.make(50)?;
         collector.end(Signal::KILL)?;
-        maker.wait(200)?;
+        maker.make(200)?;
+        maker.allow(1000);
         // Another ring, so all is made anew.
         let larger = format!("{}buffer = \"32MiB\"\n", pinned(&base.pins()));
         collector.configure_probe(room, &base.history(), &larger)?;
         collector.run()?;
         let after = sets()?;
         ensure!(before.len() == 1 && after.len() == 1 && before != after, "{before:?}, {after:?}");
-        let made = maker.made.load(Ordering::Relaxed);
-        maker.wait(made + 50)?;
+        maker.make(1050)?;
         finish(base, collector, maker)
     })
 }

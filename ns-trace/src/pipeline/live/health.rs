@@ -53,6 +53,7 @@ impl Live {
     /// Takes a snapshot.
     pub(super) fn walk(&mut self) -> Result<(), Error> {
         self.unhealed = None;
+        self.is_rest_due = false;
         self.table.begin_walk(clock::boot_ns());
         self.walk_ends = Instant::now() + PATIENCE;
         Ok(self.probes.snapshot()?)
@@ -66,8 +67,23 @@ impl Live {
             return Ok(false);
         }
         self.walk_ends = Instant::now() + PATIENCE;
-        self.probes.rest_of_snapshot()?;
+        self.is_rest_due = true;
+        if self.keeping.is_none() {
+            self.go_on()?;
+        }
         Ok(true)
+    }
+
+    /// Starts the next run of the snapshot if there is room in the ring for it.
+    pub(super) fn go_on(&mut self) -> Result<(), Error> {
+        let keeping = self.keeping.as_ref();
+        let has_room = keeping.is_none_or(|keeping| keeping.has_released(self.position));
+        if self.is_rest_due && has_room {
+            self.is_rest_due = false;
+            self.walk_ends = Instant::now() + PATIENCE;
+            self.probes.rest_of_snapshot()?;
+        }
+        Ok(())
     }
 
     /// Says what is missing, and has the table healed.

@@ -3,10 +3,7 @@
 use std::{
     collections::VecDeque,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -15,7 +12,9 @@ use super::{Error, Live, world::World};
 use crate::{
     model::event::{ByEvent, Loss, Stage},
     pipeline::journal::{Change, Found, Journal, Note},
-    probe::{self, Gaps, Loaded, Losses, Misses, Overlap, Probes, Record, RecordBuffer},
+    probe::{
+        self, Gaps, Loaded, Losses, Misses, Overlap, Probes, Record, RecordBuffer, reader::Settled,
+    },
     sys::clock,
     table::Table,
 };
@@ -43,7 +42,7 @@ pub(super) struct Keeping {
     /// The numbers of the records that were taken.
     gaps: Gaps,
     /// Up to where the kernel may have the ring back.
-    pub(super) settled: Arc<AtomicU64>,
+    pub(super) settled: Arc<Settled>,
     /// Marks that have not arrived yet.
     pending: VecDeque<(u64, u64)>,
     /// Whether the state is to be written anew.
@@ -68,6 +67,11 @@ impl Keeping {
         !self.pending.is_empty()
     }
 
+    /// Whether the kernel has back all that is before `position`.
+    pub(super) fn has_released(&self, position: u64) -> bool {
+        self.settled.released() >= position
+    }
+
     /// Has the state written anew.
     pub(super) const fn renew(&mut self) {
         self.is_due = true;
@@ -86,7 +90,7 @@ pub(super) fn take_up(
     let mut keeping = Keeping {
         journal,
         gaps: Gaps::default(),
-        settled: Arc::new(AtomicU64::new(0)),
+        settled: Arc::default(),
         pending: VecDeque::new(),
         is_due: true,
         replaced: None,
@@ -101,7 +105,7 @@ pub(super) fn take_up(
         }
         None => Err(table),
     };
-    keeping.settled.store(loaded.ring.released(), Ordering::Release);
+    keeping.settled.settle(loaded.ring.released());
     Ok((keeping, former))
 }
 
@@ -230,7 +234,7 @@ impl Live {
         records.headers().for_each(|header| keeping.gaps.came(header));
         if !self.started {
             // Nothing was told that could be taken up.
-            keeping.settled.store(records.end, Ordering::Release);
+            keeping.settled.settle(records.end);
         }
         self.position = records.end;
         keeping.journal.records(records, seq).map_err(Error::Keep)
@@ -272,7 +276,7 @@ impl Live {
         }
         let arrived = self.stream.outlet().arrived();
         while let Some((_, position)) = keeping.pending.pop_front_if(|(seq, _)| *seq <= arrived) {
-            keeping.settled.store(position, Ordering::Release);
+            keeping.settled.settle(position);
         }
         keeping.journal.arrived(arrived);
         let is_over = |until: &Option<u64>| until.is_some_and(|until| until <= arrived);
