@@ -1,6 +1,7 @@
 //! Source → table → selection → sink, with every loss accounted for.
 
 mod inquiry;
+pub mod journal;
 mod live;
 mod look;
 mod merge;
@@ -15,7 +16,7 @@ mod watch;
 
 pub use self::{
     inquiry::{Inquiries, Inquiry},
-    live::{Attached, Command, Error, LiveOptions, Obstacle, run_live},
+    live::{Attached, Command, Error, Keep, LiveOptions, Obstacle, run_live},
     look::look,
     merge::merged,
     picture::{Channel, Ended, Picture, Pictures, Update, Viewer},

@@ -10,11 +10,14 @@ pub mod btf;
 pub mod coverage;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod former;
 mod fprobe;
 mod load;
 mod losses;
 mod misses;
 pub mod offsets;
+mod overlap;
+pub mod pins;
 mod plan;
 pub mod reader;
 mod record;
@@ -23,8 +26,11 @@ mod walk;
 
 pub use self::{
     abilities::Abilities,
+    former::Former,
     load::{Error, Loaded, Options, Probes, self_check},
-    losses::Losses,
+    losses::{Gaps, Losses},
+    misses::Misses,
+    overlap::Overlap,
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
     record::{Record, RecordBuffer, Records, due, untold},
     trial::trial,

@@ -7,6 +7,7 @@ mod distributor;
 pub mod http;
 mod keeper;
 mod outgoing;
+mod pinning;
 mod place;
 mod privilege;
 mod remember;
@@ -23,7 +24,6 @@ use std::{
     },
 };
 
-pub use self::place::{Place, default_directory, default_history};
 use self::{
     config::{Config, Problems},
     control::Control,
@@ -31,15 +31,20 @@ use self::{
     http::Http,
     keeper::Keeper,
     outgoing::Outgoing,
+    pinning::Marks,
     remember::Remember,
     statistics::Statistics,
+};
+pub use self::{
+    pinning::unpin,
+    place::{Place, default_directory, default_history},
 };
 use crate::{
     history,
     model::Event,
     pipeline::{
-        self, Attached, Inquiries, Inquiry, LiveOptions, Outcome, Scope, Selection, Stream,
-        run_live,
+        self, Attached, Inquiries, Inquiry, Keep, LiveOptions, Outcome, Scope, Selection, Stream,
+        journal, run_live,
     },
     probe,
     rule::{Engine, Rules},
@@ -81,6 +86,9 @@ pub enum Error {
         /// Its number, 0 if it has not said it.
         pid: u32,
     },
+    /// Probes cannot outlive the collector here.
+    #[error("cannot pin the probes: {0}")]
+    Pin(probe::pins::Obstacle),
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] history::Error),
@@ -142,6 +150,7 @@ struct Shared {
     /// The first `sync`.
     start: OnceLock<Event>,
     notifier: Notifier,
+    marks: Marks,
     say: Say,
 }
 
@@ -211,11 +220,21 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     // Before anything is made: who is told to end meanwhile leaves nothing behind.
     let hangups = signal::watch(&[signal::HANGUP]).map_err(Error::io("watch for signals"))?;
     let place = Place::take(&directory)?;
+    let pins = pinning::wanted(&config.probe, say)?;
     let writer = history(&config)?;
-    let first = writer.as_ref().map_or(0, history::Writer::last_seq) + 1;
+    let arrived = writer.as_ref().map(history::Writer::last_seq);
+    // Numbers go on where a former collector has ended.
+    let former = arrived.or_else(|| pins.as_ref().and_then(|_| journal::last_seq(&directory)));
+    let first = former.unwrap_or(0) + 1;
     let recent = Recent::new(config.recent.events, config.recent.bytes, first);
     let inquiries = Inquiries::new().map_err(Error::io("make an event descriptor"))?;
     let mut live = live_options(&config, Arc::new(inquiries));
+    live.keep = pins.as_ref().map(|_| Keep { directory: directory.clone(), arrived });
+    let marks = match arrived.filter(|_| pins.is_some()) {
+        Some(arrived) => Marks::after(arrived),
+        None => Marks::default(),
+    };
+    live.probes.pins = pins;
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
     let kept = config.history.enabled.then(|| config.history.file());
     let engine = config.rules.enabled.then(|| Engine::new(&rules));
@@ -230,6 +249,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         alerts: Mutex::default(),
         start: OnceLock::new(),
         notifier: Notifier::from_environment(),
+        marks,
         say,
         config: RwLock::new(Arc::new(config)),
     });
@@ -322,6 +342,7 @@ fn live_options(config: &Config, inquiries: Arc<Inquiries>) -> LiveOptions {
             backend: config.probe.backend,
             ring_bytes: config.probe.buffer,
             btf: config.probe.btf.clone(),
+            pins: None,
         },
         backlog_bytes: config.probe.backlog,
         // The lives of namespaces that are older than the collector begin with that.
@@ -332,5 +353,6 @@ fn live_options(config: &Config, inquiries: Arc<Inquiries>) -> LiveOptions {
         viewer: None,
         attached: None,
         inquiries: Some(inquiries),
+        keep: None,
     }
 }

@@ -47,6 +47,22 @@ pub trait Outlet: fmt::Debug {
     ///
     /// Those of writing.
     fn flush(&mut self) -> io::Result<()>;
+
+    /// The number under which the last event has left, of all since events are numbered here.
+    fn last(&self) -> u64 {
+        0
+    }
+
+    /// Says that the stream can be taken up after event `seq`, and no event before the next such
+    /// one.
+    fn mark(&mut self, seq: u64) {
+        let _ = seq;
+    }
+
+    /// The number of the last event that has arrived for good; each one has where nobody says so.
+    fn arrived(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 /// A rendering and where it goes.

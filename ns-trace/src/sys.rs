@@ -18,6 +18,7 @@ pub mod notify;
 pub mod nsfs;
 pub mod process;
 pub mod program;
+pub mod ring;
 pub mod rtnetlink;
 pub mod seccomp;
 pub mod setting;

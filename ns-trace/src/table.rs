@@ -12,6 +12,7 @@ mod property;
 mod relation;
 mod repeat;
 mod rows;
+mod state;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use self::{
 pub use self::{
     member::Program,
     rows::{Row, RowId},
+    state::State,
 };
 use crate::model::{
     Ancestor, Kind, NsRef, Placement, SLOTS, Slots,

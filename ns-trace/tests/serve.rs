@@ -3,6 +3,7 @@
 mod alerts;
 mod control;
 pub(crate) mod http;
+mod pin;
 mod sinks;
 
 use std::{
@@ -35,6 +36,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         .chain(http::TRIALS)
         .chain(sinks::TRIALS)
         .chain(alerts::TRIALS)
+        .chain(pin::TRIALS)
     {
         trials.extend(context.alone_on_the_best(name, test));
     }
@@ -59,19 +61,29 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts one with a sink to standard output and with what `config` says; waits until it traces.
     pub(crate) fn start(room: &Room, config: &str) -> Result<Self> {
+        Self::start_with(room, config, "")
+    }
+
+    /// The same, with further keys of `[probe]`.
+    pub(crate) fn start_with(room: &Room, config: &str, probe: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("ns-trace-test-{}-serve-{number}", std::process::id());
         let directory = env::temp_dir().join(name);
         fs::create_dir(&directory)?;
         let mut collector = Self { directory, tracer: None };
-        collector.configure(room, config)?;
+        collector.configure_probe(room, config, probe)?;
         collector.run()?;
         Ok(collector)
     }
 
     /// Writes another configuration.
     pub(crate) fn configure(&self, room: &Room, config: &str) -> Result<()> {
+        self.configure_probe(room, config, "")
+    }
+
+    /// The same, with further keys of `[probe]`.
+    fn configure_probe(&self, room: &Room, config: &str, probe: &str) -> Result<()> {
         let backend = room.backend();
         let history = if config.contains("[history]") {
             String::new()
@@ -79,7 +91,7 @@ impl Collector {
             format!("[history]\npath = \"{}\"\n", self.path("history.db").display())
         };
         let text = format!(
-            "{config}\n{history}[probe]\nbackend = \"{backend}\"\n[[sink]]\ntype = \"stdout\"\nname = \"out\"\n"
+            "{config}\n{history}[probe]\nbackend = \"{backend}\"\n{probe}[[sink]]\ntype = \"stdout\"\nname = \"out\"\n"
         );
         Ok(fs::write(self.path("config.toml"), text)?)
     }
@@ -150,6 +162,24 @@ impl Collector {
         ensure!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
         ensure!(!self.runtime().exists(), "the directory is left");
         Ok(())
+    }
+
+    /// A command that removes its pins.
+    fn unpin_command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.args(["serve", "--unpin", "--config"]).arg(self.path("config.toml"));
+        command.arg("--runtime-dir").arg(self.runtime());
+        command
+    }
+
+    /// Ends it and its pins, and checks that nothing is left.
+    fn unpin(mut self) -> Result<Ended> {
+        let ended = self.end(Signal::TERM)?;
+        ensure!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
+        let output = self.unpin_command().output()?;
+        ensure!(output.status.success(), "{output:?}");
+        ensure!(!self.runtime().exists(), "the directory is left");
+        Ok(ended)
     }
 
     /// Ends it as a service manager does, and checks that nothing is left.

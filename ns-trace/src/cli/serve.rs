@@ -17,7 +17,8 @@ Files:
   /etc/ns-trace/config.toml  the configuration
   /etc/ns-trace/config.d     files *.toml read after it, by name; what they say counts, sinks add up
   /var/lib/ns-trace/history.db  what happened; for others than root in $XDG_STATE_HOME/ns-trace
-  /run/ns-trace              its lock and its sockets; for others than root $XDG_RUNTIME_DIR/ns-trace
+  /sys/fs/bpf/ns-trace       probes that go on during a restart; see `pin` in doc/config.md
+  /run/ns-trace              its lock, its sockets, and what the next one must know of those; for others than root $XDG_RUNTIME_DIR/ns-trace
 
 Exit status:
   0    told to end
@@ -43,6 +44,15 @@ pub struct ServeArgs {
     /// Print the configuration, defaults included, and end
     #[arg(long, conflicts_with = "check")]
     pub print_config: bool,
+
+    /// Leave the probes in the kernel at the end, for the next collector to tell what happened
+    /// meanwhile (pin = "always")
+    #[arg(long, conflicts_with_all = ["check", "print_config"])]
+    pub pin: bool,
+
+    /// Remove probes that were left in the kernel, and what is kept about them, and end
+    #[arg(long, conflicts_with_all = ["check", "print_config", "pin"])]
+    pub unpin: bool,
 
     /// Where lock and sockets are made; of two collectors one needs another
     #[arg(long, value_name = "DIRECTORY")]

@@ -19,10 +19,12 @@ use crate::{
     probe::{
         Plan, coverage,
         offsets::{self, KERNEL_BTF, Layout},
+        pins,
     },
     report::{Class, Failure},
+    serve,
     sys::mounts,
-    view::terminal,
+    view::{quantity::Count, terminal},
 };
 
 /// Name and version of the JSON report.
@@ -30,6 +32,9 @@ const SCHEMA: &str = "ns-trace-doctor/1";
 
 /// Examines this machine.
 pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
+    if args.clean {
+        return clean();
+    }
     let path = args.btf.clone().unwrap_or_else(|| PathBuf::from(KERNEL_BTF));
     let functions = [Plan::functions(), coverage::functions().to_vec()].concat();
     let layout = Layout::read(&path, &functions);
@@ -49,6 +54,19 @@ pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
         Status::Privileges => Class::Privilege.code(),
         Status::Kernel => Class::Kernel.code(),
     }))
+}
+
+/// Removes what a collector has left for the next one, and tells what that was.
+fn clean() -> Result<ExitCode, Failure> {
+    let removed = serve::unpin(&serve::default_directory(), pins::DIRECTORY.as_ref());
+    let removed = removed.map_err(|error| match error {
+        serve::Error::Taken { .. } => Failure::new(format!("cannot clean up: {error}"))
+            .hint("what it needs is not a leftover: end it first"),
+        _ => Failure::new(format!("cannot clean up: {error}")),
+    })?;
+    let sets = Count(removed as u64, "set");
+    print(&format!("removed: {sets} of pinned probes\n"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print_offsets(layout: Result<Layout, offsets::Error>) -> Result<ExitCode, Failure> {
@@ -95,6 +113,7 @@ fn examine(
         collector: collector::collector(),
         settings: place::settings(),
         file_systems: place::file_systems(&mounts),
+        pins: place::pins(),
         cgroup: place::cgroup(&mounts),
         nsfs: place::nsfs(),
         coverage: layout.ok().map(|layout| coverage::coverage(&layout)),

@@ -5,20 +5,24 @@ use std::{env, process::ExitCode};
 use super::trace::{check_capabilities, failure};
 use crate::{
     cli::ServeArgs,
+    probe::pins::Obstacle,
     report::{Class, Failure, sight},
     serve::{
         self, Error, Level, Options,
-        config::{Config, Problems, keys},
-        default_directory,
+        config::{Config, Pin, Problems, keys},
+        default_directory, unpin,
     },
 };
 
 /// Serves until told to end.
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let load = {
-        let file = args.config.clone();
+        let (file, pin) = (args.config.clone(), args.pin);
         move || {
-            let config = Config::load(file.as_deref())?;
+            let mut config = Config::load(file.as_deref())?;
+            if pin {
+                config.probe.pin = Pin::Always;
+            }
             let rules = config.rules.load()?;
             Ok((config, rules))
         }
@@ -31,8 +35,16 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         sight::print(&keys::print(&config))?;
         return Ok(ExitCode::SUCCESS);
     }
-    check_capabilities()?;
     let directory = args.runtime_dir.clone().unwrap_or_else(default_directory);
+    if args.unpin {
+        let removed = unpin(&directory, &config.probe.pin_directory);
+        let removed = removed.map_err(|error| told(&error))?;
+        if removed == 0 {
+            say(Level::Info, "there were no probes left");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    check_capabilities()?;
     let options = Options { config, rules, reload: Box::new(load), directory, say };
     let outcome = serve::run(options).map_err(|error| told(&error))?;
     say(Level::Info, &format!("ended after {} events, {} lost", outcome.events, outcome.lost));
@@ -48,6 +60,13 @@ fn told(error: &Error) -> Failure {
         Error::Live(error) => failure::of_live(error),
         Error::Taken { pid, .. } => Failure::new(format!("cannot serve: {error}"))
             .hint(format!("end it (kill {pid}), or give this one another --runtime-dir")),
+        Error::Pin(Obstacle::TooOld) => {
+            Failure::new(format!("cannot serve: {error}")).class(Class::Kernel)
+        }
+        Error::Pin(_) => Failure::new(format!("cannot serve: {error}")).hint(
+            "mount one (mount -t bpf bpf /sys/fs/bpf), name another in [probe] pin_directory, or go \
+             without: pin = \"never\"",
+        ),
         Error::History(_) => Failure::new(format!("cannot serve: {error}")).hint(
             "name another file by `path` in [history] of the configuration, or have none by \
              `enabled = false`",

@@ -88,7 +88,7 @@ fn source(args: &TopArgs, top: &mut Top) -> io::Result<Channel> {
         return looks(args);
     }
     let options = LiveOptions {
-        probes: Options { backend: args.probe.0, ring_bytes: RING, btf: None },
+        probes: Options { backend: args.probe.0, ring_bytes: RING, btf: None, pins: None },
         backlog_bytes: BACKLOG,
         snapshot: false,
         timeout: None,
@@ -97,6 +97,7 @@ fn source(args: &TopArgs, top: &mut Top) -> io::Result<Channel> {
         viewer: None,
         attached: None,
         inquiries: None,
+        keep: None,
     };
     Channel::live(options, Selection::default(), args.delay.max(SHORTEST), args.dead)
 }

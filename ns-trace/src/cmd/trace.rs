@@ -91,6 +91,7 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
             backend: args.probe.0,
             ring_bytes: u32::try_from(args.buffer.0).map_err(too_large)?,
             btf: args.btf.clone(),
+            pins: None,
         },
         backlog_bytes: usize::try_from(args.backlog.0).map_err(too_large)?,
         snapshot: args.snapshot,
@@ -100,6 +101,7 @@ fn options(args: &TraceArgs) -> Result<LiveOptions, Failure> {
         viewer: None,
         attached: None,
         inquiries: None,
+        keep: None,
     })
 }
 

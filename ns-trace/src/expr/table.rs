@@ -209,6 +209,7 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         Body::Sync(event) => text(match event.reason {
             Reason::Start => "start",
             Reason::Lost => "lost",
+            Reason::Resume => "resume",
         }),
         _ => None,
     };

@@ -175,7 +175,7 @@ prop_compose! {
 
 prop_compose! {
     fn sync()(
-        reason in select(&[Reason::Start, Reason::Lost][..]),
+        reason in select(&[Reason::Start, Reason::Lost, Reason::Resume][..]),
         (name, boot_id, kernel, backend) in (text(), text(), text(), text()),
     ) -> Sync {
         Sync { reason, host: Host { name, boot_id, kernel, backend } }

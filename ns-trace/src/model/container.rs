@@ -67,7 +67,7 @@ pub struct Pod {
 }
 
 /// Where a process runs, by its cgroup.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
     /// Path of its cgroup in the unified hierarchy, if known.
     pub cgroup: Option<Arc<str>>,

@@ -3,6 +3,7 @@
 mod command;
 mod deaths;
 mod health;
+mod keep;
 mod world;
 
 use std::{
@@ -15,14 +16,20 @@ use std::{
 
 use ns_trace_common::{Slot, Task, repeat::PAUSE_NS};
 
-pub use self::command::Command;
-use self::{command::Child, world::World};
-use super::{Inquiries, Inquiry, Outcome, Picture, Stream, Viewer, stream::End, watch::Watch};
+use self::{
+    command::Child,
+    keep::{Former, Keeping},
+    world::World,
+};
+pub use self::{command::Command, keep::Keep};
+use super::{
+    Inquiries, Inquiry, Outcome, Picture, Stream, Viewer, journal::Note, stream::End, watch::Watch,
+};
 use crate::{
     enrich::Cgroups,
     model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
     probe::{
-        self, Loaded, Losses, Options, Probes, Record, RecordBuffer,
+        self, Loaded, Losses, Options, Overlap, Probes, Record, RecordBuffer,
         backlog::{Backlog, Message},
         reader::{Listen, Reader},
         self_check,
@@ -50,6 +57,9 @@ pub enum Error {
     /// The output.
     #[error("cannot write: {0}")]
     Write(#[source] io::Error),
+    /// What another process needs to go on.
+    #[error("cannot keep what another collector needs to go on: {0}")]
+    Keep(#[source] io::Error),
     /// The ring, signals or a thread.
     #[error("cannot watch the ring: {0}")]
     Watch(#[source] io::Error),
@@ -103,6 +113,8 @@ pub struct LiveOptions {
     /// Who may ask while it goes on. What is asked goes on until it is told to end: SIGHUP does not
     /// end it then.
     pub inquiries: Option<Arc<Inquiries>>,
+    /// Whether another process is to go on afterwards, and how; the probes are to be pinned then.
+    pub keep: Option<Keep>,
 }
 
 /// Traces until told to end; returns what came of the command too.
@@ -123,48 +135,94 @@ pub fn run_live(
     let signals = signals.map_err(Error::Watch)?;
     let bell = options.inquiries.as_ref().map(|inquiries| inquiries.bell()).transpose();
     let bell = bell.map_err(Error::Watch)?;
-    let Loaded { mut probes, ring } = Probes::load(&options.probes)?;
-    let backlog = Arc::new(Backlog::new(options.backlog_bytes));
+    let mut loaded = Probes::load(&options.probes)?;
+    let keep_dead = options.viewer.as_ref().map_or(Duration::ZERO, |viewer| viewer.keep_dead);
+    let keep_dead = u64::try_from(keep_dead.as_nanos()).unwrap_or(u64::MAX);
+    let table = || Table::new(stream.needs_tasks()).keeping_dead(keep_dead);
+    let mut world = World { cgroups: Cgroups::new() };
+    let mut taken = match &options.keep {
+        Some(keep) => Some(keep::take_up(keep, &mut loaded, table(), &mut world)?),
+        None => None,
+    };
+    let mut switch = None;
+    if let (Some(keep), Some((_, Err(_)))) = (&options.keep, &taken) {
+        switch = keep::switch(keep, &loaded.probes, table(), &mut world)?;
+        if switch.is_none() && loaded.probes.were_there() {
+            loaded = keep::afresh(loaded.probes, &options.probes)?;
+            taken = Some(keep::take_up(keep, &mut loaded, table(), &mut world)?);
+        }
+    }
+    let (keeping, former) =
+        taken.map_or((None, None), |(keeping, former)| (Some(keeping), former.ok()));
+    let (former, switch) = match switch {
+        Some((former, switch)) => (Some(former), Some(switch)),
+        None => (former, None),
+    };
+    let is_resumed = former.is_some();
+    let Former { mut table, losses } =
+        former.unwrap_or_else(|| Former { table: table(), losses: Losses::default() });
+    let Loaded { mut probes, ring } = loaded;
+    // All that is in the ring may have to wait there: it finds room in the backlog as well.
+    let ring_bytes = options.keep.as_ref().map_or(0, |_| options.probes.ring_bytes as usize);
+    let backlog = Arc::new(Backlog::new(options.backlog_bytes.max(ring_bytes)));
     let listen = Listen { signals: Some(signals), output: options.output.take(), bell };
     let ledgers = Arc::clone(probes.ledgers());
-    let reader =
-        Reader::start(ring, ledgers, Arc::clone(&backlog), listen).map_err(Error::Watch)?;
+    let gaps = keeping.as_ref().map(Keeping::gaps).unwrap_or_default();
+    let settled = keeping.as_ref().map(|keeping| Arc::clone(&keeping.settled));
+    let position = ring.position();
+    let reader = Reader::start(ring, ledgers, Arc::clone(&backlog), listen, gaps, settled);
+    let reader = reader.map_err(Error::Watch)?;
     if is_in_initial_pid_namespace() {
         // Else the snapshot tells; it may be lost where the ring is small.
         stream.scope.set_root(process::id());
     }
-    let keep_dead = options.viewer.as_ref().map_or(Duration::ZERO, |viewer| viewer.keep_dead);
-    let keep_dead = u64::try_from(keep_dead.as_nanos()).unwrap_or(u64::MAX);
-    let mut table = Table::new(stream.needs_tasks()).keeping_dead(keep_dead);
-    table.begin_walk(clock::boot_ns());
+    if is_resumed {
+        stream.meet(&table);
+        stream.scope.begin(table.tasks()).map_err(Error::NoProcess)?;
+    } else {
+        table.begin_walk(clock::boot_ns());
+    }
     probes.attach()?;
     if let Some(Attached(begin)) = options.attached.take() {
         begin().map_err(Error::Begin)?;
     }
-    probes.snapshot()?;
+    if !is_resumed {
+        probes.snapshot()?;
+        probes.unpin_others()?;
+    }
     memory::give_back_free_pieces();
-    let live = Live {
+    let lost_members = if is_resumed { probes.lost_members() } else { 0 };
+    let mut live = Live {
         options,
         probes,
         backlog,
         table,
-        world: World { cgroups: Cgroups::new() },
+        world,
         watch: Watch::default(),
         stream,
         findings: Vec::new(),
-        losses: Losses::default(),
+        losses,
         losses_due: Instant::now(),
         repeats_due: Instant::now() + REPEATS,
         picture_due: Instant::now(),
-        heal_due: None,
+        // What happened meanwhile is told first.
+        heal_due: is_resumed.then(Instant::now),
         unhealed: None,
         walk_ends: Instant::now() + PATIENCE,
-        lost_members: 0,
+        lost_members,
         checked: false,
-        started: false,
+        started: is_resumed,
+        is_resuming: is_resumed,
+        keeping,
+        position,
+        overlap: None,
+        is_rest_due: false,
         is_asked: false,
         child: None,
     };
+    if let Some(switch) = switch {
+        live.take_over(switch)?;
+    }
     live.run(reader)
 }
 
@@ -191,12 +249,22 @@ struct Live {
     unhealed: Option<Instant>,
     /// When to give the snapshot under way up.
     walk_ends: Instant,
+    /// Whether the snapshot needs another run, once there is room for it.
+    is_rest_due: bool,
     /// How many rows of snapshots were lost up to the last run.
     lost_members: u64,
     /// Whether the snapshot has met this very process, and read of it what /proc says.
     checked: bool,
-    /// Whether the first `sync` is out.
+    /// Whether events are told: the first `sync` is out, or another process has sent it.
     started: bool,
+    /// Whether what happened before this process began is still being told.
+    is_resuming: bool,
+    /// What another process needs to go on.
+    keeping: Option<Keeping>,
+    /// What probes that were replaced have told as well.
+    overlap: Option<Overlap>,
+    /// Where in the ring the records end that were taken.
+    position: u64,
     /// Whether somebody waits for an answer.
     is_asked: bool,
     child: Option<Child>,
@@ -231,6 +299,7 @@ impl Live {
                 Some(end) => Ok(Some(end)),
                 None => self.tend(is_idle),
             });
+            let step = step.and_then(|end| self.keep().map(|()| end));
             match step {
                 Ok(None) if timeout.is_some_and(|timeout| timeout <= Instant::now()) => {
                     break Ok(End::Timeout);
@@ -267,7 +336,8 @@ impl Live {
             Ok(_) => self.drain(),
         };
         let status = self.child.as_ref().and_then(|child| child.status);
-        let ended = match (end, rest) {
+        let kept = self.keep();
+        let ended = match (end, rest.and_then(|end| kept.map(|()| end))) {
             (Err(error), _) | (Ok(_), Err(error)) => Err(error),
             (Ok(end), Ok(_)) => Ok(end),
         };
@@ -290,8 +360,10 @@ impl Live {
                 return Ok(Some(end));
             }
         }
-        self.table.give_up_before(u64::MAX, &mut self.findings);
-        self.tell()?;
+        if self.keeping.is_none() {
+            self.table.give_up_before(u64::MAX, &mut self.findings);
+            self.tell()?;
+        }
         self.losses_due = Instant::now();
         self.repeats_due = self.losses_due;
         self.heal_due = None;
@@ -309,6 +381,7 @@ impl Live {
             Message::Missing { cpu, records: count } => {
                 let (stage, by_event) = (Stage::Ring, ByEvent::default());
                 self.say_lost(Loss { count, stage, by_event, cpu: Some(cpu.into()) })?;
+                self.note(&Note::Missing { cpu, records: count })?;
                 Ok(None)
             }
             Message::Asked => {
@@ -330,7 +403,12 @@ impl Live {
     fn records(&mut self, records: RecordBuffer) -> Step {
         self.stream.set_realtime_offset(clock::realtime_offset());
         for record in records.records() {
-            if !self.started
+            if let Some(overlap) = &mut self.overlap
+                && overlap.was_told(&record)
+            {
+                continue;
+            }
+            if !self.checked
                 && let Record::Member(member) = record
                 && is_self(&member.task)
             {
@@ -355,11 +433,14 @@ impl Live {
                 return Ok(Some(End::Count));
             }
         }
-        self.backlog.recycle(records);
         let unheard = self.table.take_unheard();
         if unheard.sum() != 0 {
             self.lose(Stage::Backlog, None, unheard)?;
         }
+        self.note_records(&records)?;
+        let latest = records.headers().last().map_or(0, |header| header.boot_ns);
+        self.overlap.take_if(|overlap| overlap.is_over(latest));
+        self.backlog.recycle(records);
         Ok(None)
     }
 
@@ -381,7 +462,14 @@ impl Live {
             return Err(probe::Error::SelfCheck(what).into());
         }
         self.relate()?;
-        let reason = if self.started { Reason::Lost } else { Reason::Start };
+        let reason = match (self.started, std::mem::take(&mut self.is_resuming)) {
+            (false, _) => Reason::Start,
+            (true, false) => Reason::Lost,
+            (true, true) => Reason::Resume,
+        };
+        if let Some(keeping) = &mut self.keeping {
+            keeping.renew();
+        }
         if self.started {
             let quiet = u64::try_from(health::QUIET.as_nanos()).unwrap_or(u64::MAX);
             let old = clock::boot_ns().saturating_sub(quiet);
@@ -396,7 +484,7 @@ impl Live {
             Reason::Start => {
                 self.stream.scope.begin(self.table.tasks()).map_err(Error::NoProcess)?;
             }
-            Reason::Lost => self.stream.scope.reconcile(self.table.tasks()),
+            Reason::Lost | Reason::Resume => self.stream.scope.reconcile(self.table.tasks()),
         }
         self.started = true;
         let now = clock::boot_ns();
@@ -404,7 +492,7 @@ impl Live {
         self.findings.push(Finding { boot_ns: now, source: Source::Probe, body, row: None });
         let moved = self.table.take_moved();
         let shown = match reason {
-            Reason::Lost => {
+            Reason::Lost | Reason::Resume => {
                 let mut shown = self.table.untold();
                 for id in moved {
                     if !shown.contains(&id) {
@@ -439,6 +527,7 @@ impl Live {
 
     /// Does what is due between records.
     fn tend(&mut self, is_idle: bool) -> Step {
+        self.go_on()?;
         if !self.started {
             let late = Instant::now() >= self.walk_ends;
             return if late { self.walk().map(|()| None) } else { Ok(None) };
@@ -486,13 +575,16 @@ impl Live {
 
     /// When something is due without any message.
     fn next_due(&self) -> Option<Instant> {
+        let keeping = self.keeping.as_ref();
+        let keeping = keeping.filter(|keeping| keeping.is_pending() || self.is_rest_due);
+        let settle = keeping.map(|_| Instant::now() + keep::SETTLE);
         if !self.started {
-            return Some(self.walk_ends);
+            return [Some(self.walk_ends), settle].into_iter().flatten().min();
         }
         let child = self.child.as_ref().and_then(|child| child.deadline);
         let walk = self.table.is_walking().then_some(self.walk_ends);
         let picture = self.options.viewer.as_ref().map(|_| self.picture_due);
-        [self.watch.next(), self.heal_due, walk, child, picture, Some(self.repeats_due)]
+        [self.watch.next(), self.heal_due, walk, child, picture, settle, Some(self.repeats_due)]
             .into_iter()
             .flatten()
             .min()

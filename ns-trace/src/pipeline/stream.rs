@@ -204,6 +204,11 @@ impl Stream {
         self.sink.write(event)
     }
 
+    /// Where it leads.
+    pub(super) fn outlet(&mut self) -> &mut dyn Outlet {
+        &mut *self.sink
+    }
+
     /// How many events are missing so far.
     #[must_use]
     pub const fn lost(&self) -> u64 {

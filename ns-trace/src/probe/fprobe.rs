@@ -3,18 +3,14 @@
 use std::{
     collections::HashSet,
     io,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
 use aya::{Ebpf, maps::Map};
 use aya_obj::{Object, generated::bpf_insn};
-use rustc_hash::FxHashMap;
 
-use super::plan::Hook;
+use super::{load::Programs, plan::Hook};
 use crate::sys::bpf;
-
-/// Programs by name.
-pub(super) type Programs = FxHashMap<&'static str, OwnedFd>;
 
 /// Loads the programs of `hooks` from an object whose other programs and maps are in `ebpf`, from
 /// which no map was taken yet.
@@ -33,7 +29,7 @@ impl Code {
     /// Reads the object again and has it refer to the maps of `ebpf`.
     fn read(object: &[u8], ebpf: &Ebpf) -> io::Result<Self> {
         let mut object = Object::parse(object).map_err(io::Error::other)?;
-        let descriptor = |name: &str| ebpf.map(name).and_then(descriptor);
+        let descriptor = |name: &str| ebpf.map(name).and_then(descriptor).map(|fd| fd.as_raw_fd());
         let maps = object.maps.clone();
         let maps = maps.iter().filter_map(|(name, map)| {
             let descriptor = descriptor(name)?;
@@ -65,13 +61,13 @@ fn word(instruction: bpf_insn) -> u64 {
 }
 
 /// That of a map of one of the types that the probes use.
-fn descriptor(map: &Map) -> Option<RawFd> {
+pub(super) fn descriptor(map: &Map) -> Option<BorrowedFd<'_>> {
     match map {
         Map::Array(map)
         | Map::HashMap(map)
         | Map::LruHashMap(map)
         | Map::PerCpuArray(map)
-        | Map::RingBuf(map) => Some(map.fd().as_fd().as_raw_fd()),
+        | Map::RingBuf(map) => Some(map.fd().as_fd()),
         _ => None,
     }
 }

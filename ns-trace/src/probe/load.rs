@@ -9,9 +9,9 @@ use std::{
 };
 
 use aya::{
-    Btf, Ebpf, EbpfError, EbpfLoader, RawTracePointRunOptions, TestRun as _,
-    maps::{HashMap, Map, MapData, MapError, RingBuf},
-    programs::{FEntry, FExit, Iter, Program, ProgramError, ProgramFd, RawTracePoint},
+    Btf, Ebpf, EbpfError, EbpfLoader,
+    maps::{HashMap, Map, MapData, MapError},
+    programs::{FEntry, FExit, Iter, Program, ProgramError},
     util::nr_cpus,
 };
 use bytemuck::Pod;
@@ -22,18 +22,27 @@ use ns_trace_common::{
     repeat::Thread,
     snapshot::TIDS,
 };
+use rustc_hash::FxHashMap;
 
 use super::{
     abilities::Abilities,
+    former::Former,
     fprobe, losses,
     misses::Misses,
     offsets::{self, KERNEL_BTF, Layout},
+    pins::{self, Pins},
     plan::{Backend, Hook, HookKind, Obstacle, Plan, obstacle},
 };
 use crate::{
     model::event::ByEvent,
     sys::{
-        bpf, cgroup, host, mapping::Mapping, process, setting::MemoryLockLift, tracefs::Tracefs,
+        bpf::{self, object, pin},
+        cgroup, host,
+        mapping::Mapping,
+        process,
+        ring::Ring,
+        setting::MemoryLockLift,
+        tracefs::Tracefs,
     },
 };
 
@@ -43,6 +52,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ns
 /// The first kernel that has all that the probes call: with the ring (5.8), `bpf_ktime_get_boot_ns`
 /// (5.8) and programs of tracepoints that userspace runs (5.10).
 const OLDEST: (u32, u32) = (5, 10);
+/// The sorts of pins.
+const MAP: &str = "map";
+const PROGRAM: &str = "program";
+const LINK: &str = "link";
 
 /// How many calls that make namespaces may be under way at once.
 const CALLS: u32 = 8192;
@@ -116,6 +129,19 @@ pub enum Error {
     /// The memory of a map could not be mapped.
     #[error("cannot map memory: {0}")]
     Mapping(#[source] io::Error),
+    /// Probes cannot be pinned here.
+    #[error("cannot pin the probes: {0}")]
+    CannotPin(pins::Obstacle),
+    /// Something could not be done with pinned probes.
+    #[error("cannot {what} {}: {source}", .directory.display())]
+    Pin {
+        /// What.
+        what: &'static str,
+        /// Where they are.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Why a program was refused, in one line: the verifier's last word stands for its whole log.
@@ -147,21 +173,27 @@ pub struct Options {
     pub ring_bytes: u32,
     /// The kernel's BTF; `None` takes the kernel's own.
     pub btf: Option<PathBuf>,
+    /// The directory in which they are pinned: they go on when this process ends, and are found there
+    /// by the next one.
+    pub pins: Option<PathBuf>,
 }
 
 /// The probes.
 pub struct Probes {
-    ebpf: Ebpf,
-    /// The programs that hang on fprobe.
-    returns: fprobe::Programs,
+    /// Absent if a former process has loaded them.
+    ebpf: Option<Ebpf>,
+    /// Every program of the plan.
+    programs: Programs,
     plan: Plan,
     misses: Misses,
+    pins: Option<Pins>,
     ledgers: Arc<Mapping<Ledger>>,
     questions: Mapping<Inspect>,
     met: Mapping<u64>,
     /// Only its keys are of interest.
     repeats: HashMap<MapData, u32, [u64; size_of::<Thread>() / 8]>,
-    /// Links that aya does not know of.
+    /// The maps to be pinned.
+    maps: Vec<(&'static str, OwnedFd)>,
     links: Vec<OwnedFd>,
 }
 
@@ -170,8 +202,11 @@ pub struct Loaded {
     /// The probes.
     pub probes: Probes,
     /// The ring.
-    pub ring: RingBuf<MapData>,
+    pub ring: Ring,
 }
+
+/// Programs by name.
+pub(super) type Programs = FxHashMap<&'static str, OwnedFd>;
 
 impl Probes {
     /// Loads the probes; nothing is attached yet.
@@ -199,7 +234,21 @@ impl Probes {
         let legacy = legacy_state(&layout);
         let constants = [("BIRTHS", births.to_ne_bytes()), ("LEGACY", legacy.to_ne_bytes())];
         loader.override_global("HELPERS", bytemuck::bytes_of(&abilities.helpers), true);
-        Self::load_plan(plan, &layout, &constants, loader, options)
+        let cpus = nr_cpus().map_err(|(_, source)| Error::Cpus(source))?;
+        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+        let pins = options.pins.as_ref().map(|directory| {
+            let shape = format!("{plan:?} {constants:?} {cpus} {}", options.ring_bytes);
+            let offsets = bytemuck::bytes_of(&layout.offsets);
+            let helpers = bytemuck::bytes_of(&abilities.helpers);
+            Pins::new(directory, &[OBJECT, offsets, helpers, shape.as_bytes()])
+        });
+        let pins = pins.transpose()?;
+        if let Some(pins) = pins.as_ref().filter(|pins| pins.are_there()) {
+            return Self::open(plan, cpus, pins, options.ring_bytes);
+        }
+        let mut loaded = Self::load_plan(plan, &layout, &constants, loader, options, cpus)?;
+        loaded.probes.pins = pins;
+        Ok(loaded)
     }
 
     fn load_plan<'a>(
@@ -208,9 +257,8 @@ impl Probes {
         constants: &'a [(&'static str, [u8; 4])],
         mut loader: EbpfLoader<'a>,
         options: &Options,
+        cpus: u32,
     ) -> Result<Loaded, Error> {
-        let cpus = nr_cpus().map_err(|(_, source)| Error::Cpus(source))?;
-        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
         let completes = plan.births == Births::Completed;
         loader
             .btf(None)
@@ -226,35 +274,46 @@ impl Probes {
         let needs_btf = plan.hooks.iter().any(|hook| hook.kind.is_tracing());
         let btf = needs_btf.then(Btf::from_sys_fs).transpose().map_err(EbpfError::from)?;
         let mut returns = Vec::new();
+        let mut programs = Programs::default();
         for hook in &plan.hooks {
             if let HookKind::Fprobe(_) = hook.kind {
                 returns.push(*hook);
                 continue;
             }
             let program = ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
-            load_program(hook, program, btf.as_ref())
-                .map_err(|source| Error::Program { program: hook.program, source })?;
+            let refused = |source| Error::Program { program: hook.program, source };
+            load_program(hook, program, btf.as_ref()).map_err(refused)?;
+            let fd = program.fd().map_err(refused)?.as_fd().try_clone_to_owned();
+            let failed = |source| Error::Attach { hook: hook.program, source };
+            programs.insert(hook.program, fd.map_err(failed)?);
         }
         let returns = fprobe::load(OBJECT, &returns, &ebpf)
             .map_err(|source| Error::Attach { hook: "fprobe", source })?;
-        let ring = take_map(&mut ebpf, "EVENTS", RingBuf::try_from)?;
-        let ledgers = Arc::new(take_mapping(&mut ebpf, "LEDGERS", cpus)?);
-        let questions = take_mapping(&mut ebpf, "INSPECT", BATCH)?;
-        let repeats = take_map(&mut ebpf, "REPEATS", HashMap::try_from)?;
-        let met = take_mapping(&mut ebpf, "MET", TIDS / u64::BITS)?;
-        let misses = Misses::default();
-        let probes = Self {
-            ebpf,
-            returns,
-            plan,
-            misses,
-            ledgers,
-            questions,
-            met,
-            repeats,
-            links: Vec::new(),
+        programs.extend(returns);
+        let descriptor = |name| {
+            let map = ebpf.map(name).and_then(fprobe::descriptor).ok_or(Error::Part(name))?;
+            map.try_clone_to_owned().map_err(Error::Mapping)
         };
-        Ok(Loaded { probes, ring })
+        let maps = Maps::map(descriptor, cpus, options.ring_bytes)?;
+        Ok(maps.with(plan, programs, Some(ebpf)))
+    }
+
+    /// Opens probes that a former process has left.
+    fn open(plan: Plan, cpus: u32, pins: &Pins, ring_bytes: u32) -> Result<Loaded, Error> {
+        let mut programs = Programs::default();
+        for hook in &plan.hooks {
+            programs.insert(hook.program, pins.open(PROGRAM, hook.program)?);
+        }
+        let maps = Maps::map(|name| pins.open(MAP, name), cpus, ring_bytes)?;
+        let mut loaded = maps.with(plan, programs, None);
+        loaded.probes.pins = Some(pins.clone());
+        Ok(loaded)
+    }
+
+    /// Whether a former process has loaded and attached them.
+    #[must_use]
+    pub const fn were_there(&self) -> bool {
+        self.ebpf.is_none()
     }
 
     /// The backend in use.
@@ -270,6 +329,19 @@ impl Probes {
     ///
     /// If the kernel refuses one; those attached before it are detached with `self`.
     pub fn attach(&mut self) -> Result<(), Error> {
+        if self.were_there() {
+            return Ok(());
+        }
+        let pins = self.pins.as_ref();
+        if let Some(pins) = pins {
+            pins.begin()?;
+            for (name, map) in &self.maps {
+                pins.keep(MAP, name, map.as_fd())?;
+            }
+            for (name, program) in &self.programs {
+                pins.keep(PROGRAM, name, program.as_fd())?;
+            }
+        }
         let is_in_tracefs = |hook: &Hook| matches!(hook.kind, HookKind::Tracepoint(..));
         let tracefs = if self.plan.hooks.iter().any(is_in_tracefs) {
             Some(Tracefs::open().map_err(|source| Error::Attach { hook: "tracefs", source })?)
@@ -277,47 +349,40 @@ impl Probes {
             None
         };
         for hook in &self.plan.hooks {
-            if let HookKind::Fprobe(name) = hook.kind {
-                let program = self.returns.get(hook.program).ok_or(Error::Part(hook.program))?;
-                let link = bpf::attach_fprobe(program.as_fd(), name);
-                self.links.push(link.map_err(|source| Error::Attach { hook: name, source })?);
-                continue;
-            }
-            let program = self.ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
-            let refused = |source| Error::Program { program: hook.program, source };
-            match (hook.kind, program) {
-                (HookKind::RawTracepoint(name), Program::RawTracePoint(program)) => {
-                    program.attach(name).map(drop).map_err(refused)?;
+            let program = self.programs.get(hook.program).ok_or(Error::Part(hook.program))?;
+            let failed = |hook| move |source| Error::Attach { hook, source };
+            let link = match hook.kind {
+                HookKind::Fprobe(name) => {
+                    bpf::attach_fprobe(program.as_fd(), name).map_err(failed(name))?
                 }
-                (HookKind::Tracepoint(category, name), Program::TracePoint(program)) => {
+                HookKind::Tracepoint(category, name) => {
                     let tracefs = tracefs.as_ref().ok_or(Error::Part("tracefs"))?;
                     let event = tracefs.id(category, name).and_then(bpf::open_tracepoint);
-                    let link = event
-                        .and_then(|event| link(event, program.fd()))
-                        .map_err(|source| Error::Attach { hook: name, source })?;
-                    self.links.push(link);
+                    let link =
+                        event.and_then(|event| bpf::attach_perf_event(program.as_fd(), event));
+                    link.map_err(failed(name))?
                 }
-                (
-                    kind @ (HookKind::Kprobe(name) | HookKind::Kretprobe(name)),
-                    Program::KProbe(program),
-                ) => {
-                    let is_return = matches!(kind, HookKind::Kretprobe(_));
-                    let link = bpf::open_kprobe(name, is_return)
-                        .and_then(|event| link(event, program.fd()))
-                        .map_err(|source| Error::Attach { hook: name, source })?;
-                    self.links.push(link);
+                HookKind::Kprobe(name) | HookKind::Kretprobe(name) => {
+                    let is_return = matches!(hook.kind, HookKind::Kretprobe(_));
+                    let event = bpf::open_kprobe(name, is_return);
+                    let link =
+                        event.and_then(|event| bpf::attach_perf_event(program.as_fd(), event));
+                    link.map_err(failed(name))?
                 }
-                (HookKind::Entry(_), Program::FEntry(program)) => {
-                    program.attach().map(drop).map_err(refused)?;
+                HookKind::Iterator(_) | HookKind::OnDemand => continue,
+                HookKind::RawTracepoint(name) => {
+                    bpf::attach_raw_tracepoint(program.as_fd(), Some(name)).map_err(failed(name))?
                 }
-                (HookKind::Return(_), Program::FExit(program)) => {
-                    program.attach().map(drop).map_err(refused)?;
+                HookKind::Entry(name) | HookKind::Return(name) => {
+                    bpf::attach_raw_tracepoint(program.as_fd(), None).map_err(failed(name))?
                 }
-                (HookKind::Iterator(_) | HookKind::OnDemand, _) => {}
-                _ => return Err(Error::Part(hook.program)),
+            };
+            if let Some(pins) = pins {
+                pins.keep(LINK, hook.program, link.as_fd())?;
             }
+            self.links.push(link);
         }
-        Ok(())
+        pins.map_or(Ok(()), Pins::finish)
     }
 
     /// Walks all tasks; their records and an end mark appear in the ring.
@@ -339,10 +404,11 @@ impl Probes {
     pub fn rest_of_snapshot(&mut self) -> Result<(), Error> {
         for hook in &self.plan.hooks {
             if let HookKind::Iterator(_) = hook.kind {
-                return iterate(&mut self.ebpf, hook.program);
+                let ebpf = self.ebpf.as_mut().ok_or(Error::Part(hook.program))?;
+                return iterate(ebpf, hook.program);
             }
         }
-        run(&mut self.ebpf, "snapshot", &[])
+        self.run("snapshot", &[])
     }
 
     /// Answers questions about namespaces, in place and in batches.
@@ -355,10 +421,10 @@ impl Probes {
             let shared = self.questions.elements();
             shared.iter_mut().zip(&*batch).for_each(|(shared, question)| *shared = *question);
             if self.plan.hooks.iter().any(|hook| hook.program == "inspect") {
-                run(&mut self.ebpf, "inspect", &[batch.len() as u64])?;
+                self.run("inspect", &[batch.len() as u64])?;
             } else {
                 for question in 0..batch.len() as u64 {
-                    run(&mut self.ebpf, "inspect_one", &[question])?;
+                    self.run("inspect_one", &[question])?;
                 }
             }
             let answers = self.questions.elements();
@@ -375,7 +441,7 @@ impl Probes {
     pub fn repeats(&mut self) -> Result<(), Error> {
         let tids: Result<Vec<u32>, _> = self.repeats.keys().collect();
         for tid in tids.map_err(|source| Error::Map { name: "REPEATS", source })? {
-            run(&mut self.ebpf, "repeats", &[tid.into()])?;
+            self.run("repeats", &[tid.into()])?;
         }
         Ok(())
     }
@@ -387,8 +453,8 @@ impl Probes {
     ///
     /// If the kernel does not tell.
     pub fn missed(&mut self) -> Result<ByEvent, Error> {
-        let misses = self.misses.look(&self.plan, &self.ebpf, &self.returns, &self.ledgers);
-        misses.map_err(|source| Error::Program { program: "all", source })
+        let misses = self.misses.look(&self.plan, &self.programs, &self.ledgers);
+        misses.map_err(|source| Error::Attach { hook: "all", source })
     }
 
     /// How many rows of snapshots were lost so far.
@@ -404,6 +470,118 @@ impl Probes {
     pub const fn ledgers(&self) -> &Arc<Mapping<Ledger>> {
         &self.ledgers
     }
+
+    /// What is known of the runs of theirs that the kernel left out.
+    #[must_use]
+    pub const fn misses(&self) -> &Misses {
+        &self.misses
+    }
+
+    /// Goes on from what a former process knew of them.
+    pub fn set_misses(&mut self, misses: Misses) {
+        self.misses = misses;
+    }
+
+    /// Names the ring that they write to: no other has this name, on whatever machine.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not tell its number.
+    pub fn ring_name(&self) -> Result<String, Error> {
+        let ring = self.maps.iter().find(|(name, _)| *name == "EVENTS");
+        let (_, ring) = ring.ok_or(Error::Part("EVENTS"))?;
+        let (id, _) = pin::map_info(ring.as_fd()).map_err(Error::Mapping)?;
+        Ok(format!("{}:{id}", host::boot_id()))
+    }
+
+    /// Has them end with this process after all, or at once if they were there before.
+    ///
+    /// # Errors
+    ///
+    /// Those of removing files.
+    pub fn unpin(self) -> Result<(), Error> {
+        self.pins.as_ref().map_or(Ok(()), Pins::remove)
+    }
+
+    /// Other sets that are pinned at the same place and whose records can be read.
+    #[must_use]
+    pub fn formers(&self) -> Vec<Former> {
+        self.pins.as_ref().map(Pins::others).unwrap_or_default()
+    }
+
+    /// Removes all other sets that are pinned at the same place; returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// Those of removing files.
+    pub fn unpin_others(&self) -> Result<usize, Error> {
+        self.pins.as_ref().map_or(Ok(0), Pins::remove_others)
+    }
+
+    fn run(&self, name: &'static str, arguments: &[u64]) -> Result<(), Error> {
+        let program = self.programs.get(name).ok_or(Error::Part(name))?;
+        // The kernel wants room for as many as it can pass.
+        let mut all = [0; 12];
+        all.iter_mut().zip(arguments).for_each(|(place, argument)| *place = *argument);
+        let refused = |source| Error::Attach { hook: name, source };
+        object::run_on_demand(program.as_fd(), &all).map_err(refused)
+    }
+}
+
+/// The maps that userspace uses.
+struct Maps {
+    ring: Ring,
+    ledgers: Mapping<Ledger>,
+    questions: Mapping<Inspect>,
+    met: Mapping<u64>,
+    repeats: HashMap<MapData, u32, [u64; size_of::<Thread>() / 8]>,
+    descriptors: Vec<(&'static str, OwnedFd)>,
+}
+
+impl Maps {
+    fn map(
+        open: impl Fn(&'static str) -> Result<OwnedFd, Error>,
+        cpus: u32,
+        ring_bytes: u32,
+    ) -> Result<Self, Error> {
+        let ring = Ring::new(open("EVENTS")?, ring_bytes as usize).map_err(Error::Mapping)?;
+        let told = |source| Error::Map { name: "REPEATS", source };
+        let repeats = MapData::from_fd(open("REPEATS")?).map_err(told)?;
+        let mut descriptors = Vec::new();
+        for name in ["EVENTS", "LEDGERS", "INSPECT", "MET", "REPEATS"] {
+            descriptors.push((name, open(name)?));
+        }
+        Ok(Self {
+            ring,
+            ledgers: mapping(&open("LEDGERS")?, cpus)?,
+            questions: mapping(&open("INSPECT")?, BATCH)?,
+            met: mapping(&open("MET")?, TIDS / u64::BITS)?,
+            repeats: HashMap::try_from(Map::HashMap(repeats)).map_err(told)?,
+            descriptors,
+        })
+    }
+
+    fn with(self, plan: Plan, programs: Programs, ebpf: Option<Ebpf>) -> Loaded {
+        let probes = Probes {
+            ebpf,
+            programs,
+            plan,
+            misses: Misses::default(),
+            pins: None,
+            ledgers: Arc::new(self.ledgers),
+            questions: self.questions,
+            met: self.met,
+            repeats: self.repeats,
+            maps: self.descriptors,
+            links: Vec::new(),
+        };
+        Loaded { probes, ring: self.ring }
+    }
+}
+
+/// The memory of a mappable array of `len` elements.
+fn mapping<T: Pod>(map: &OwnedFd, len: u32) -> Result<Mapping<T>, Error> {
+    Mapping::new(map, len as usize).map_err(Error::Mapping)
 }
 
 impl Drop for Probes {
@@ -461,41 +639,6 @@ fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result
         (HookKind::Iterator(sort), Program::Iter(program), Some(btf)) => program.load(sort, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
-}
-
-fn link(event: OwnedFd, program: Result<&ProgramFd, ProgramError>) -> io::Result<OwnedFd> {
-    let program = program.map_err(io::Error::other)?;
-    bpf::attach_perf_event(program.as_fd(), event)
-}
-
-fn take_map<T>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    open: impl FnOnce(Map) -> Result<T, MapError>,
-) -> Result<T, Error> {
-    let map = ebpf.take_map(name).ok_or(Error::Part(name))?;
-    open(map).map_err(|source| Error::Map { name, source })
-}
-
-/// The memory of a mappable array of `len` elements.
-fn take_mapping<T: Pod>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    len: u32,
-) -> Result<Mapping<T>, Error> {
-    let Some(Map::Array(array)) = ebpf.take_map(name) else {
-        return Err(Error::Part(name));
-    };
-    Mapping::new(array.fd(), len as usize).map_err(Error::Mapping)
-}
-
-fn run(ebpf: &mut Ebpf, name: &'static str, arguments: &[u64]) -> Result<(), Error> {
-    let program = ebpf.program_mut(name).ok_or(Error::Part(name))?;
-    let refused = |source| Error::Program { program: name, source };
-    let program: &mut RawTracePoint = program.try_into().map_err(refused)?;
-    let mut options = RawTracePointRunOptions::new();
-    options.args.iter_mut().zip(arguments).for_each(|(place, argument)| *place = *argument);
-    program.test_run(options).map(drop).map_err(refused)
 }
 
 /// Reads from an iterator to its end: it writes nothing, but visits one object after the other.

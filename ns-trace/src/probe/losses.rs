@@ -10,12 +10,13 @@ use ns_trace_common::{
     lost::{Ledger, SORTS},
 };
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::{model::event::ByEvent, sys::mapping::Mapping};
 
 /// What is known of the losses of each CPU. The counts only grow, so hearing of one twice, or of a
 /// later one first, does no harm.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Losses {
     cpus: FxHashMap<u16, [u64; SORTS]>,
 }
@@ -95,12 +96,12 @@ fn words(ledgers: &Mapping<Ledger>) -> impl Iterator<Item = &[AtomicU64]> {
 }
 
 /// Checks that every record which a CPU has numbered came, or was said to be lost.
-#[derive(Debug, Default)]
-pub(super) struct Gaps {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Gaps {
     cpus: FxHashMap<u16, Numbers>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Numbers {
     /// One more than the highest number that came.
     next: u64,
@@ -115,7 +116,7 @@ struct Numbers {
 
 impl Gaps {
     /// A record came.
-    pub(super) fn came(&mut self, header: &Header) {
+    pub fn came(&mut self, header: &Header) {
         let cpu = self.cpus.entry(header.cpu).or_default();
         if let Some(skipped) = header.seq.checked_sub(cpu.next) {
             cpu.missing += skipped.cast_signed();
@@ -123,6 +124,11 @@ impl Gaps {
         } else {
             cpu.missing -= 1;
         }
+    }
+
+    /// So many records of a CPU were said to be missing, without a look at what it counts as lost.
+    pub fn said(&mut self, cpu: u16, records: u64) {
+        self.cpus.entry(cpu).or_default().missing -= records.cast_signed();
     }
 
     /// The ring is empty: the records that are missing although their CPU does not count them as lost.

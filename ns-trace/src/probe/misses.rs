@@ -1,14 +1,15 @@
 //! Runs of the probes that the kernel left out: a program may not interrupt itself on its CPU, and one
 //! on a perf event no other such program.
 
-use std::os::fd::AsFd as _;
+use std::{io, os::fd::AsFd as _};
 
-use aya::{Ebpf, programs::ProgramError};
 use ns_trace_common::{Births, lost::Ledger};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    fprobe, losses,
+    load::Programs,
+    losses,
     plan::{ALL_CALLS, Plan},
 };
 use crate::{
@@ -17,14 +18,14 @@ use crate::{
 };
 
 /// What is known of the runs that were left out, by program.
-#[derive(Debug, Default)]
-pub(super) struct Misses {
-    known: FxHashMap<&'static str, u64>,
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Misses {
+    known: FxHashMap<String, u64>,
     calls: Calls,
 }
 
 /// Calls that were witnessed but not told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Calls {
     /// Those that are known to be lost.
     lost: i64,
@@ -51,26 +52,22 @@ impl Misses {
     pub(super) fn look(
         &mut self,
         plan: &Plan,
-        ebpf: &Ebpf,
-        others: &fprobe::Programs,
+        programs: &Programs,
         ledgers: &Mapping<Ledger>,
-    ) -> Result<ByEvent, ProgramError> {
+    ) -> io::Result<ByEvent> {
         let mut missed = ByEvent::default();
         let mut unseen = 0;
         for hook in &plan.hooks {
             if hook.program == ALL_CALLS {
                 continue;
             }
-            let runs = match (others.get(hook.program), ebpf.program(hook.program)) {
-                (Some(program), _) => bpf::missed_runs(program.as_fd())?,
-                (None, Some(program)) => bpf::missed_runs(program.fd()?.as_fd())?,
-                (None, None) => continue,
-            };
+            let Some(program) = programs.get(hook.program) else { continue };
+            let runs = bpf::missed_runs(program.as_fd())?;
             if hook.program.ends_with("witness") {
                 unseen += runs.cast_signed();
                 continue;
             }
-            let known = self.known.insert(hook.program, runs).unwrap_or(0);
+            let known = self.known.insert(hook.program.to_owned(), runs).unwrap_or(0);
             *counter(hook.program, &mut missed) += runs.saturating_sub(known);
         }
         missed.enter += self.calls.learn(losses::untold(ledgers) + unseen);

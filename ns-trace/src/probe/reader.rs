@@ -7,12 +7,14 @@
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use aya::maps::{MapData, RingBuf};
 use ns_trace_common::lost::Ledger;
 use rustix::{
     event::{Timespec, epoll},
@@ -25,7 +27,7 @@ use super::{
     losses::Gaps,
     record::header,
 };
-use crate::sys::{capability, mapping::Mapping, memory, signal};
+use crate::sys::{capability, mapping::Mapping, memory, ring::Ring, signal};
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
@@ -57,23 +59,48 @@ pub struct Listen {
     pub bell: Option<OwnedFd>,
 }
 
+/// Up to where the kernel may have a ring back, as those settle who take what is read.
+#[derive(Debug, Default)]
+pub struct Settled {
+    limit: AtomicU64,
+    released: AtomicU64,
+}
+
+impl Settled {
+    /// What is before `position` is not needed any more.
+    pub fn settle(&self, position: u64) {
+        self.limit.store(position, Ordering::Release);
+    }
+
+    /// What is before this position the kernel has back.
+    #[must_use]
+    pub fn released(&self) -> u64 {
+        self.released.load(Ordering::Acquire)
+    }
+}
+
 /// A running reader.
 pub struct Reader {
-    thread: JoinHandle<RingBuf<MapData>>,
+    thread: JoinHandle<Ring>,
     stop: OwnedFd,
 }
 
 impl Reader {
     /// Starts to carry records from `ring` to `backlog`, and to check them against the `ledgers`.
     ///
+    /// `gaps` is what is known of the records before. What was read stays in the ring until it is
+    /// before the position in `settled`, if there is one.
+    ///
     /// # Errors
     ///
     /// If the descriptors or the thread cannot be made.
     pub fn start(
-        ring: RingBuf<MapData>,
+        ring: Ring,
         ledgers: Arc<Mapping<Ledger>>,
         backlog: Arc<Backlog>,
         listen: Listen,
+        gaps: Gaps,
+        settled: Option<Arc<Settled>>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let readable = epoll::EventFlags::IN;
@@ -99,7 +126,6 @@ impl Reader {
         let thread = thread::Builder::new().name("ring".to_owned()).spawn(move || {
             // It reads what is mapped already. Who may not even give rights up keeps none to speak of.
             let _dropped = capability::keep(CapabilitySet::empty());
-            let gaps = Gaps::default();
             Carrier {
                 ring,
                 epoll,
@@ -107,6 +133,7 @@ impl Reader {
                 listen,
                 ledgers,
                 gaps,
+                settled,
                 signals_seen: 0,
                 is_asked: false,
                 has_stormed: false,
@@ -119,19 +146,20 @@ impl Reader {
 
     /// Stops the thread once what is in the ring now is handed on, and returns the ring.
     #[must_use]
-    pub fn stop(self) -> Option<RingBuf<MapData>> {
+    pub fn stop(self) -> Option<Ring> {
         drop(self.stop);
         self.thread.join().ok()
     }
 }
 
 struct Carrier {
-    ring: RingBuf<MapData>,
+    ring: Ring,
     epoll: OwnedFd,
     backlog: Arc<Backlog>,
     listen: Listen,
     ledgers: Arc<Mapping<Ledger>>,
     gaps: Gaps,
+    settled: Option<Arc<Settled>>,
     signals_seen: u32,
     /// Whether the bell has rung.
     is_asked: bool,
@@ -141,7 +169,7 @@ struct Carrier {
 }
 
 impl Carrier {
-    fn run(mut self) -> RingBuf<MapData> {
+    fn run(mut self) -> Ring {
         let mut patience = None;
         loop {
             match self.wait(patience) {
@@ -160,15 +188,11 @@ impl Carrier {
             if carried != Carried::Full && std::mem::take(&mut self.is_asked) {
                 self.backlog.push(Message::Asked);
             }
+            let is_settled = self.release();
             patience = match carried {
-                Carried::Nothing if !self.has_stormed => None,
-                Carried::Nothing if patience == Some(REST) && self.backlog.give_back() => {
-                    self.has_stormed = false;
-                    memory::give_back_free_pieces();
-                    None
-                }
-                Carried::Nothing => Some(REST),
-                Carried::Some => {
+                Carried::Nothing if is_settled => self.rest(patience),
+                // The kernel wakes nobody for whom there is something left.
+                Carried::Nothing | Carried::Some => {
                     thread::sleep(NAP);
                     Some(Timespec::default())
                 }
@@ -217,15 +241,40 @@ impl Carrier {
         }
     }
 
+    /// How long to wait when nothing is left; gives back what only a storm needs if that was waited for
+    /// in vain.
+    fn rest(&mut self, waited: Option<Timespec>) -> Option<Timespec> {
+        if !self.has_stormed {
+            return None;
+        }
+        if waited != Some(REST) || !self.backlog.give_back() {
+            return Some(REST);
+        }
+        self.has_stormed = false;
+        memory::give_back_free_pieces();
+        None
+    }
+
+    /// Lets the kernel have what is settled; whether that is all that was read.
+    fn release(&mut self) -> bool {
+        let read = self.ring.position();
+        let limit = self.settled.as_ref().map_or(read, |it| it.limit.load(Ordering::Acquire));
+        self.ring.release(limit);
+        if let Some(settled) = &self.settled {
+            settled.released.store(self.ring.released(), Ordering::Release);
+        }
+        limit >= read
+    }
+
     /// Hands on what is in the ring, one piece at most.
     fn carry(&mut self) -> Carried {
         let mut records = self.backlog.buffer(PIECE);
         let mut carried = Carried::Nothing;
         while let Some(record) = self.ring.next() {
-            if let Some(header) = header(&record) {
+            if let Some(header) = header(record) {
                 self.gaps.came(header);
             }
-            records.push(&record);
+            records.push(record);
             carried = Carried::Some;
             if records.len() >= PIECE - LARGEST {
                 carried = Carried::Full;
@@ -236,6 +285,7 @@ impl Carrier {
         if carried == Carried::Nothing {
             self.backlog.recycle(records);
         } else {
+            records.end = self.ring.position();
             self.backlog.push_records(records);
         }
         if carried != Carried::Full {

@@ -130,13 +130,15 @@ pub fn untold(kind: &Held, calls: u64) -> ByEvent {
 #[derive(Clone, Debug, Default)]
 pub struct RecordBuffer {
     words: Vec<u64>,
+    /// Where in the ring the last of them ends.
+    pub end: u64,
 }
 
 impl RecordBuffer {
     /// Room for `bytes` bytes.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { words: Vec::with_capacity(bytes / 8) }
+        Self { words: Vec::with_capacity(bytes / 8), end: 0 }
     }
 
     /// Appends the bytes of one record.
@@ -171,6 +173,23 @@ impl RecordBuffer {
     /// Forgets the records but keeps the room.
     pub fn clear(&mut self) {
         self.words.clear();
+    }
+
+    /// Their headers, in order; those of unknown kinds too.
+    pub fn headers(&self) -> impl Iterator<Item = &Header> {
+        let mut rest: &[u8] = bytemuck::cast_slice(&self.words);
+        std::iter::from_fn(move || {
+            let (header, _): (&Header, _) = view(rest)?;
+            let len = (header.len as usize).next_multiple_of(8).max(size_of::<Header>());
+            rest = rest.get(len..)?;
+            Some(header)
+        })
+    }
+
+    /// All of their bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words)
     }
 
     /// The records, in order.

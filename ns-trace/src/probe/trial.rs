@@ -20,7 +20,7 @@ pub fn trial(options: &Options) -> Result<(), Error> {
     let mut records = RecordBuffer::default();
     while let Some(record) = ring.next() {
         records.clear();
-        records.push(&record);
+        records.push(record);
         for record in records.records() {
             if let Record::Member(member) = record
                 && is_self(&member.task)

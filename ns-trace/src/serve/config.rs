@@ -22,7 +22,7 @@ pub use self::{
 };
 use super::default_history;
 use crate::{
-    probe::Backend,
+    probe::{Backend, pins},
     rule::{self, Rules},
     sink::redact::Redaction,
 };
@@ -68,11 +68,34 @@ pub struct ProbeConfig {
     pub btf: Option<PathBuf>,
     /// Whether fork, exec and exit are events.
     pub tasks: bool,
+    /// Whether the probes go on when the collector ends.
+    pub pin: Pin,
+    /// Where they are pinned then.
+    pub pin_directory: PathBuf,
+}
+
+/// Whether the probes go on when the collector ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pin {
+    /// If a service manager has started it and they can.
+    Auto,
+    /// Or it does not start.
+    Always,
+    /// They end with it.
+    Never,
 }
 
 impl Default for ProbeConfig {
     fn default() -> Self {
-        Self { backend: None, buffer: 16 << 20, backlog: 256 << 20, btf: None, tasks: false }
+        Self {
+            backend: None,
+            buffer: 16 << 20,
+            backlog: 256 << 20,
+            btf: None,
+            tasks: false,
+            pin: Pin::Auto,
+            pin_directory: pins::DIRECTORY.into(),
+        }
     }
 }
 

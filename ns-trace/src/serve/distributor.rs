@@ -89,6 +89,18 @@ impl Outlet for Distributor {
         Ok(())
     }
 
+    fn last(&self) -> u64 {
+        self.shared.recent.last()
+    }
+
+    fn mark(&mut self, seq: u64) {
+        self.shared.marks.mark(seq);
+    }
+
+    fn arrived(&self) -> u64 {
+        self.shared.marks.arrived()
+    }
+
     fn flush(&mut self) -> std::io::Result<()> {
         self.hand_over();
         if std::mem::take(&mut self.is_new) {

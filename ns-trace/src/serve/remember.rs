@@ -2,6 +2,7 @@
 //! waits for the disk, and what it could not take is an event that says how much.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{Arc, atomic::Ordering, mpsc::Receiver},
     thread::{self, JoinHandle},
@@ -28,6 +29,8 @@ const PIECE: usize = 1024;
 const MOST: usize = 8 * PIECE;
 /// How long an event waits for its commit.
 const EVERY: Duration = Duration::from_millis(50);
+/// How long what is held waits for the mark.
+const HELD: Duration = Duration::from_millis(2);
 /// How often a commit waits for the disk, so that it survives a power failure.
 const SYNC: Duration = Duration::from_secs(1);
 /// How often it is looked for what is beyond the limits, if there is nothing else to do.
@@ -62,6 +65,8 @@ impl Remember {
             status,
             ending: Arc::clone(&ending),
             waiting: Vec::new(),
+            held: VecDeque::new(),
+            mark: 0,
             since: None,
             synced: None,
             retained: Instant::now(),
@@ -92,6 +97,10 @@ struct Work {
     ending: Arc<Ending>,
     /// What is not committed yet.
     waiting: Vec<Arc<Entry>>,
+    /// What comes after the mark.
+    held: VecDeque<Arc<Entry>>,
+    /// The event after which the stream can be taken up, and at which there can be a commit.
+    mark: u64,
     /// Since when.
     since: Option<Instant>,
     /// When a commit last waited for the disk.
@@ -111,7 +120,7 @@ impl Work {
         loop {
             let batch = self.reader.wait(PIECE, self.patience());
             let is_last = batch.is_last;
-            let is_idle = batch.entries.is_empty() && batch.lost.is_none();
+            let is_idle = batch.entries.is_empty() && batch.lost.is_none() && self.held.is_empty();
             let is_written = if is_idle && !is_last && self.waiting.is_empty() {
                 self.retain();
                 true
@@ -130,6 +139,7 @@ impl Work {
     /// How long to wait for more events.
     fn patience(&self) -> Duration {
         match self.since {
+            _ if self.is_whole() && !self.held.is_empty() => HELD,
             Some(since) => EVERY.saturating_sub(since.elapsed()),
             None if self.is_more => Duration::ZERO,
             None => RETAIN,
@@ -143,15 +153,41 @@ impl Work {
         if let Some(Body::Lost(lost)) = lost {
             self.status.lost.fetch_add(lost.lost.count, Ordering::Relaxed);
         }
-        self.waiting.extend(batch.lost);
-        self.waiting.extend(batch.entries);
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let is_due = is_last || self.waiting.len() >= MOST || since.elapsed() >= EVERY;
-        let done = self.append(from).and_then(|()| if is_due { self.commit() } else { Ok(()) });
-        match done {
-            Ok(()) => true,
-            Err(error) => self.try_again(&error),
+        self.held.extend(batch.lost);
+        self.held.extend(batch.entries);
+        let mut from = from;
+        loop {
+            let done = self.admit(from, is_last);
+            if let Err(error) = done {
+                return self.try_again(&error);
+            }
+            let mark = self.shared.marks.last();
+            if !self.is_whole() || self.mark == mark {
+                return true;
+            }
+            (self.mark, from) = (mark, self.waiting.len());
         }
+    }
+
+    /// Stores what is held as far as the mark.
+    fn admit(&mut self, from: usize, is_last: bool) -> Result<(), Error> {
+        let mark = self.mark;
+        let admitted = self.held.iter().take_while(|entry| entry.event.seq <= mark).count();
+        self.waiting.extend(self.held.drain(..admitted));
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.append(from)?;
+        let is_due = is_last || self.waiting.len() >= MOST || since.elapsed() >= EVERY;
+        if is_due && self.is_whole() { self.commit() } else { Ok(()) }
+    }
+
+    /// Whether what waits ends where the stream can be taken up: what is told in pieces is committed
+    /// as a whole.
+    fn is_whole(&self) -> bool {
+        let last = self.waiting.last().map_or(self.writer.last_seq(), |entry| entry.event.seq);
+        self.mark == u64::MAX || last >= self.mark
     }
 
     fn append(&mut self, from: usize) -> Result<(), Error> {
@@ -182,6 +218,7 @@ impl Work {
         self.waiting.clear();
         self.found.clear();
         self.since = None;
+        self.shared.marks.arrive(self.writer.last_seq());
         if self.is_more || self.retained.elapsed() >= RETAIN {
             // To forget is never more urgent than to remember.
             self.retain();
@@ -198,7 +235,9 @@ impl Work {
             if !self.ending.pause(pause) {
                 return false;
             }
-            if self.append(0).and_then(|()| self.commit()).is_ok() {
+            let appended = self.append(0);
+            let is_whole = self.is_whole();
+            if appended.and_then(|()| if is_whole { self.commit() } else { Ok(()) }).is_ok() {
                 self.say("the history is written again");
                 return true;
             }

@@ -1,6 +1,7 @@
 //! Attaching to perf events: aya looks for a mounted tracefs, we need none.
 
 pub mod object;
+pub mod pin;
 
 use std::{
     ffi::CString,
@@ -136,6 +137,35 @@ fn link_perf_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result
             &raw const attributes,
             size_of::<LinkAttributes>(),
         )
+    };
+    own(fd)
+}
+
+/// Attaches a program to a raw tracepoint; without a name to the function that it was loaded for. It
+/// is detached when the returned descriptor, which is a link's, is closed.
+///
+/// # Errors
+///
+/// Those of bpf(2): ENOENT if there is no such tracepoint.
+pub fn attach_raw_tracepoint(program: BorrowedFd<'_>, name: Option<&str>) -> io::Result<OwnedFd> {
+    const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
+    /// The part of `union bpf_attr` that the command reads.
+    #[repr(C)]
+    struct Attributes {
+        name: u64,
+        program: u32,
+        reserved: u32,
+    }
+    let name = name.map(CString::new).transpose()?;
+    let attributes = Attributes {
+        name: name.as_ref().map_or(0, |name| name.as_ptr().addr() as u64),
+        program: program.as_raw_fd().unsigned_abs(),
+        reserved: 0,
+    };
+    // SAFETY: the attributes are as long as said and, as the name they may point at, outlive the call.
+    let fd = unsafe {
+        let len = size_of::<Attributes>();
+        libc::syscall(libc::SYS_bpf, RAW_TRACEPOINT_OPEN, &raw const attributes, len)
     };
     own(fd)
 }

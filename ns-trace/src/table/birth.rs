@@ -1,8 +1,11 @@
 //! Namespaces that come to be.
 
 use ns_trace_common::{Ns, Slot, Task, create::Create as CreateRecord};
+use serde::{Deserialize, Serialize};
 
-use super::{Finding, Program, Row, RowId, Surroundings, Table, tell::Call};
+use super::{
+    Finding, Program, Row, RowId, Surroundings, Table, rows::Rows, state::raw, tell::Call,
+};
 use crate::model::{Cause, Flags, Kind, Placement};
 
 /// The order in which the kernel makes the namespaces of one call (kernel/nsproxy.c,
@@ -29,6 +32,60 @@ pub(super) struct Making {
     op: u64,
     /// Those that were not told of yet.
     births: Vec<Birth>,
+}
+
+/// A call under way, written down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct MakingState {
+    op: u64,
+    births: Vec<BirthState>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct BirthState {
+    kind: Kind,
+    #[serde(with = "raw")]
+    ns: Ns,
+    boot_ns: u64,
+    cause: Cause,
+    flags: u64,
+    #[serde(with = "raw")]
+    task: Task,
+    placement: Placement,
+}
+
+impl Making {
+    pub(super) fn state(&self, rows: &Rows) -> MakingState {
+        let births = self.births.iter().filter_map(|birth| {
+            let row = rows.get(birth.row)?;
+            Some(BirthState {
+                kind: row.kind,
+                ns: row.ns,
+                boot_ns: birth.boot_ns,
+                cause: birth.cause,
+                flags: birth.flags,
+                task: *birth.task,
+                placement: birth.placement.clone(),
+            })
+        });
+        MakingState { op: self.op, births: births.collect() }
+    }
+}
+
+impl MakingState {
+    pub(super) fn making(self, rows: &Rows) -> Making {
+        let births = self.births.into_iter().filter_map(|birth| {
+            Some(Birth {
+                row: rows.find(birth.kind, &birth.ns)?,
+                boot_ns: birth.boot_ns,
+                cause: birth.cause,
+                flags: birth.flags,
+                task: Box::new(birth.task),
+                placement: birth.placement,
+            })
+        });
+        Making { op: self.op, births: births.collect() }
+    }
 }
 
 impl Table {
@@ -238,8 +295,8 @@ impl Table {
 }
 
 /// Surroundings as they were when a namespace was made.
-struct Known {
-    placement: Placement,
+pub(super) struct Known {
+    pub(super) placement: Placement,
 }
 
 impl Surroundings for Known {

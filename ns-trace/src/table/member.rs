@@ -3,6 +3,7 @@
 use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
 use ns_trace_common::{Ns, SLOTS, Slot, Task};
+use serde::{Deserialize, Serialize};
 
 use super::{Surroundings, rows::RowId};
 use crate::model::{Ancestor, Caps, Creator, Placement, Process, Slots, TaskRef, printable};
@@ -11,7 +12,7 @@ use crate::model::{Ancestor, Caps, Creator, Placement, Process, Slots, TaskRef, 
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
 /// What a process runs.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Program {
     /// The file.
     pub exe: Option<Arc<str>>,

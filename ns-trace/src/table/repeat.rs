@@ -3,11 +3,17 @@
 use std::rc::Rc;
 
 use ns_trace_common::{
-    Task,
+    Ns, SLOTS, Task,
     repeat::{Held, KINDS, Repeat as RepeatRecord},
 };
+use serde::{Deserialize, Serialize};
 
-use super::{Finding, Table, member::Set, tell::found};
+use super::{
+    Finding, Table,
+    member::Set,
+    state::{Sets, raw},
+    tell::found,
+};
 use crate::{
     model::event::{Body, ByEvent},
     probe::untold,
@@ -31,7 +37,46 @@ struct Kind {
     after: Option<Rc<Set>>,
 }
 
+/// The same, written down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct HeardState {
+    start_ns: u64,
+    kinds: Vec<KindState>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct KindState {
+    serial: u64,
+    told: u64,
+    body: Option<Body>,
+    after: Option<Place>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Place(#[serde(with = "raw")] [Ns; SLOTS]);
+
 impl Heard {
+    pub(super) fn state(&self) -> HeardState {
+        let kinds = self.kinds.iter().flatten().map(|kind| KindState {
+            serial: kind.serial,
+            told: kind.told,
+            body: kind.body.clone(),
+            after: kind.after.as_ref().map(|set| Place(set.key)),
+        });
+        HeardState { start_ns: self.start_ns, kinds: kinds.collect() }
+    }
+
+    pub(super) fn restored(state: HeardState, sets: &mut Sets, table: &Table) -> Self {
+        let mut heard = Self { start_ns: state.start_ns, ..Self::default() };
+        for KindState { serial, told, body, after } in state.kinds {
+            let after = after.map(|Place(key)| sets.of(&key, table));
+            if let Some(place) = heard.place(serial) {
+                *place = Some(Kind { serial, told, body, after });
+            }
+        }
+        heard
+    }
+
     /// The place of a kind, which another may have.
     fn place(&mut self, serial: u64) -> Option<&mut Option<Kind>> {
         self.kinds.get_mut(usize::try_from(serial % KINDS as u64).ok()?)
@@ -117,6 +162,11 @@ impl Table {
             member.seen_ns = member.seen_ns.max(boot_ns);
         }
         self.move_over(Some(&before), &after, boot_ns);
+    }
+
+    /// Forgets all calls: whoever counts them from now on begins anew.
+    pub fn forget_heard(&mut self) {
+        self.heard.clear();
     }
 
     /// Calls of kinds of which none was heard since the last time: the first was lost.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ns_trace_common::Ns;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Cause, Creator, Kind, NsInfo, NsRef, Origin};
 
@@ -15,11 +16,12 @@ pub struct RowId {
 }
 
 /// A namespace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// The type.
     pub kind: Kind,
     /// What the probes know it by.
+    #[serde(with = "super::state::raw")]
     pub ns: Ns,
     /// Whether it is the one that the system booted with.
     pub initial: bool,

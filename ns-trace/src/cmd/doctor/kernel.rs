@@ -101,7 +101,7 @@ fn examine(backend: Name, btf: Option<&Path>, layout: &Layout, abilities: &Abili
         (None, Some(why)) => Trial::unknown(why),
         (None, None) => {
             let btf = btf.map(Path::to_path_buf);
-            match trial(&Options { backend: Some(backend), ring_bytes: RING, btf }) {
+            match trial(&Options { backend: Some(backend), ring_bytes: RING, btf, pins: None }) {
                 Ok(()) => Trial {
                     available: Some(true),
                     obstacle: None,

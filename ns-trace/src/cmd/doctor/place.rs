@@ -1,14 +1,15 @@
 //! The place where ns-trace runs: its process, the settings and the file systems around it.
 
-use std::io;
+use std::{io, path::Path};
 
 use rustix::process::{geteuid, getuid};
 
 use super::report::{
-    Capability, Cgroup, Feature, FileSystems, Mounted, Namespace, Process, Setting,
+    Capability, Cgroup, Feature, FileSystems, Mounted, Namespace, Pins, Process, Setting,
 };
 use crate::{
     model::Kind,
+    probe::pins,
     sys::{capability, mounts::Mount, nsfs, process, setting, tracefs::Tracefs},
 };
 
@@ -79,6 +80,19 @@ pub(super) fn file_systems(mounts: &[Mount]) -> FileSystems {
 fn places(mounts: &[Mount], kind: &str) -> Vec<String> {
     let found = mounts.iter().filter(|mount| mount.kind == kind);
     found.map(|mount| mount.place.display().to_string()).collect()
+}
+
+/// Looks at where probes would be pinned unless the configuration names another place.
+pub(super) fn pins() -> Pins {
+    let directory = Path::new(pins::DIRECTORY);
+    let obstacle = pins::obstacle(directory);
+    let sets = pins::sets(directory).unwrap_or_default();
+    Pins {
+        directory: directory.display().to_string(),
+        available: obstacle.is_none(),
+        obstacle: obstacle.map(|obstacle| obstacle.to_string()),
+        sets: sets.iter().map(|set| set.display().to_string()).collect(),
+    }
 }
 
 pub(super) fn cgroup(mounts: &[Mount]) -> Cgroup {

@@ -29,6 +29,8 @@ pub(super) struct Report {
     pub(super) settings: Vec<Setting>,
     /// File systems that matter.
     pub(super) file_systems: FileSystems,
+    /// Probes that outlive their collector.
+    pub(super) pins: Pins,
     /// Control groups.
     pub(super) cgroup: Cgroup,
     /// What the file system of namespaces can do.
@@ -37,6 +39,19 @@ pub(super) struct Report {
     pub(super) coverage: Option<Vec<Row>>,
     /// What a user of ns-trace should know about this place.
     pub(super) warnings: Vec<String>,
+}
+
+/// Probes that outlive their collector.
+#[derive(Debug, Serialize)]
+pub(super) struct Pins {
+    /// Where they would be.
+    pub(super) directory: String,
+    /// Whether they can.
+    pub(super) available: bool,
+    /// Why not; null if they can.
+    pub(super) obstacle: Option<String>,
+    /// The sets of probes that are there.
+    pub(super) sets: Vec<String>,
 }
 
 /// Whether ns-trace runs here.

@@ -184,6 +184,16 @@ fn place(sheet: &mut Sheet, report: &Report) {
         };
         sheet.row(Mark::Fact, [mounted.kind, &places]);
     }
+    let pins = &report.pins;
+    let told = match &pins.obstacle {
+        Some(obstacle) => format!("no: {obstacle}"),
+        None => format!("can be pinned in {}", pins.directory),
+    };
+    sheet.row(mark(Some(pins.available), Mark::Notable), ["probes across restarts", &told]);
+    for set in &pins.sets {
+        let told = format!("{set}; `ns-trace doctor --clean` ends it if no collector runs");
+        sheet.row(Mark::Notable, ["pinned probes", &told]);
+    }
     let cgroup = &report.cgroup;
     let told = match (&cgroup.unified, cgroup.legacy.as_slice()) {
         (Some(place), []) => format!("{} at {place}", cgroup.layout),

@@ -73,7 +73,7 @@ fn source(args: &ListArgs) -> io::Result<Channel> {
         return Channel::looks(Want::MEMBERS, EVERY);
     }
     let options = LiveOptions {
-        probes: Options { backend: None, ring_bytes: RING, btf: None },
+        probes: Options { backend: None, ring_bytes: RING, btf: None, pins: None },
         backlog_bytes: BACKLOG,
         snapshot: false,
         timeout: None,
@@ -82,6 +82,7 @@ fn source(args: &ListArgs) -> io::Result<Channel> {
         viewer: None,
         attached: None,
         inquiries: None,
+        keep: None,
     };
     let no_event = Selection { events: vec![EventKind::Sync], ..Selection::default() };
     Channel::live(options, no_event, EVERY, args.dead.unwrap_or_default())

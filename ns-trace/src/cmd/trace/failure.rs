@@ -22,7 +22,7 @@ pub(in crate::cmd) fn of_live(error: &Error) -> Failure {
     match error {
         Error::Probe(error) => of_probe(error),
         Error::Write(error) => Failure::new(format!("cannot write events: {error}")),
-        Error::Watch(_) | Error::Begin(_) => Failure::new(error.to_string()),
+        Error::Watch(_) | Error::Begin(_) | Error::Keep(_) => Failure::new(error.to_string()),
         Error::NoProcess(_) => Failure::new(format!("cannot trace: {error}")).hint(
             "--pid takes numbers of processes, not of threads, as the initial pid namespace has them",
         ),
@@ -100,7 +100,9 @@ fn is_refused(error: &probe::Error) -> bool {
         probe::Error::Object(EbpfError::MapError(MapError::CreateError { io_error, .. })) => {
             denied(io_error)
         }
-        probe::Error::Attach { source, .. } | probe::Error::Mapping(source) => denied(source),
+        probe::Error::Attach { source, .. }
+        | probe::Error::Mapping(source)
+        | probe::Error::Pin { source, .. } => denied(source),
         probe::Error::Unavailable { obstacle: Obstacle::Iterator(error), .. } => denied(error),
         _ => false,
     }

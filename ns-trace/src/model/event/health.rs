@@ -137,6 +137,8 @@ pub enum Reason {
     Start,
     /// After a loss the tracer's picture was taken anew.
     Lost,
+    /// A collector has gone on where a former one ended: what happened meanwhile was told before.
+    Resume,
 }
 
 /// The machine that events come from.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ns_trace_common::inspect::{ALIVE, Inspect, RELATIVES};
 
 use super::{Error, Live};
-use crate::{sys::clock, table::RowId};
+use crate::{pipeline::journal::Note, sys::clock, table::RowId};
 
 impl Live {
     /// Finds owner and parent of the namespaces whose birth was not seen.
@@ -64,7 +64,12 @@ impl Live {
         for (id, answer) in answers {
             if answer.alive == 0 {
                 self.watch.forget(id);
+                let note = self.table.row(id).map(|row| Note::died(row.kind, &row.ns, boot_ns));
                 self.table.died(id, boot_ns, &mut self.findings);
+                self.tell()?;
+                if let Some(note) = note {
+                    self.note(&note)?;
+                }
             } else {
                 self.watch.again(id, now);
             }

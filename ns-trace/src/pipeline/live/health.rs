@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Error, LOSSES, Live, PATIENCE, REPEATS};
 use crate::{
     model::event::{Body, ByEvent, Loss, Lost, Source, Stage},
+    pipeline::journal::Note,
     sys::clock,
     table::Finding,
 };
@@ -21,8 +22,13 @@ impl Live {
     pub(super) fn care(&mut self, now: Instant, is_idle: bool) -> Result<(), Error> {
         if is_idle && now >= self.losses_due {
             self.losses_due = now + LOSSES;
-            for (cpu, by_event) in self.losses.look(self.probes.ledgers()) {
+            let losses = self.losses.look(self.probes.ledgers());
+            let is_new = !losses.is_empty();
+            for (cpu, by_event) in losses {
                 self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
+            }
+            if is_new {
+                self.note(&Note::Losses(self.losses.clone()))?;
             }
         }
         if now >= self.repeats_due {
@@ -31,6 +37,7 @@ impl Live {
             let missed = self.probes.missed()?;
             if missed.sum() != 0 {
                 self.lose(Stage::Kernel, None, missed)?;
+                self.note(&Note::Misses(self.probes.misses().clone()))?;
             }
         }
         if self.table.is_walking() && now >= self.walk_ends {
@@ -46,6 +53,7 @@ impl Live {
     /// Takes a snapshot.
     pub(super) fn walk(&mut self) -> Result<(), Error> {
         self.unhealed = None;
+        self.is_rest_due = false;
         self.table.begin_walk(clock::boot_ns());
         self.walk_ends = Instant::now() + PATIENCE;
         Ok(self.probes.snapshot()?)
@@ -59,8 +67,23 @@ impl Live {
             return Ok(false);
         }
         self.walk_ends = Instant::now() + PATIENCE;
-        self.probes.rest_of_snapshot()?;
+        self.is_rest_due = true;
+        if self.keeping.is_none() {
+            self.go_on()?;
+        }
         Ok(true)
+    }
+
+    /// Starts the next run of the snapshot if there is room in the ring for it.
+    pub(super) fn go_on(&mut self) -> Result<(), Error> {
+        let keeping = self.keeping.as_ref();
+        let has_room = keeping.is_none_or(|keeping| keeping.has_released(self.position));
+        if self.is_rest_due && has_room {
+            self.is_rest_due = false;
+            self.walk_ends = Instant::now() + PATIENCE;
+            self.probes.rest_of_snapshot()?;
+        }
+        Ok(())
     }
 
     /// Says what is missing, and has the table healed.

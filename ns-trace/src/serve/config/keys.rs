@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Config, ControlConfig, HistoryConfig, HttpConfig, Listen, PrivilegesConfig, ProbeConfig,
+    Config, ControlConfig, HistoryConfig, HttpConfig, Listen, Pin, PrivilegesConfig, ProbeConfig,
     RecentConfig, RulesConfig, Sight, SinkConfig,
     key::{self, Described, Key},
     problem::Finder,
@@ -24,7 +24,10 @@ const BACKENDS: [(&str, Option<Backend>); 4] = [
 const SIGHTS: [(&str, Sight); 3] =
     [("all", Sight::All), ("own", Sight::Own), ("nothing", Sight::Nothing)];
 
-const PROBE: [Key<ProbeConfig>; 5] = [
+const PINS: [(&str, Pin); 3] =
+    [("auto", Pin::Auto), ("always", Pin::Always), ("never", Pin::Never)];
+
+const PROBE: [Key<ProbeConfig>; 7] = [
     Key {
         name: "backend",
         value: "auto, fentry, kprobe or tracepoint",
@@ -70,6 +73,22 @@ const PROBE: [Key<ProbeConfig>; 5] = [
         help: "Whether fork, exec and exit of tasks are events too.",
         set: |probe, value| switch(value).map(|tasks| probe.tasks = tasks),
         get: |probe| Some(probe.tasks.to_string()),
+    },
+    Key {
+        name: "pin",
+        value: "auto, always or never",
+        help: "Whether the probes go on when the collector ends, so that the next one tells what \
+               happened meanwhile; auto means under a service manager, if this kernel can \
+               (`ns-trace doctor` says so). `ns-trace serve --unpin` ends them.",
+        set: |probe, value| one_of(value, &PINS).map(|pin| probe.pin = pin),
+        get: |probe| Some(word(&PINS, &probe.pin)),
+    },
+    Key {
+        name: "pin_directory",
+        value: "path",
+        help: "Where they are pinned then: a directory in a BPF file system, which is made.",
+        set: |probe, value| path(value).map(|path| probe.pin_directory = path),
+        get: |probe| Some(quoted(probe.pin_directory.display())),
     },
 ];
 

@@ -50,6 +50,7 @@ pub(super) fn sync(event: &Sync, line: &mut Line<'_>) -> fmt::Result {
     line.write_str(match event.reason {
         Reason::Start => "complete from here on",
         Reason::Lost => "complete again after a loss",
+        Reason::Resume => "complete across a restart",
     })?;
     let host = &event.host;
     let (name, kernel, backend) =

@@ -1,0 +1,417 @@
+//! Probes that go on while no collector runs: what happens meanwhile is told by the next one, once and
+//! in order.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use aya::{
+    maps::{MapData, loaded_maps},
+    programs::{
+        ProgramInfo,
+        links::{FdLink, PinnedLink},
+        loaded_links, loaded_programs,
+    },
+};
+use rustix::{
+    fs::readlink,
+    mount::{MountFlags, UnmountFlags, mount, unmount},
+    process::Signal,
+    system::uname,
+};
+use serde_json::Value;
+
+use super::{Collector, Test, make, serve};
+use crate::{
+    actor::Actor,
+    context::Room,
+    init, stage,
+    tracer::{PATIENCE, Tracer, program},
+};
+
+pub(super) const TRIALS: [(&str, Test); 4] = [
+    ("serve::pin::restarts_lose_nothing", restarts),
+    ("serve::pin::what_the_ring_cannot_hold_is_lost_by_number", too_much),
+    ("serve::pin::other_options_replace_the_probes", replaced),
+    ("serve::pin::nothing_is_left_when_it_is_unpinned", unpinned),
+];
+
+/// Where a test has its pins and its history.
+struct Base(PathBuf);
+
+impl Base {
+    fn pins(&self) -> PathBuf {
+        self.0.join("bpf/pins")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("history/history.db")
+    }
+
+    /// What a configuration says of the history.
+    fn history(&self) -> String {
+        format!("[history]\nenabled = true\npath = \"{}\"\n", self.file().display())
+    }
+
+    /// Starts a collector with further keys of `[probe]`.
+    fn start(&self, room: &Room, probe: &str) -> Result<Collector> {
+        let probe = format!("{}{probe}", pinned(&self.pins()));
+        Collector::start_with(room, &self.history(), &probe)
+    }
+
+    /// What the history has.
+    fn events(&self) -> Result<Vec<Arc<Value>>> {
+        let mut command = Command::new(program());
+        let output = command.args(["history", "export", "--file"]).arg(self.file()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| Ok(Arc::new(serde_json::from_slice(line)?))).collect()
+    }
+}
+
+/// Runs a test with a BPF file system of its own, in which pins go with it.
+fn with_pins(test: impl FnOnce(&Base) -> Result<()> + Send) -> Result<()> {
+    stage::apart(|| {
+        let name = format!("ns-trace-test-{}-pin", std::process::id());
+        let base = Base(std::env::temp_dir().join(name));
+        let place = base.0.join("bpf");
+        fs::create_dir_all(&place)?;
+        mount("bpf", &place, "bpf", MountFlags::empty(), None)?;
+        let done = if can_pin()? { test(&base) } else { refuses(&base.pins()) };
+        unmount(&place, UnmountFlags::DETACH)?;
+        fs::remove_dir_all(&base.0)?;
+        done
+    })
+}
+
+/// Whether this kernel is new enough: Linux 5.17.
+fn can_pin() -> Result<bool> {
+    let release = uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map(str::parse::<u32>);
+    let version = (numbers.next().context("no version")??, numbers.next().context("none")??);
+    Ok(version >= (5, 17))
+}
+
+/// An older one says that it cannot.
+fn refuses(pins: &Path) -> Result<()> {
+    let report = Command::new(program()).args(["doctor", "-J"]).output()?;
+    let report: Value = serde_json::from_slice(&report.stdout)?;
+    let obstacle = report["pins"]["obstacle"].as_str().unwrap_or_default();
+    ensure!(obstacle.contains("before Linux 5.17"), "{}", report["pins"]);
+    let (refused, said) = start_with(pins)?;
+    ensure!(refused == Some(4) && said.contains("before Linux 5.17"), "{refused:?}: {said}");
+    Ok(())
+}
+
+/// Starts a collector that cannot pin, and returns what it says.
+fn start_with(pins: &Path) -> Result<(Option<i32>, String)> {
+    let directory = format!("ns-trace-test-{}-refused", std::process::id());
+    let directory = std::env::temp_dir().join(directory);
+    fs::create_dir(&directory)?;
+    let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    fs::write(at("config.toml"), format!("[probe]\n{}", pinned(pins)))?;
+    let output = serve(&["--config", &at("config.toml"), "--runtime-dir", &at("run")])?;
+    fs::remove_dir_all(directory)?;
+    Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// What a configuration says of pins; further keys of `[probe]` may follow.
+fn pinned(pins: &Path) -> String {
+    format!("pin = \"always\"\npin_directory = \"{}\"\n", pins.display())
+}
+
+/// Makes namespaces one after the other in a thread of its own.
+struct Maker {
+    thread: thread::JoinHandle<Result<Vec<u64>>>,
+    made: Arc<AtomicUsize>,
+    allowed: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+    pid: u32,
+}
+
+impl Maker {
+    /// Makes as many as are allowed, until it is to end.
+    fn start() -> Result<Self> {
+        let (made, allowed) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let is_over = Arc::<AtomicBool>::default();
+        let mut actor = Actor::start()?;
+        let pid = actor.pid();
+        let (count, most, over) = (Arc::clone(&made), Arc::clone(&allowed), Arc::clone(&is_over));
+        let thread = thread::spawn(move || {
+            let mut inodes = Vec::new();
+            loop {
+                if inodes.len() >= most.load(Ordering::Acquire) {
+                    if over.load(Ordering::Acquire) {
+                        return Ok(inodes);
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                actor.act("unshare 4000000")?;
+                let link = readlink(format!("/proc/{pid}/ns/uts"), Vec::new())?;
+                let link = link.to_string_lossy().into_owned();
+                let inode = link.trim_start_matches("uts:[").trim_end_matches(']');
+                inodes.push(inode.parse()?);
+                count.fetch_add(1, Ordering::AcqRel);
+            }
+        });
+        Ok(Self { thread, made, allowed, is_over, pid })
+    }
+
+    /// Has it make so many in all, in its own time.
+    fn allow(&self, number: usize) {
+        self.allowed.store(number, Ordering::Release);
+    }
+
+    /// Has it make so many in all, and waits for them.
+    fn make(&self, number: usize) -> Result<()> {
+        self.allow(number);
+        self.wait(number)
+    }
+
+    /// Waits until it has made so many.
+    fn wait(&self, number: usize) -> Result<()> {
+        let mut deadline = Instant::now() + PATIENCE;
+        let mut before = 0;
+        loop {
+            let made = self.made.load(Ordering::Relaxed);
+            if made >= number {
+                return Ok(());
+            }
+            if made > before {
+                (before, deadline) = (made, Instant::now() + PATIENCE);
+            }
+            ensure!(Instant::now() < deadline, "only {made} namespaces are made");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The inodes of those that it has made, in order; all are gone then but for the last one, which
+    /// ends with its maker.
+    fn end(self) -> Result<Vec<u64>> {
+        self.is_over.store(true, Ordering::Release);
+        self.thread.join().map_err(|_panic| anyhow!("the maker has panicked"))?
+    }
+}
+
+/// The inodes in the `create` events by a process, in order.
+fn made_by(pid: u32, events: &[Arc<Value>]) -> Vec<u64> {
+    let is_its = |event: &&Arc<Value>| event["event"] == "create" && event["process"]["pid"] == pid;
+    events.iter().filter(is_its).filter_map(|event| event["ns"]["inode"].as_u64()).collect()
+}
+
+/// Checks that events are numbered without a gap, and that all that was made is among them once, in
+/// order, from `unshare` to `enter` and to the end.
+fn expect_all(pid: u32, made: &[u64], events: &[Arc<Value>]) -> Result<()> {
+    for (seq, event) in (1_u64..).zip(events) {
+        ensure!(event["seq"] == seq, "event number {seq} says {}", event["seq"]);
+        ensure!(event["event"] != "lost", "{event}");
+    }
+    let told = made_by(pid, events);
+    let differs = told.iter().zip(made).position(|(told, made)| told != made);
+    ensure!(told == made, "{} of {}, other from {differs:?}", told.len(), made.len());
+    let entered: Vec<_> = events
+        .iter()
+        .filter(|event| event["event"] == "enter" && event["process"]["pid"] == pid)
+        .filter_map(|event| event["changes"][0]["to"]["inode"].as_u64())
+        .collect();
+    ensure!(entered == made, "{} enter of {}", entered.len(), made.len());
+    // Where a task comes from is known although another collector has seen it enter.
+    let unknown = events.iter().find(|event| {
+        event["event"] == "enter"
+            && event["process"]["pid"] == pid
+            && event["changes"][0]["from"].is_null()
+    });
+    ensure!(unknown.is_none(), "{unknown:?}");
+    Ok(())
+}
+
+fn restarts(room: &Room) -> Result<()> {
+    with_pins(|base| {
+        let number = if init::is_ours() { 2000 } else { 10_000 };
+        let mut collector = base.start(room, "")?;
+        let maker = Maker::start()?;
+        for restart in 1..=5 {
+            maker.make(number * restart / 6)?;
+            collector.end(Signal::KILL)?;
+            // Some while no collector runs, others while one starts.
+            maker.make(number * restart / 6 + number / 20)?;
+            maker.allow(number * restart / 6 + number / 10);
+            collector.run()?;
+        }
+        maker.make(number)?;
+        finish(base, collector, maker)
+    })
+}
+
+/// Waits until the last namespace of a maker is gone, ends the collector and its pins, and checks what
+/// the history has.
+fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
+    let pid = maker.pid;
+    let made = maker.end()?;
+    let deadline = Instant::now() + 2 * PATIENCE;
+    let gone = |events: &[Arc<Value>]| {
+        let is_its =
+            |event: &&Arc<Value>| event["event"] == "destroy" && event["creator"]["pid"] == pid;
+        events.iter().filter(is_its).count()
+    };
+    loop {
+        let found = gone(&base.events()?);
+        if found >= made.len() {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "{found} of {} are gone", made.len());
+        thread::sleep(Duration::from_millis(500));
+    }
+    collector.unpin()?;
+    let events = base.events()?;
+    ensure!(gone(&events) == made.len(), "{} are gone of {}", gone(&events), made.len());
+    expect_all(pid, &made, &events)
+}
+
+fn too_much(room: &Room) -> Result<()> {
+    with_pins(|base| {
+        let reference = Tracer::start(room.backend(), &[])?;
+        let mut collector = base.start(room, "buffer = \"64KiB\"\n")?;
+        // Both have seen this one, and everything after it.
+        let first = make(collector.tracer()?)?;
+        collector.end(Signal::KILL)?;
+        let maker = Maker::start()?;
+        maker.make(1000)?;
+        let pid = maker.pid;
+        maker.end()?;
+        collector.run()?;
+        let last = make(collector.tracer()?)?;
+        collector.unpin()?;
+        let events = base.events()?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut all;
+        // Until the reference has seen the last one as well.
+        while {
+            all = reference.since(0);
+            position(last, &all).is_none() || made_by(pid, &all).len() < 1000
+        } {
+            ensure!(Instant::now() < deadline, "the reference is late");
+            thread::sleep(Duration::from_millis(20));
+        }
+        let between = |events: &[Arc<Value>]| -> Result<u64> {
+            let first = position(first, events).context("the first is missing")?;
+            let last = position(last, events).context("the last is missing")?;
+            let between = events.get(first..last).context("they are in another order")?;
+            Ok(between.iter().filter(|event| event["event"] == "create").count() as u64)
+        };
+        let lost = events.iter().filter(|event| event["event"] == "lost");
+        let lost: u64 = lost.filter_map(|event| event["lost"]["by_event"]["create"].as_u64()).sum();
+        let (told, happened) = (between(&events)?, between(&all)?);
+        ensure!(lost > 0 && told > 0, "{told} told, {lost} lost");
+        ensure!(told + lost == happened, "{told} told and {lost} lost of {happened}");
+        Ok(())
+    })
+}
+
+/// Where the last `create` with an inode is.
+fn position(inode: u64, events: &[Arc<Value>]) -> Option<usize> {
+    events.iter().rposition(|event| event["event"] == "create" && event["ns"]["inode"] == inode)
+}
+
+fn replaced(room: &Room) -> Result<()> {
+    with_pins(|base| {
+        let mut collector = base.start(room, "")?;
+        let sets = || -> Result<Vec<_>> {
+            let mut sets = Vec::new();
+            for entry in fs::read_dir(base.pins())? {
+                sets.push(entry?.path());
+            }
+            Ok(sets)
+        };
+        let before = sets()?;
+        let maker = Maker::start()?;
+        maker.make(50)?;
+        collector.end(Signal::KILL)?;
+        maker.make(200)?;
+        maker.allow(1000);
+        // Another ring, so all is made anew.
+        let larger = format!("{}buffer = \"32MiB\"\n", pinned(&base.pins()));
+        collector.configure_probe(room, &base.history(), &larger)?;
+        collector.run()?;
+        let after = sets()?;
+        ensure!(before.len() == 1 && after.len() == 1 && before != after, "{before:?}, {after:?}");
+        maker.make(1050)?;
+        finish(base, collector, maker)
+    })
+}
+
+fn unpinned(room: &Room) -> Result<()> {
+    // In the directory of another file system there are no pins.
+    let elsewhere = std::env::temp_dir().join("ns-trace-no-pins");
+    if can_pin()? {
+        let (status, said) = start_with(&elsewhere)?;
+        ensure!(status == Some(1) && said.contains("not in a BPF file system"), "{said}");
+        ensure!(said.contains("mount -t bpf bpf /sys/fs/bpf"), "{said}");
+        ensure!(!elsewhere.exists(), "a directory is left");
+    }
+    with_pins(|base| {
+        let pins = base.pins();
+        let mut collector = base.start(room, "")?;
+        make(collector.tracer()?)?;
+        let ids = ids(&pins)?;
+        // A collector that runs is left alone.
+        let refused = collector.unpin_command().output()?;
+        ensure!(refused.status.code() == Some(1), "{refused:?}");
+        collector.end(Signal::KILL)?;
+        ensure!(ids.iter().all(|id| there_is(id)), "not all of {ids:?} are left");
+        collector.run()?;
+        make(collector.tracer()?)?;
+        collector.unpin()?;
+        ensure!(!pins.exists(), "the directory is left");
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(id) = ids.iter().find(|id| there_is(id)) {
+            ensure!(Instant::now() < deadline, "{id:?} is left");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    })
+}
+
+/// Something that is pinned, by the kernel's number.
+#[derive(Debug)]
+enum Id {
+    Program(u32),
+    Map(u32),
+    Link(u32),
+}
+
+/// All that is pinned in the one set.
+fn ids(pins: &Path) -> Result<Vec<Id>> {
+    let set = fs::read_dir(pins)?.next().context("nothing is pinned")??.path();
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(set)? {
+        let path = entry?.path();
+        let name = path.file_name().context("no name")?.to_string_lossy().into_owned();
+        ids.push(match name.split_once('_').context("no sort")?.0 {
+            "program" => Id::Program(ProgramInfo::from_pin(&path)?.id()),
+            "map" => Id::Map(MapData::from_pin(&path)?.info()?.id()),
+            "link" => Id::Link(FdLink::from(PinnedLink::from_pin(&path)?).info()?.id()),
+            other => bail!("what is {other}?"),
+        });
+    }
+    ensure!(ids.len() > 15, "{ids:?}");
+    Ok(ids)
+}
+
+fn there_is(id: &Id) -> bool {
+    match id {
+        Id::Program(id) => loaded_programs().flatten().any(|program| program.id() == *id),
+        Id::Map(id) => loaded_maps().flatten().any(|map| map.id() == *id),
+        Id::Link(id) => loaded_links().flatten().any(|link| link.id() == *id),
+    }
+}
