@@ -24,7 +24,7 @@ use super::{
     losses::Gaps,
     record::header,
 };
-use crate::sys::{mapping::Mapping, memory, signal};
+use crate::sys::{mapping::Mapping, signal};
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
@@ -161,7 +161,7 @@ impl Carrier {
                 Carried::Nothing if !self.has_stormed => None,
                 Carried::Nothing if patience == Some(REST) && self.backlog.give_back() => {
                     self.has_stormed = false;
-                    memory::give_back_free_pieces();
+                    self.backlog.push(Message::Rest);
                     None
                 }
                 Carried::Nothing => Some(REST),
