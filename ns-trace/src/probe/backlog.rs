@@ -31,7 +31,7 @@ pub enum Message {
     Asked,
     /// The traced command has ended.
     CommandEnded,
-    /// Much came, and then nothing for a while.
+    /// Much came, and then little for a while.
     Rest,
     /// The reader cannot go on.
     Failed(std::io::Error),

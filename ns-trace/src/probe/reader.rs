@@ -9,7 +9,7 @@ use std::{
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aya::maps::{MapData, RingBuf};
@@ -28,8 +28,8 @@ use crate::sys::{mapping::Mapping, signal};
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
-/// How long nothing must come until what only a storm needs is given back.
-const REST: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// How long after a storm what only that needed is given back.
+const REST: Duration = Duration::from_secs(1);
 /// So many bytes at once are a storm.
 const STORM: usize = PIECE / 2;
 /// Records are handed on in pieces of about this many bytes.
@@ -106,7 +106,7 @@ impl Reader {
                 gaps,
                 signals_seen: 0,
                 is_asked: false,
-                has_stormed: false,
+                stormed: None,
                 _wake: wake,
             }
             .run()
@@ -132,8 +132,8 @@ struct Carrier {
     signals_seen: u32,
     /// Whether the bell has rung.
     is_asked: bool,
-    /// Whether so much came since memory was given back that there is some to give.
-    has_stormed: bool,
+    /// When the last storm was, if what it needed is not given back yet.
+    stormed: Option<Instant>,
     _wake: OwnedFd,
 }
 
@@ -157,14 +157,12 @@ impl Carrier {
             if carried != Carried::Full && std::mem::take(&mut self.is_asked) {
                 self.backlog.push(Message::Asked);
             }
+            if self.stormed.is_some_and(|at| at.elapsed() >= REST) && self.backlog.give_back() {
+                self.stormed = None;
+                self.backlog.push(Message::Rest);
+            }
             patience = match carried {
-                Carried::Nothing if !self.has_stormed => None,
-                Carried::Nothing if patience == Some(REST) && self.backlog.give_back() => {
-                    self.has_stormed = false;
-                    self.backlog.push(Message::Rest);
-                    None
-                }
-                Carried::Nothing => Some(REST),
+                Carried::Nothing => self.stormed.map(|_| REST.try_into().unwrap_or_default()),
                 Carried::Some => {
                     thread::sleep(NAP);
                     Some(Timespec::default())
@@ -229,7 +227,9 @@ impl Carrier {
                 break;
             }
         }
-        self.has_stormed |= records.len() >= STORM;
+        if records.len() >= STORM {
+            self.stormed = Some(Instant::now());
+        }
         if carried == Carried::Nothing {
             self.backlog.recycle(records);
         } else {
