@@ -142,6 +142,14 @@ impl Table {
         processes.map(Member::ancestor)
     }
 
+    /// Gives up the room that was needed once and is not now.
+    pub fn give_back(&mut self) {
+        self.rows.give_back();
+        self.tasks.shrink_to_fit();
+        self.unfinished.shrink_to_fit();
+        self.heard.shrink_to_fit();
+    }
+
     /// The namespaces that lost their last task since the last call, and may end any time.
     pub fn take_orphans(&mut self) -> Vec<RowId> {
         std::mem::take(&mut self.orphans)

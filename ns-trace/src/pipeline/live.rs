@@ -394,6 +394,13 @@ impl Live {
                 }
                 Ok(None)
             }
+            Message::Rest => {
+                self.table.give_back();
+                self.watch.give_back();
+                self.findings = Vec::new();
+                memory::give_back_free_pieces();
+                Ok(None)
+            }
             Message::OutputClosed => Ok(Some(End::Closed)),
             Message::Failed(error) => Err(Error::Watch(error)),
             Message::Signal(number) => Ok(Some(End::Signal(number))),

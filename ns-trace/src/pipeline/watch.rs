@@ -93,6 +93,12 @@ impl Watch {
     pub(super) fn forget(&mut self, id: RowId) {
         self.since.remove(&id);
     }
+
+    /// Gives up the room that was needed once and is not now.
+    pub(super) fn give_back(&mut self) {
+        self.since.shrink_to_fit();
+        self.queue.shrink_to_fit();
+    }
 }
 
 #[cfg(test)]

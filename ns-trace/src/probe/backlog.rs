@@ -31,6 +31,8 @@ pub enum Message {
     Asked,
     /// The traced command has ended.
     CommandEnded,
+    /// Much came, and then little for a while.
+    Rest,
     /// The reader cannot go on.
     Failed(std::io::Error),
 }

@@ -12,7 +12,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ns_trace_common::lost::Ledger;
@@ -27,12 +27,12 @@ use super::{
     losses::Gaps,
     record::header,
 };
-use crate::sys::{capability, mapping::Mapping, memory, ring::Ring, signal};
+use crate::sys::{capability, mapping::Mapping, ring::Ring, signal};
 
 /// How long a busy reader sleeps: at a million records a second the default ring fills in 40 ms.
 const NAP: Duration = Duration::from_millis(4);
-/// How long nothing must come until what only a storm needs is given back.
-const REST: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// How long after a storm what only that needed is given back.
+const REST: Duration = Duration::from_secs(1);
 /// So many bytes at once are a storm.
 const STORM: usize = PIECE / 2;
 /// Records are handed on in pieces of about this many bytes.
@@ -136,7 +136,7 @@ impl Reader {
                 settled,
                 signals_seen: 0,
                 is_asked: false,
-                has_stormed: false,
+                stormed: None,
                 _wake: wake,
             }
             .run()
@@ -163,8 +163,8 @@ struct Carrier {
     signals_seen: u32,
     /// Whether the bell has rung.
     is_asked: bool,
-    /// Whether so much came since memory was given back that there is some to give.
-    has_stormed: bool,
+    /// When the last storm was, if what it needed is not given back yet.
+    stormed: Option<Instant>,
     _wake: OwnedFd,
 }
 
@@ -188,9 +188,15 @@ impl Carrier {
             if carried != Carried::Full && std::mem::take(&mut self.is_asked) {
                 self.backlog.push(Message::Asked);
             }
+            if self.stormed.is_some_and(|at| at.elapsed() >= REST) && self.backlog.give_back() {
+                self.stormed = None;
+                self.backlog.push(Message::Rest);
+            }
             let is_settled = self.release();
             patience = match carried {
-                Carried::Nothing if is_settled => self.rest(patience),
+                Carried::Nothing if is_settled => {
+                    self.stormed.map(|_| REST.try_into().unwrap_or_default())
+                }
                 // The kernel wakes nobody for whom there is something left.
                 Carried::Nothing | Carried::Some => {
                     thread::sleep(NAP);
@@ -241,20 +247,6 @@ impl Carrier {
         }
     }
 
-    /// How long to wait when nothing is left; gives back what only a storm needs if that was waited for
-    /// in vain.
-    fn rest(&mut self, waited: Option<Timespec>) -> Option<Timespec> {
-        if !self.has_stormed {
-            return None;
-        }
-        if waited != Some(REST) || !self.backlog.give_back() {
-            return Some(REST);
-        }
-        self.has_stormed = false;
-        memory::give_back_free_pieces();
-        None
-    }
-
     /// Lets the kernel have what is settled; whether that is all that was read.
     fn release(&mut self) -> bool {
         let read = self.ring.position();
@@ -281,7 +273,9 @@ impl Carrier {
                 break;
             }
         }
-        self.has_stormed |= records.len() >= STORM;
+        if records.len() >= STORM {
+            self.stormed = Some(Instant::now());
+        }
         if carried == Carried::Nothing {
             self.backlog.recycle(records);
         } else {

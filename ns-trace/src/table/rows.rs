@@ -105,9 +105,11 @@ pub(super) struct Rows {
     places: Vec<Place>,
     free: Vec<u32>,
     inodes: FxHashMap<u32, RowId>,
+    /// That of new places: higher than any that a place had which was given up.
+    generation: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
     generation: u32,
     row: Option<Row>,
@@ -118,7 +120,7 @@ impl Rows {
     pub(super) fn add(&mut self, row: Row) -> RowId {
         let inode = row.ns.inode;
         let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
+            self.places.push(Place { generation: self.generation, row: None });
             u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
         });
         let mut id = RowId { place, generation: 0 };
@@ -143,6 +145,18 @@ impl Rows {
             self.inodes.remove(&row.ns.inode);
         }
         Some(row)
+    }
+
+    /// Gives up the room that rows do not need now.
+    pub(super) fn give_back(&mut self) {
+        let last = self.places.iter().rposition(|place| place.row.is_some());
+        let len = last.map_or(0, |last| last + 1);
+        let given_up = self.places.drain(len..).map(|place| place.generation).max();
+        self.generation = self.generation.max(given_up.unwrap_or(0));
+        self.free.retain(|place| (*place as usize) < len);
+        self.places.shrink_to_fit();
+        self.free.shrink_to_fit();
+        self.inodes.shrink_to_fit();
     }
 
     pub(super) fn get(&self, id: RowId) -> Option<&Row> {
@@ -176,5 +190,27 @@ impl Rows {
             let id = RowId { place: number, generation: place.generation };
             place.row.as_ref().map(|row| (id, row))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_was_given_up_comes_back_under_another_id() {
+        let row = |inode| Row::new(Kind::Uts, Ns { inode, ..Ns::default() }, false);
+        let mut rows = Rows::default();
+        let kept = rows.add(row(1));
+        let gone: Vec<_> = (2..9).map(|inode| rows.add(row(inode))).collect();
+        for id in &gone {
+            rows.remove(*id);
+        }
+        rows.give_back();
+        assert_eq!(rows.places.len(), 1);
+        let new: Vec<_> = (2..9).map(|inode| rows.add(row(inode))).collect();
+        assert!(gone.iter().all(|id| rows.get(*id).is_none()));
+        let ids: rustc_hash::FxHashSet<_> = gone.iter().chain(&new).chain([&kept]).collect();
+        assert_eq!(ids.len(), 15);
     }
 }
