@@ -12,11 +12,12 @@ use rustix::{
     process::{Pid, Signal, kill_process},
 };
 
-use super::{
-    halted::Halted,
-    place::{Place, is_mounted},
+use super::place::{Place, is_mounted};
+use crate::{
+    actor::{Actor, syscall::halted::Halted},
+    facts, init,
+    stage::run,
 };
-use crate::{actor::Actor, facts, init, stage::run};
 
 /// Options whose steps leave something.
 fn leaving(place: &Place) -> Result<Vec<String>> {
