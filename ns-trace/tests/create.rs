@@ -1,6 +1,5 @@
 //! `ns-trace create`, alone and beside unshare(1).
 
-mod halted;
 mod joined;
 mod killed;
 mod peer;

@@ -78,6 +78,11 @@ impl From<Error> for Problem {
             Error::Bind { .. } if error.errno() == Some(libc::ENOSPC) => problem.hint(
                 "the limit fs.mount-max (sysctl) of this mount namespace is reached",
             ),
+            Error::Create { .. } | Error::Directory { .. }
+                if error.errno() == Some(libc::ENOSPC) =>
+            {
+                problem.hint("the file system of that directory is full: `df` and `df -i` tell")
+            }
             _ => match error.errno() {
                 Some(libc::EPERM | libc::EACCES) => problem
                     .status(Class::Privilege.code())

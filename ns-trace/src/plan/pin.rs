@@ -68,7 +68,11 @@ impl Action for PidFile {
             .truncate(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(&self.file);
-        let written = file.and_then(|mut file| file.write_all(format!("{pid}\n").as_bytes()));
+        let written = file.and_then(|mut file| {
+            let written = file.write_all(format!("{pid}\n").as_bytes());
+            // Where there is room for the file, there may be none for the number.
+            written.inspect_err(|_full| self.undo(scene))
+        });
         written.map_err(|error| {
             Trouble::of(format!("cannot write {pid} to {}", word::text(&self.file)), &error)
         })

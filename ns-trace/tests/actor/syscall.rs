@@ -4,6 +4,7 @@
 //! process would inherit in the middle of something.
 
 pub(crate) mod foreign;
+pub(crate) mod halted;
 pub(crate) mod holder;
 
 use std::{

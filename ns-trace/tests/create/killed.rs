@@ -8,15 +8,16 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::{
-    mount::{UnmountFlags, unmount},
+    mount::{MountFlags, UnmountFlags, mount, unmount},
     process::{Pid, Signal, kill_process},
 };
 
-use super::{
-    halted::Halted,
-    place::{Place, is_mounted},
+use super::place::{Place, is_mounted};
+use crate::{
+    actor::{Actor, syscall::halted::Halted},
+    facts, init,
+    stage::run,
 };
-use crate::{actor::Actor, facts, init, stage::run};
 
 /// Options whose steps leave something.
 fn leaving(place: &Place) -> Result<Vec<String>> {
@@ -49,7 +50,20 @@ pub(super) fn what_fails_is_undone() -> Result<()> {
         run(command.args(leaving(&place)?).args(words), "")?.failed(status, complaint)?;
         place.expect_nothing(&[])?;
     }
-    Ok(())
+    no_room()
+}
+
+/// A file system that has room for the file, but not for what is to stand in it.
+fn no_room() -> Result<()> {
+    let place = Place::new()?;
+    mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), Some(c"size=4k"))?;
+    fs::write("/run/full", [0; 4096])?;
+    let told = run(&mut place.create(&["-u", "--pid-file=/run/pid", "true"]), "");
+    let left = fs::exists("/run/pid");
+    unmount("/run", UnmountFlags::DETACH)?;
+    told?.failed(1, "to /run/pid: No space left on device (ENOSPC)")?;
+    ensure!(!left?, "an empty file is left");
+    place.expect_nothing(&[])
 }
 
 /// At the steps that can be held up from outside: the wait for a line, and a set-up that kills.

@@ -15,7 +15,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 const CALL: i32 = libc::SIGTRAP | 0x80;
 
 /// It ends when dropped.
-pub(super) struct Halted {
+pub(crate) struct Halted {
     child: Child,
     pid: Pid,
 }
@@ -23,7 +23,7 @@ pub(super) struct Halted {
 impl Halted {
     /// Starts a command, which stops before its program begins. Who starts it leads it: no other
     /// thread can.
-    pub(super) fn start(command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let heed = || {
             // SAFETY: it takes no pointer, and is a bare system call.
             let outcome = unsafe { libc::ptrace(libc::PTRACE_TRACEME) };
@@ -40,7 +40,7 @@ impl Halted {
     }
 
     /// Goes on to the next system call, and tells its number; none if the process has ended.
-    pub(super) fn next_call(&mut self) -> Result<Option<i64>> {
+    pub(crate) fn next_call(&mut self) -> Result<Option<i64>> {
         let mut signal = 0;
         loop {
             self.ask(libc::PTRACE_SYSCALL, signal)?;
@@ -63,7 +63,7 @@ impl Halted {
     }
 
     /// Kills it where it is.
-    pub(super) fn kill(mut self) -> Result<()> {
+    pub(crate) fn kill(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait().map(drop).context("it does not end")
     }
