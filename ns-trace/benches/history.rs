@@ -36,8 +36,8 @@ fn main() -> Result<()> {
     for seq in 1..=count {
         writer.append(&event(seq))?;
         if seq % COMMIT == 0 {
-            writer.sync(seq % (20 * COMMIT) == 0)?;
             writer.commit(None)?;
+            writer.sync(seq % (20 * COMMIT) == 0)?;
         }
     }
     writer.commit(None)?;

@@ -1,6 +1,7 @@
 //! The file: opened to be written or to be read.
 
 use std::{
+    fmt::Write as _,
     fs::{DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -171,7 +172,10 @@ fn connect(path: &Path, how: &str) -> Result<Connection> {
         match byte {
             b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
             byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
-            byte => uri.push_str(&format!("%{byte:02X}")),
+            byte => {
+                // Writing to a string cannot fail.
+                let _ = write!(uri, "%{byte:02X}");
+            }
         }
     }
     let connection = Connection::open_with_flags(uri + how, flags)?;
