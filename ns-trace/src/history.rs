@@ -1,6 +1,6 @@
 //! The past: a store of every event and of the life of every namespace, and recorded streams.
 //!
-//! The store is one SQLite file. One [`Writer`] writes it; any number of readers, in this process or
+//! The store is one `SQLite` file. One [`Writer`] writes it; any number of readers, in this process or
 //! in others, read it meanwhile. A namespace, a set of slots, a program, a place and a process stand
 //! in it once each, and events point at them.
 

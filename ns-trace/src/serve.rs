@@ -132,8 +132,10 @@ struct Shared {
     outgoing: Mutex<Outgoing>,
     /// How the history is; `None` if there is none.
     history: Option<Arc<Status>>,
-    /// Names this run: events of others have the same numbers.
+    /// Names this run: of others the last events may have the same numbers.
     run: String,
+    /// The number of its first event.
+    first: u64,
     statistics: Mutex<Statistics>,
     /// The latest alerts, also when other events have driven them out of `recent`.
     alerts: Mutex<VecDeque<Arc<Entry>>>,
@@ -223,6 +225,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         outgoing: Mutex::new(Outgoing::new(kept)),
         history: writer.as_ref().map(|_| Arc::default()),
         run: format!("{:x}", clock::boot_ns()),
+        first,
         statistics: Mutex::default(),
         alerts: Mutex::default(),
         start: OnceLock::new(),
@@ -272,7 +275,7 @@ fn history(config: &Config) -> Result<Option<history::Writer>, Error> {
     if !config.history.enabled {
         return Ok(None);
     }
-    let writer = history::Store::open(&config.history.path)?.writer()?;
+    let writer = history::Store::open(&config.history.file())?.writer()?;
     Ok(Some(writer))
 }
 

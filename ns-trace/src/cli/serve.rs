@@ -7,7 +7,7 @@ use clap::Args;
 const AFTER_HELP: &str = "\
 Without a configuration it traces, keeps the table and the latest events, and answers: list, tree,
 show, why and trace at control.sock, which asks no privileges of them, and programs by HTTP at
-http.sock. doc/config.md describes every key.
+http.sock. What happened it remembers for ns-trace history. doc/config.md describes every key.
 
 Signals:
   SIGTERM, SIGINT  end in good order: what has happened so far reaches the sinks
@@ -16,6 +16,7 @@ Signals:
 Files:
   /etc/ns-trace/config.toml  the configuration
   /etc/ns-trace/config.d     files *.toml read after it, by name; what they say counts, sinks add up
+  /var/lib/ns-trace/history.db  what happened; for others than root in $XDG_STATE_HOME/ns-trace
   /run/ns-trace              its lock and its sockets; for others than root $XDG_RUNTIME_DIR/ns-trace
 
 Exit status:

@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn run(args: &HistoryArgs) -> Result<ExitCode, Failure> {
     let file = args.file.clone().unwrap_or_else(|| {
         // What is wrong with a configuration is no concern of who reads.
-        Config::load(None).map_or_else(|_| default_history(), |config| config.history.path)
+        Config::load(None).map_or_else(|_| default_history(), |config| config.history.file())
     });
     let store = Store::read(&file).map_err(|error| told(&error))?;
     let told = |error: Error| told(&error);

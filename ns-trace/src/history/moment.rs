@@ -25,7 +25,7 @@ fn read(text: &str, now: &Zoned) -> Result<Time, String> {
     let trimmed = text.trim();
     let of = |timestamp: Timestamp| {
         let nanos = i64::try_from(timestamp.as_nanosecond());
-        nanos.map(Time).map_err(|_| "the time is out of range".to_owned())
+        nanos.map(Time).map_err(|_error| "the time is out of range".to_owned())
     };
     if trimmed == "now" {
         return of(now.timestamp());
@@ -38,7 +38,7 @@ fn read(text: &str, now: &Zoned) -> Result<Time, String> {
     if let Some(duration) = ago.or(is_duration.then_some(trimmed)) {
         let before = parse_duration(duration).map_err(|why| format!("`{duration}`: {why}"))?;
         let moment = now.timestamp().checked_sub(before);
-        return of(moment.map_err(|_| "the time is out of range".to_owned())?);
+        return of(moment.map_err(|_error| "the time is out of range".to_owned())?);
     }
     if let Ok(timestamp) = trimmed.parse::<Timestamp>() {
         return of(timestamp);
@@ -56,19 +56,21 @@ fn local(text: &str, now: &Zoned) -> Result<Timestamp, usize> {
         None => (Some(text), None, 0),
     };
     let date = match date {
-        Some(date) => civil::Date::strptime("%Y-%m-%d", date).map_err(|_| wrong(date, DATE))?,
+        Some(date) => {
+            civil::Date::strptime("%Y-%m-%d", date).map_err(|_error| wrong(date, DATE))?
+        }
         None => now.date(),
     };
     let time = match time {
         Some(time) => {
             let read = civil::Time::strptime("%H:%M:%S", time);
             let read = read.or_else(|_| civil::Time::strptime("%H:%M", time));
-            read.map_err(|_| start + wrong(time, TIME))?
+            read.map_err(|_error| start + wrong(time, TIME))?
         }
         None => civil::Time::midnight(),
     };
     let zone: TimeZone = now.time_zone().clone();
-    let zoned = date.to_datetime(time).to_zoned(zone).map_err(|_| 0_usize)?;
+    let zoned = date.to_datetime(time).to_zoned(zone).map_err(|_error| 0_usize)?;
     Ok(zoned.timestamp())
 }
 

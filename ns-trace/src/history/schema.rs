@@ -90,7 +90,9 @@ CREATE TABLE checkpoint(
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: u32 = STEPS.len() as u32;
+pub(super) const VERSION: u32 = 2;
+
+const _: () = assert!(STEPS.len() == VERSION as usize, "each step makes one version");
 
 /// Brings a file to the version of this program, or makes it one.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {

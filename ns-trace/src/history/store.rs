@@ -1,6 +1,7 @@
 //! The file: opened to be written or to be read.
 
 use std::{
+    fmt::Write as _,
     fs::{DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -15,6 +16,12 @@ use super::{Error, Living, Result, Writer, life, schema};
 
 /// How long somebody waits for the other side's lock, which is held for moments only.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// To how many bytes the log is cut when all of it has moved to the file.
+const LOG: i64 = 16 << 20;
+/// How many KiB of the file the writer keeps in memory: the ends of all tables and indices, to which
+/// it adds.
+const CACHE: i64 = 8 << 10;
 
 /// Where the ring was read up to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -73,6 +80,8 @@ impl Store {
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         }
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        connection.pragma_update(None, "journal_size_limit", LOG)?;
+        connection.pragma_update(None, "cache_size", -CACHE)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         schema::migrate(&mut connection, path)?;
         Ok(Self { connection, path: path.to_owned(), _lock: Some(lock) })
@@ -163,7 +172,10 @@ fn connect(path: &Path, how: &str) -> Result<Connection> {
         match byte {
             b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
             byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
-            byte => uri.push_str(&format!("%{byte:02X}")),
+            byte => {
+                // Writing to a string cannot fail.
+                let _ = write!(uri, "%{byte:02X}");
+            }
         }
     }
     let connection = Connection::open_with_flags(uri + how, flags)?;

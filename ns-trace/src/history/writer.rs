@@ -11,7 +11,7 @@ use super::{
     detail::{Detail, End},
 };
 use crate::model::{
-    Cause, Creator, Event, Flags, NsInfo, NsRef, Process, Slot,
+    Cause, Creator, Errno, Event, Flags, NsInfo, NsRef, Process, Slot,
     event::{Body, Change, Relation, Source, Target},
 };
 
@@ -282,7 +282,7 @@ fn columns(
         }
         Body::Map(map) => {
             columns.ns = about(connection, names, &map.ns, detail)?;
-            columns.errno = map.errno.map(|errno| errno.raw());
+            columns.errno = map.errno.map(Errno::raw);
             detail.map = Some(map.map.clone());
         }
         Body::Exist(exist) => {

@@ -96,8 +96,8 @@ impl Default for RecentConfig {
 pub struct HistoryConfig {
     /// Whether anything is.
     pub enabled: bool,
-    /// Where the store is.
-    pub path: PathBuf,
+    /// Where the store is; `None` is where it always is.
+    pub path: Option<PathBuf>,
     /// How long an event is kept.
     pub max_age: Duration,
     /// How many bytes are kept.
@@ -107,7 +107,15 @@ pub struct HistoryConfig {
 impl Default for HistoryConfig {
     fn default() -> Self {
         let max_age = Duration::from_hours(30 * 24);
-        Self { enabled: true, path: default_history(), max_age, max_size: 2 << 30 }
+        Self { enabled: true, path: None, max_age, max_size: 2 << 30 }
+    }
+}
+
+impl HistoryConfig {
+    /// Where the store is.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.path.clone().unwrap_or_else(default_history)
     }
 }
 

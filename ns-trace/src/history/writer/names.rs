@@ -156,13 +156,12 @@ impl Names {
         connection.execute(end, [NEVER])?;
         let query = "SELECT id FROM boot WHERE boot_id = ?1";
         let boot = connection.query_row(query, [&host.boot_id], |row| row.get(0)).optional()?;
-        let boot = match boot {
-            Some(boot) => boot,
-            None => {
-                let put = "INSERT INTO boot VALUES (NULL, ?1, ?2, ?3)";
-                let mut put = connection.prepare_cached(put)?;
-                put.insert(params![host.boot_id, host.name, host.kernel])?
-            }
+        let boot = if let Some(boot) = boot {
+            boot
+        } else {
+            let put = "INSERT INTO boot VALUES (NULL, ?1, ?2, ?3)";
+            let mut put = connection.prepare_cached(put)?;
+            put.insert(params![host.boot_id, host.name, host.kernel])?
         };
         *self = Self { boot, boot_id: host.boot_id.clone(), ..Self::default() };
         Ok(())

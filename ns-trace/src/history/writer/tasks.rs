@@ -50,7 +50,7 @@ struct Stored {
 /// The processes that were stored last.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
-    tasks: FxHashMap<u32, Stored>,
+    latest: FxHashMap<u32, Stored>,
     slots: Known<[Option<i64>; SLOTS]>,
     programs: Known<Program>,
     places: Known<Place>,
@@ -66,7 +66,7 @@ impl Tasks {
         event: &Event,
     ) -> Result<i64> {
         let slots = self.slots(connection, names, &process.ns)?;
-        if let Some(stored) = self.tasks.get(&process.tid)
+        if let Some(stored) = self.latest.get(&process.tid)
             && stored.slots == slots
             && (Arc::ptr_eq(&stored.process, process) || stored.process == *process)
             && stored.container == event.container
@@ -93,12 +93,12 @@ impl Tasks {
             program,
             place,
         ])?;
-        if self.tasks.len() >= MOST {
-            self.tasks.clear();
+        if self.latest.len() >= MOST {
+            self.latest.clear();
         }
         let (process, container) = (Arc::clone(process), event.container.clone());
         let stored = Stored { process, container, pod: event.pod.clone(), slots, row };
-        self.tasks.insert(stored.process.tid, stored);
+        self.latest.insert(stored.process.tid, stored);
         Ok(row)
     }
 

@@ -106,10 +106,11 @@ const HISTORY: [Key<HistoryConfig>; 4] = [
         name: "path",
         value: "path",
         help: "The file, which only its owner may read; beside it lie, while it is written, one \
-               that ends in -wal and one in -shm. Without rights of root the default lies in \
-               $XDG_STATE_HOME/ns-trace, or ~/.local/state/ns-trace.",
-        set: |history, value| path(value).map(|path| history.path = path),
-        get: |history| Some(quoted(history.path.display())),
+               that ends in -wal and one in -shm. If nothing is said it is \
+               /var/lib/ns-trace/history.db; for others than root ns-trace/history.db in \
+               $XDG_STATE_HOME, or in ~/.local/state.",
+        set: |history, value| path(value).map(|path| history.path = Some(path)),
+        get: |history| history.path.as_ref().map(|path| quoted(path.display())),
     },
     Key {
         name: "max_age",

@@ -68,7 +68,7 @@ pub(super) async fn events(
         Some(id) => match id.split_once('.').map(|(run, seq)| (run, seq.parse())) {
             Some((run, Ok(seq))) if *run == state.shared.run => From::After(seq),
             // Of another run, none of whose events are here: all of this one are new.
-            Some((_, Ok(_))) => From::After(0),
+            Some((_, Ok(_))) => From::After(state.shared.first.saturating_sub(1)),
             _ => return Err(Problem::bad(format!("Last-Event-ID: `{id}` is none of ours"))),
         },
     };

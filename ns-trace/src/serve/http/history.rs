@@ -61,8 +61,8 @@ pub(super) async fn history(
     if state.shared.history.is_none() {
         return Err(Problem::missing("history"));
     }
-    let path = config.history.path.clone();
-    let found = spawn_blocking(move || page(&path, query, selection, limit, eyes)).await;
+    let path = config.history.file();
+    let found = spawn_blocking(move || page(&path, &query, selection, limit, eyes)).await;
     found.map_err(Problem::broken)?.map(Json)
 }
 
@@ -114,14 +114,14 @@ fn name(text: &str) -> Result<Name, Problem> {
 /// The first events that are asked for and may be seen.
 fn page(
     path: &Path,
-    query: Query,
+    query: &Query,
     mut selection: Selection,
     limit: usize,
     eyes: Eyes,
 ) -> Result<Value, Problem> {
     let store = Store::read(path).map_err(Problem::broken)?;
     let (mut events, mut count, mut last): (Vec<Event>, u64, u64) = (Vec::new(), 0, 0);
-    let broken = store.events(&query, |event| {
+    let broken = store.events(query, |event| {
         if events.len() == limit {
             return ControlFlow::Break(());
         }
