@@ -217,7 +217,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     let inquiries = Inquiries::new().map_err(Error::io("make an event descriptor"))?;
     let mut live = live_options(&config, Arc::new(inquiries));
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
-    let kept = config.history.enabled.then(|| config.history.path.clone());
+    let kept = config.history.enabled.then(|| config.history.file());
     let engine = config.rules.enabled.then(|| Engine::new(&rules));
     let shared = Arc::new(Shared {
         recent: Arc::clone(&recent),
