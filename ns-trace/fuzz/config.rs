@@ -17,6 +17,6 @@ fuzz_target!(|text: &str| {
         again.read(Path::new("again.toml"), &keys::print(&config), &mut problems);
         assert!(problems.is_empty() && again == config, "{problems}");
     } else {
-        assert!(problems.to_string().lines().all(|line| line.starts_with("fuzz.toml:")), "{problems}");
+        assert!(problems.to_string().starts_with("fuzz.toml:"), "{problems}");
     }
 });

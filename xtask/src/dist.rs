@@ -18,6 +18,18 @@ const SHELLS: [(&str, &str); 3] = [
     ("fish", "usr/share/fish/vendor_completions.d/ns-trace.fish"),
 ];
 
+/// Some of what is in the package, each with its mode.
+const CONTENTS: [(&str, &str); 8] = [
+    ("-rwxr-xr-x", "usr/bin/ns-trace"),
+    ("-rw-r--r--", "usr/lib/systemd/system/ns-trace.service"),
+    ("-rw-r--r--", "usr/lib/sysusers.d/ns-trace.conf"),
+    ("-rw-r--r--", "usr/share/man/man8/ns-trace-serve.8.gz"),
+    ("-rw-r--r--", "usr/share/bash-completion/completions/ns-trace"),
+    ("-rw-r--r--", "usr/share/doc/ns-trace/config.md"),
+    ("drwxr-xr-x", "etc/ns-trace/config.d/"),
+    ("drwxr-xr-x", "etc/ns-trace/rules.d/"),
+];
+
 /// Runs the verb; with `--program FILE` that is packed instead of a release build.
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let program = match args {
@@ -37,6 +49,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let package = out.join(format!("ns-trace_{version}_{}.deb", architecture.trim()));
     let mut deb = command::program("dpkg-deb", ["--root-owner-group", "--build"])?;
     command::run(deb.arg(&stage).arg(&package))?;
+    examine(&package, &stage)?;
     fs::remove_dir_all(&stage)?;
     let source = command::root()?.join("xtask/dist");
     fs::copy(source.join("ns-trace.service"), out.join("ns-trace.service"))?;
@@ -46,6 +59,36 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         println!("{}", file.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checks that the package has what it must, and the unit by systemd's own rules if that is here.
+fn examine(package: &Path, stage: &Path) -> Result<()> {
+    let listed = read(command::program("dpkg-deb", ["--contents"])?.arg(package))?;
+    for (mode, path) in CONTENTS {
+        let is_it = |line: &str| line.starts_with(mode) && line.ends_with(&format!(" ./{path}"));
+        ensure!(listed.lines().any(is_it), "no {path} with {mode} in the package:\n{listed}");
+        let owner = listed.lines().filter(|line| !line.contains(" root/root ")).count();
+        ensure!(owner == 0, "not everything is root's:\n{listed}");
+    }
+    let mut verify = command::program("systemd-analyze", ["verify", "--man=no"])?;
+    // The program that it names is not installed here.
+    let unit = fs::read_to_string(stage.join("usr/lib/systemd/system/ns-trace.service"))?;
+    let program = stage.join("usr/bin/ns-trace");
+    let unit = unit.replace("/usr/bin/ns-trace", &program.to_string_lossy());
+    let copy = stage.join("ns-trace.service");
+    fs::write(&copy, unit)?;
+    let said = match verify.arg(&copy).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("xtask: the unit is not verified: there is no systemd-analyze");
+            return Ok(());
+        }
+        said => said?,
+    };
+    let told = String::from_utf8_lossy(&said.stderr).into_owned();
+    // Of other units it may say something too.
+    let is_right = said.status.success() && !told.contains("ns-trace.service");
+    ensure!(is_right, "the unit is wrong: {told}");
+    Ok(())
 }
 
 fn build() -> Result<PathBuf> {
@@ -64,7 +107,10 @@ fn fill(stage: &Path, program: &Path) -> Result<()> {
     put(&source.join("ns-trace.sysusers"), "usr/lib/sysusers.d/ns-trace.conf", 0o644)?;
     put(&root.join("LICENSE-MIT"), "usr/share/doc/ns-trace/copyright", 0o644)?;
     put(&root.join("ns-trace/doc/config.md"), "usr/share/doc/ns-trace/config.md", 0o644)?;
-    fs::create_dir_all(stage.join("etc/ns-trace/config.d"))?;
+    put(&root.join("ns-trace/doc/rules.md"), "usr/share/doc/ns-trace/rules.md", 0o644)?;
+    for directory in ["config.d", "rules.d"] {
+        fs::create_dir_all(stage.join("etc/ns-trace").join(directory))?;
+    }
     for page in fs::read_dir(root.join("ns-trace/doc/man"))? {
         let page = page?;
         let to = format!("usr/share/man/man8/{}", page.file_name().to_string_lossy());
