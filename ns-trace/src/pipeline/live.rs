@@ -142,8 +142,11 @@ pub fn run_live(
         None => (former, None),
     };
     let is_resumed = former.is_some();
-    let Former { mut table, losses } =
-        former.unwrap_or_else(|| Former { table: table(), losses: Losses::default() });
+    let Former { mut table, losses, is_start } = former.unwrap_or_else(|| Former {
+        table: table(),
+        losses: Losses::default(),
+        is_start: false,
+    });
     let Loaded { mut probes, ring } = loaded;
     // All that is in the ring may have to wait there: it finds room in the backlog as well.
     let ring_bytes = options.keep.as_ref().map_or(0, |_| options.probes.ring_bytes as usize);
@@ -199,6 +202,9 @@ pub fn run_live(
         is_asked: false,
         child: None,
     };
+    if is_start {
+        live.start_again()?;
+    }
     if let Some(switch) = switch {
         live.take_over(switch)?;
     }

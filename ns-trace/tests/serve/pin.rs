@@ -25,7 +25,6 @@ use aya::{
 use rustix::{
     fs::readlink,
     mount::{MountFlags, UnmountFlags, mount, unmount},
-    process::Signal,
     system::uname,
 };
 use serde_json::Value;
@@ -242,7 +241,7 @@ fn restarts(room: &Room) -> Result<()> {
         let maker = Maker::start()?;
         for restart in 1..=5 {
             maker.make(number * restart / 6)?;
-            collector.end(Signal::KILL)?;
+            collector.kill();
             // Some while no collector runs, others while one starts.
             maker.make(number * restart / 6 + number / 20)?;
             maker.allow(number * restart / 6 + number / 10);
@@ -284,7 +283,7 @@ fn too_much(room: &Room) -> Result<()> {
         let mut collector = base.start(room, "buffer = \"64KiB\"\n")?;
         // Both have seen this one, and everything after it.
         let first = make(collector.tracer()?)?;
-        collector.end(Signal::KILL)?;
+        collector.kill();
         let maker = Maker::start()?;
         maker.make(1000)?;
         let pid = maker.pid;
@@ -336,7 +335,7 @@ fn replaced(room: &Room) -> Result<()> {
         let before = sets()?;
         let maker = Maker::start()?;
         maker.make(50)?;
-        collector.end(Signal::KILL)?;
+        collector.kill();
         maker.make(200)?;
         maker.allow(1000);
         // Another ring, so all is made anew.
@@ -367,7 +366,7 @@ fn unpinned(room: &Room) -> Result<()> {
         // A collector that runs is left alone.
         let refused = collector.unpin_command().output()?;
         ensure!(refused.status.code() == Some(1), "{refused:?}");
-        collector.end(Signal::KILL)?;
+        collector.kill();
         ensure!(ids.iter().all(|id| there_is(id)), "not all of {ids:?} are left");
         collector.run()?;
         make(collector.tracer()?)?;
