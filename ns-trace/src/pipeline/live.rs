@@ -162,12 +162,13 @@ pub fn run_live(
         // Else the snapshot tells; it may be lost where the ring is small.
         stream.scope.set_root(process::id());
     }
+    let walk_began = clock::boot_ns();
     if is_resumed {
         stream.meet(&table);
         stream.scope.begin(table.tasks()).map_err(Error::NoProcess)?;
         probes.attach()?;
     } else {
-        table.begin_walk(clock::boot_ns());
+        table.begin_walk(walk_began);
         probes.attach()?;
         probes.snapshot()?;
         probes.unpin_others()?;
@@ -199,6 +200,7 @@ pub fn run_live(
         position,
         overlap: None,
         is_rest_due: false,
+        walk_began,
         is_asked: false,
         child: None,
     };
@@ -234,6 +236,8 @@ struct Live {
     unhealed: Option<Instant>,
     /// When to give the snapshot under way up.
     walk_ends: Instant,
+    /// When the last snapshot began: nanoseconds of the boot clock.
+    walk_began: u64,
     /// Whether the snapshot needs another run, once there is room for it.
     is_rest_due: bool,
     /// How many rows of snapshots were lost up to the last run.
@@ -391,6 +395,15 @@ impl Live {
             if let Some(overlap) = &mut self.overlap
                 && overlap.was_told(&record)
             {
+                continue;
+            }
+            let written = match record {
+                Record::Member(member) => Some(member.header.boot_ns),
+                Record::End(end) => Some(end.header.boot_ns),
+                _ => None,
+            };
+            if written.is_some_and(|written| written < self.walk_began) {
+                // Of a snapshot that was given up, maybe by another process.
                 continue;
             }
             if !self.checked

@@ -274,7 +274,9 @@ impl Live {
         let Some(keeping) = self.keeping.as_mut().filter(|_| can_be_taken_up) else {
             return Ok(());
         };
-        if (keeping.is_due || keeping.journal.is_long()) && !self.table.is_walking() {
+        // Until there is a state, what a snapshot needs room for stays in the ring.
+        let is_time = !self.table.is_walking() || !keeping.journal.has_begun();
+        if (keeping.is_due || keeping.journal.is_long()) && is_time {
             keeping.is_due = false;
             let accounts = (&self.losses, &keeping.gaps, self.probes.misses());
             let mark = (self.stream.outlet().last(), self.position);
