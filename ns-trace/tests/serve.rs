@@ -155,6 +155,11 @@ impl Collector {
         tracer.end()
     }
 
+    /// Kills it, whatever it is just writing.
+    fn kill(&mut self) {
+        self.tracer = None;
+    }
+
     /// Waits for the end of one that was told to.
     fn finish_ended(mut self) -> Result<()> {
         let tracer = self.tracer.take().context("the collector is not running")?;

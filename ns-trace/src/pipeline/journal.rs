@@ -54,6 +54,8 @@ pub(super) struct State {
     format: u32,
     /// Which ring is meant.
     ring: String,
+    /// Whether it is the first state of it: before, only the start of the stream was told.
+    is_first: bool,
     pub(super) losses: Losses,
     pub(super) gaps: Gaps,
     pub(super) misses: Misses,
@@ -94,6 +96,8 @@ pub(super) struct Found {
     pub(super) changes: Vec<Change>,
     /// Where in the ring to go on.
     pub(super) position: u64,
+    /// Whether the start of the stream has not arrived, and is to be told again.
+    pub(super) is_start: bool,
 }
 
 /// The files.
@@ -101,6 +105,8 @@ pub(super) struct Found {
 pub(super) struct Journal {
     directory: PathBuf,
     ring: String,
+    /// Whether there was a state of this ring before.
+    is_known: bool,
     /// The number of the file that is written, 0 if there is none yet.
     number: u64,
     file: Option<File>,
@@ -118,6 +124,7 @@ impl Journal {
         Self {
             directory: directory.to_owned(),
             ring,
+            is_known: false,
             number: 0,
             file: None,
             len: (0, 0),
@@ -135,7 +142,18 @@ impl Journal {
         let arrived = arrived.unwrap_or(u64::MAX);
         for (_, path) in files.iter().rev() {
             if let Some(found) = read(&fs::read(path)?, &self.ring, arrived) {
+                self.is_known = true;
                 return Ok(Some(found));
+            }
+        }
+        // All that was told after the start is still in the ring.
+        for (_, path) in &files {
+            let bytes = fs::read(path)?;
+            let Some((head, _)) = parts(&bytes).next() else { continue };
+            let found = read(&bytes, &self.ring, u64::MAX);
+            if let Some(found) = found.filter(|found| found.state.is_first) {
+                let (changes, position) = (Vec::new(), head.position);
+                return Ok(Some(Found { changes, position, is_start: true, ..found }));
             }
         }
         Ok(None)
@@ -152,6 +170,7 @@ impl Journal {
         let state = State {
             format: FORMAT,
             ring: self.ring.clone(),
+            is_first: !std::mem::replace(&mut self.is_known, true),
             losses: losses.clone(),
             gaps: gaps.clone(),
             misses: misses.clone(),
@@ -279,7 +298,7 @@ fn read(bytes: &[u8], ring: &str, arrived: u64) -> Option<Found> {
     if state.format != FORMAT || state.ring != ring {
         return None;
     }
-    let mut found = Found { state, changes: Vec::new(), position: head.position };
+    let mut found = Found { state, changes: Vec::new(), position: head.position, is_start: false };
     for (head, bytes) in parts.take_while(|(head, _)| head.seq <= arrived) {
         found.position = head.position;
         found.changes.push(match head.sort {
@@ -345,7 +364,8 @@ mod tests {
         assert_eq!(found("one", Some(9)), Some((400, 3)));
         assert_eq!(found("one", Some(8)), Some((300, 2)));
         assert_eq!(found("one", Some(5)), Some((200, 1)));
-        assert_eq!(found("one", Some(4)), None);
+        // The start has not arrived: it is told again, and then all that came after it.
+        assert_eq!(found("one", Some(4)), Some((100, 0)));
         assert_eq!(found("another", None), None);
         assert_eq!(last_seq(&directory), Some(10));
         // What was cut off while it was written does not count.

@@ -159,8 +159,11 @@ pub fn run_live(
         None => (former, None),
     };
     let is_resumed = former.is_some();
-    let Former { mut table, losses } =
-        former.unwrap_or_else(|| Former { table: table(), losses: Losses::default() });
+    let Former { mut table, losses, is_start } = former.unwrap_or_else(|| Former {
+        table: table(),
+        losses: Losses::default(),
+        is_start: false,
+    });
     let Loaded { mut probes, ring } = loaded;
     // All that is in the ring may have to wait there: it finds room in the backlog as well.
     let ring_bytes = options.keep.as_ref().map_or(0, |_| options.probes.ring_bytes as usize);
@@ -176,11 +179,12 @@ pub fn run_live(
         // Else the snapshot tells; it may be lost where the ring is small.
         stream.scope.set_root(process::id());
     }
+    let walk_began = clock::boot_ns();
     if is_resumed {
         stream.meet(&table);
         stream.scope.begin(table.tasks()).map_err(Error::NoProcess)?;
     } else {
-        table.begin_walk(clock::boot_ns());
+        table.begin_walk(walk_began);
     }
     probes.attach()?;
     if let Some(Attached(begin)) = options.attached.take() {
@@ -217,9 +221,13 @@ pub fn run_live(
         position,
         overlap: None,
         is_rest_due: false,
+        walk_began,
         is_asked: false,
         child: None,
     };
+    if is_start {
+        live.start_again()?;
+    }
     if let Some(switch) = switch {
         live.take_over(switch)?;
     }
@@ -249,6 +257,8 @@ struct Live {
     unhealed: Option<Instant>,
     /// When to give the snapshot under way up.
     walk_ends: Instant,
+    /// When the last snapshot began: nanoseconds of the boot clock.
+    walk_began: u64,
     /// Whether the snapshot needs another run, once there is room for it.
     is_rest_due: bool,
     /// How many rows of snapshots were lost up to the last run.
@@ -413,6 +423,15 @@ impl Live {
             if let Some(overlap) = &mut self.overlap
                 && overlap.was_told(&record)
             {
+                continue;
+            }
+            let written = match record {
+                Record::Member(member) => Some(member.header.boot_ns),
+                Record::End(end) => Some(end.header.boot_ns),
+                _ => None,
+            };
+            if written.is_some_and(|written| written < self.walk_began) {
+                // Of a snapshot that was given up, maybe by another process.
                 continue;
             }
             if !self.checked

@@ -55,7 +55,8 @@ impl Sets {
 }
 
 impl Table {
-    /// What another process needs to go on from here; no snapshot may be under way.
+    /// What another process needs to go on from here; it has to take a snapshot of its own if one is
+    /// under way.
     #[must_use]
     pub fn state(&self) -> State {
         let mut programs = Vec::new();

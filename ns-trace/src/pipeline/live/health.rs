@@ -54,7 +54,8 @@ impl Live {
     pub(super) fn walk(&mut self) -> Result<(), Error> {
         self.unhealed = None;
         self.is_rest_due = false;
-        self.table.begin_walk(clock::boot_ns());
+        self.walk_began = clock::boot_ns();
+        self.table.begin_walk(self.walk_began);
         self.walk_ends = Instant::now() + PATIENCE;
         Ok(self.probes.snapshot()?)
     }

@@ -10,13 +10,13 @@ use std::{
 
 use super::{Error, Live, world::World};
 use crate::{
-    model::event::{ByEvent, Loss, Stage},
+    model::event::{Body, ByEvent, Loss, Reason, Source, Stage, Sync},
     pipeline::journal::{Change, Found, Journal, Note},
     probe::{
         self, Gaps, Loaded, Losses, Misses, Overlap, Probes, Record, RecordBuffer, reader::Settled,
     },
     sys::clock,
-    table::Table,
+    table::{Finding, Table},
 };
 
 /// How soon the kernel is given back what has arrived.
@@ -56,6 +56,8 @@ pub(super) struct Keeping {
 pub(super) struct Former {
     pub(super) table: Table,
     pub(super) losses: Losses,
+    /// Whether the start of the stream is to be told again.
+    pub(super) is_start: bool,
 }
 
 impl Keeping {
@@ -101,7 +103,8 @@ pub(super) fn take_up(
             loaded.probes.set_misses(replayed.misses);
             loaded.ring.seek(replayed.position);
             keeping.gaps = replayed.gaps;
-            Ok(Former { table: replayed.table, losses: replayed.losses })
+            let Replayed { table, losses, is_start, .. } = replayed;
+            Ok(Former { table, losses, is_start })
         }
         None => Err(table),
     };
@@ -116,11 +119,12 @@ struct Replayed {
     gaps: Gaps,
     misses: Misses,
     position: u64,
+    is_start: bool,
 }
 
 /// Leads the state through what was told already.
 fn replay(found: Found, table: Table, world: &mut World) -> Replayed {
-    let Found { state, changes, position } = found;
+    let Found { state, changes, position, is_start } = found;
     let (mut losses, mut misses, mut gaps) = (state.losses, state.misses, state.gaps);
     let mut table = table.restored(state.table);
     let mut told = Vec::new();
@@ -150,7 +154,7 @@ fn replay(found: Found, table: Table, world: &mut World) -> Replayed {
             Change::Note(Note::Misses(told)) => misses = told,
         }
     }
-    Replayed { table, losses, gaps, misses, position }
+    Replayed { table, losses, gaps, misses, position, is_start }
 }
 
 /// Probes of another make that are to be replaced, and how far they were read.
@@ -172,9 +176,10 @@ pub(super) fn switch(
     for probes in probes.formers() {
         let mut journal = Journal::new(&keep.directory, probes.ring_name().to_owned());
         if let Some(found) = journal.find(keep.arrived).map_err(Error::Keep)? {
-            let Replayed { table, losses, gaps, position, .. } = replay(found, table, world);
+            let Replayed { table, losses, gaps, position, is_start, .. } =
+                replay(found, table, world);
             let switch = Switch { probes, position, losses, gaps };
-            return Ok(Some((Former { table, losses: Losses::default() }, switch)));
+            return Ok(Some((Former { table, losses: Losses::default(), is_start }, switch)));
         }
     }
     Ok(None)
@@ -187,6 +192,19 @@ pub(super) fn afresh(probes: Probes, options: &probe::Options) -> Result<Loaded,
 }
 
 impl Live {
+    /// Tells again that the stream begins, as that has not arrived.
+    pub(super) fn start_again(&mut self) -> Result<(), Error> {
+        let now = clock::boot_ns();
+        self.stream.set_realtime_offset(clock::realtime_offset());
+        let body = Body::Sync(Sync { reason: Reason::Start, host: self.host() });
+        self.findings.push(Finding { boot_ns: now, source: Source::Probe, body, row: None });
+        if self.options.snapshot {
+            let rows: Vec<_> = self.table.rows().map(|(id, _)| id).collect();
+            rows.into_iter().for_each(|id| self.table.exists(id, now, &mut self.findings));
+        }
+        self.tell()
+    }
+
     /// Tells what probes of another make have told until now, when those of this process are attached
     /// too, and removes them. What both have told of is left out of what these tell.
     pub(super) fn take_over(&mut self, switch: Switch) -> Result<(), Error> {
@@ -256,7 +274,9 @@ impl Live {
         let Some(keeping) = self.keeping.as_mut().filter(|_| can_be_taken_up) else {
             return Ok(());
         };
-        if (keeping.is_due || keeping.journal.is_long()) && !self.table.is_walking() {
+        // Until there is a state, what a snapshot needs room for stays in the ring.
+        let is_time = !self.table.is_walking() || !keeping.journal.has_begun();
+        if (keeping.is_due || keeping.journal.is_long()) && is_time {
             keeping.is_due = false;
             let accounts = (&self.losses, &keeping.gaps, self.probes.misses());
             let mark = (self.stream.outlet().last(), self.position);
