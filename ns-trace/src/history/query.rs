@@ -67,11 +67,14 @@ impl Query {
     /// As SQL; the parameter is the start of the container's id.
     fn sql(&self, what: &str) -> String {
         let mut sql = format!("SELECT {what} FROM event e WHERE 1");
+        // Numbers grow with time but for steps of the clock: what is asked for lies between two of them.
         if let Some(Time(since)) = self.since {
-            let _ = write!(sql, " AND e.time >= {since}");
+            let first = format!("SELECT min(seq) FROM event WHERE time >= {since}");
+            let _ = write!(sql, " AND e.time >= {since} AND e.seq >= ({first})");
         }
         if let Some(Time(until)) = self.until {
-            let _ = write!(sql, " AND e.time < {until}");
+            let last = format!("SELECT max(seq) FROM event WHERE time < {until}");
+            let _ = write!(sql, " AND e.time < {until} AND e.seq <= ({last})");
         }
         if let Some(after) = self.after {
             let _ = write!(sql, " AND e.seq > {}", after.min(i64::MAX as u64));
