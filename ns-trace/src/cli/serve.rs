@@ -32,6 +32,7 @@ Exit status:
 /// Runs in the foreground, as a service manager wants it (Type=notify).
 #[derive(Args, Clone, Debug)]
 #[command(after_help = AFTER_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct ServeArgs {
     /// Read FILE instead of /etc/ns-trace/config.toml and config.d
     #[arg(long, value_name = "FILE")]

@@ -235,6 +235,7 @@ pub fn run_live(
 }
 
 /// A stream under way.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Live {
     options: LiveOptions,
     probes: Probes,

@@ -109,6 +109,7 @@ impl Former {
         pieces
     }
 
+    #[expect(clippy::type_complexity, reason = "two lists, each by CPU")]
     /// What they have lost, and nobody was told of: events by their sort, and records of no known one.
     pub fn lost(
         &self,

@@ -246,9 +246,9 @@ impl Probes {
         if let Some(pins) = pins.as_ref().filter(|pins| pins.are_there()) {
             return Self::open(plan, cpus, pins, options.ring_bytes);
         }
-        let mut loaded = Self::load_plan(plan, &layout, &constants, loader, options, cpus)?;
-        loaded.probes.pins = pins;
-        Ok(loaded)
+        let mut done = Self::load_plan(plan, &layout, &constants, loader, options, cpus)?;
+        done.probes.pins = pins;
+        Ok(done)
     }
 
     fn load_plan<'a>(

@@ -126,7 +126,9 @@ mod tests {
     fn each_event_is_told_once() {
         let mut overlap = Overlap::default();
         let told = [(1, 7), (2, 8), (3, 7)].map(|(at, inode)| destroy(at, inode));
-        told.iter().for_each(|one| overlap.tell(&Record::Destroy(one)));
+        for one in &told {
+            overlap.tell(&Record::Destroy(one));
+        }
         let mut was_told = |at, inode| overlap.was_told(&Record::Destroy(&destroy(at, inode)));
         // The other set was attached after the first.
         assert!(was_told(2, 8));

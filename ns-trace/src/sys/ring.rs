@@ -147,11 +147,11 @@ impl AsFd for Ring {
 impl Drop for Ring {
     fn drop(&mut self) {
         let page = page_size();
-        // SAFETY: mapped by `new` with these lengths; records that were borrowed are gone with self.
-        let unmapped = unsafe {
-            munmap(self.consumer.as_ptr().cast(), page)
-                .and(munmap(self.producer.as_ptr().cast(), page + 2 * self.len))
-        };
+        // SAFETY: mapped by `new` with this length; records that were borrowed are gone with self.
+        let unmapped = unsafe { munmap(self.consumer.as_ptr().cast(), page) };
+        debug_assert!(unmapped.is_ok());
+        // SAFETY: as above.
+        let unmapped = unsafe { munmap(self.producer.as_ptr().cast(), page + 2 * self.len) };
         debug_assert!(unmapped.is_ok());
     }
 }

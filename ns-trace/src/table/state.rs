@@ -137,7 +137,7 @@ pub(super) mod raw {
     use std::borrow::Cow;
 
     use bytemuck::{AnyBitPattern, NoUninit};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub(in crate::table) fn serialize<T: NoUninit, S: Serializer>(
         value: &T,
@@ -156,6 +156,7 @@ pub(super) mod raw {
         let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
         let bytes: Option<Vec<u8>> = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
         let bytes = bytes.ok_or_else(|| D::Error::custom("not hexadecimal"))?;
-        bytemuck::try_pod_read_unaligned(&bytes).map_err(|_| D::Error::custom("of another length"))
+        bytemuck::try_pod_read_unaligned(&bytes)
+            .map_err(|_length| D::Error::custom("of another length"))
     }
 }

@@ -200,7 +200,9 @@ impl Live {
         self.findings.push(Finding { boot_ns: now, source: Source::Probe, body, row: None });
         if self.options.snapshot {
             let rows: Vec<_> = self.table.rows().map(|(id, _)| id).collect();
-            rows.into_iter().for_each(|id| self.table.exists(id, now, &mut self.findings));
+            for id in rows {
+                self.table.exists(id, now, &mut self.findings);
+            }
         }
         self.tell()
     }
