@@ -1,7 +1,7 @@
 //! What a live stream knows, written down while it goes on: another process can take it up where the
 //! last of its events arrived.
 //!
-//! A file begins with the whole [`State`]; what changes it follows: the records, and what no record
+//! A file begins with the whole state; what changes it follows: the records, and what no record
 //! tells. Taken up, the state is led through the same changes up to the last event that arrived, and
 //! what came after it is read from the ring again. The files need not survive the kernel, whose ring
 //! does not either.

@@ -4,11 +4,11 @@ mod command;
 mod deaths;
 mod health;
 mod keep;
+mod options;
 mod world;
 
 use std::{
     io,
-    os::fd::OwnedFd,
     process::{self, ExitStatus},
     sync::Arc,
     time::{Duration, Instant},
@@ -21,15 +21,17 @@ use self::{
     keep::{Former, Keeping},
     world::World,
 };
-pub use self::{command::Command, keep::Keep};
-use super::{
-    Inquiries, Inquiry, Outcome, Picture, Stream, Viewer, journal::Note, stream::End, watch::Watch,
+pub use self::{
+    command::Command,
+    keep::Keep,
+    options::{Attached, Error, LiveOptions, Obstacle},
 };
+use super::{Inquiry, Outcome, Picture, Stream, journal::Note, stream::End, watch::Watch};
 use crate::{
     enrich::Cgroups,
     model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
     probe::{
-        self, Loaded, Losses, Options, Overlap, Probes, Record, RecordBuffer,
+        self, Loaded, Losses, Overlap, Probes, Record, RecordBuffer,
         backlog::{Backlog, Message},
         reader::{Listen, Reader},
         self_check,
@@ -48,74 +50,6 @@ const LOSSES: Duration = Duration::from_millis(100);
 const REPEATS: Duration = Duration::from_nanos(PAUSE_NS);
 /// How long a snapshot may take; its end mark is lost if the ring is full.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Why a live stream broke off.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The probes.
-    #[error(transparent)]
-    Probe(#[from] probe::Error),
-    /// The output.
-    #[error("cannot write: {0}")]
-    Write(#[source] io::Error),
-    /// What another process needs to go on.
-    #[error("cannot keep what another collector needs to go on: {0}")]
-    Keep(#[source] io::Error),
-    /// The ring, signals or a thread.
-    #[error("cannot watch the ring: {0}")]
-    Watch(#[source] io::Error),
-    /// What was to be done after attaching.
-    #[error("cannot begin: {0}")]
-    Begin(#[source] Obstacle),
-    /// A process to trace does not exist.
-    #[error("there is no process {0}")]
-    NoProcess(u32),
-    /// The command could not be started.
-    #[error("cannot run `{command}`: {source}")]
-    Command {
-        /// Its name.
-        command: String,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// Why what comes after attaching cannot be done.
-pub type Obstacle = Box<dyn std::error::Error + Send + std::marker::Sync>;
-
-/// What is to be done as soon as the probes are attached, in the thread that attached them.
-pub struct Attached(pub Box<dyn FnOnce() -> Result<(), Obstacle> + Send>);
-
-impl std::fmt::Debug for Attached {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Attached").finish_non_exhaustive()
-    }
-}
-
-/// How to trace.
-#[derive(Debug)]
-pub struct LiveOptions {
-    /// How to load the probes.
-    pub probes: Options,
-    /// The most bytes of records that wait to be written.
-    pub backlog_bytes: usize,
-    /// Whether what exists at the start is told.
-    pub snapshot: bool,
-    /// How long to trace; `None` is without end.
-    pub timeout: Option<Duration>,
-    /// A command to run; the stream ends with its tree.
-    pub command: Option<Command>,
-    /// Where events are written, to notice that nobody reads them any more.
-    pub output: Option<OwnedFd>,
-    /// Who is shown the table from time to time.
-    pub viewer: Option<Viewer>,
-    /// What is to be done as soon as the probes are attached.
-    pub attached: Option<Attached>,
-    /// Who may ask while it goes on. What is asked goes on until it is told to end: SIGHUP does not
-    /// end it then.
-    pub inquiries: Option<Arc<Inquiries>>,
-    /// Whether another process is to go on afterwards, and how; the probes are to be pinned then.
-    pub keep: Option<Keep>,
-}
 
 /// Traces until told to end; returns what came of the command too.
 ///
@@ -128,13 +62,7 @@ pub fn run_live(
 ) -> Result<(Outcome, Option<ExitStatus>), Error> {
     memory::give_back_large_pieces();
     // Before anything that must not be left half-done.
-    let signals = match options.inquiries {
-        None => signal::ending(),
-        Some(_) => signal::watch(&[signal::INTERRUPT, signal::TERMINATE]),
-    };
-    let signals = signals.map_err(Error::Watch)?;
-    let bell = options.inquiries.as_ref().map(|inquiries| inquiries.bell()).transpose();
-    let bell = bell.map_err(Error::Watch)?;
+    let listen = listen(&mut options).map_err(Error::Watch)?;
     let mut loaded = Probes::load(&options.probes)?;
     let keep_dead = options.viewer.as_ref().map_or(Duration::ZERO, |viewer| viewer.keep_dead);
     let keep_dead = u64::try_from(keep_dead.as_nanos()).unwrap_or(u64::MAX);
@@ -168,7 +96,6 @@ pub fn run_live(
     // All that is in the ring may have to wait there: it finds room in the backlog as well.
     let ring_bytes = options.keep.as_ref().map_or(0, |_| options.probes.ring_bytes as usize);
     let backlog = Arc::new(Backlog::new(options.backlog_bytes.max(ring_bytes)));
-    let listen = Listen { signals: Some(signals), output: options.output.take(), bell };
     let ledgers = Arc::clone(probes.ledgers());
     let gaps = keeping.as_ref().map(Keeping::gaps).unwrap_or_default();
     let settled = keeping.as_ref().map(|keeping| Arc::clone(&keeping.settled));
@@ -232,6 +159,16 @@ pub fn run_live(
         live.take_over(switch)?;
     }
     live.run(reader)
+}
+
+/// What is listened to besides the ring.
+fn listen(options: &mut LiveOptions) -> io::Result<Listen> {
+    let signals = match options.inquiries {
+        None => signal::ending()?,
+        Some(_) => signal::watch(&[signal::INTERRUPT, signal::TERMINATE])?,
+    };
+    let bell = options.inquiries.as_ref().map(|inquiries| inquiries.bell()).transpose()?;
+    Ok(Listen { signals: Some(signals), output: options.output.take(), bell })
 }
 
 /// A stream under way.

@@ -293,7 +293,7 @@ fn unpinned(room: &Room) -> Result<()> {
         let refused = collector.unpin_command().output()?;
         ensure!(refused.status.code() == Some(1), "{refused:?}");
         collector.kill();
-        ensure!(ids.iter().all(|id| there_is(id)), "not all of {ids:?} are left");
+        ensure!(ids.iter().all(there_is), "not all of {ids:?} are left");
         collector.run()?;
         make(collector.tracer()?)?;
         collector.unpin()?;
