@@ -71,7 +71,7 @@ pub fn refuse(called: &Called, error: &clap::Error) -> ExitCode {
     match error.exit_code() {
         0 => ExitCode::SUCCESS,
         _ if has_command && words.next().is_some() => ExitCode::from(report::OWN_FAILURE),
-        _ => ExitCode::from(called.usage_status()),
+        _ => ExitCode::from(called.usage_status(error.kind())),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use clap::{Args, Command, FromArgMatches};
+use clap::{Args, Command, FromArgMatches, error::ErrorKind};
 
 use super::{canonical, canonical_enter};
 
@@ -69,7 +69,17 @@ impl Called {
     /// What exit status says that the command line is wrong: as the tools have it in the commands
     /// that stand in for them, so that it is told apart from none of theirs.
     #[must_use]
-    pub fn usage_status(&self) -> u8 {
+    pub fn usage_status(&self, error: ErrorKind) -> u8 {
+        if self.command() == Some("netns") {
+            let is_missing = matches!(
+                error,
+                ErrorKind::MissingRequiredArgument
+                    | ErrorKind::MissingSubcommand
+                    | ErrorKind::TooFewValues
+                    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            );
+            return if is_missing { 1 } else { 255 };
+        }
         let is_tool = TOOLS.iter().any(|(_, command)| Some(*command) == self.command());
         let has_own = self.tool().is_some() || is_tool && self.command() != Some("list");
         if has_own { 1 } else { 2 }
@@ -156,7 +166,9 @@ mod tests {
             (&["ns-trace", "trace"], 2),
             (&["ns-trace"], 2),
         ] {
-            assert_eq!(called(words).usage_status(), status, "{words:?}");
+            assert_eq!(called(words).usage_status(ErrorKind::UnknownArgument), status, "{words:?}");
         }
+        let netns = called(&["ns-trace", "netns", "add"]);
+        assert_eq!(netns.usage_status(ErrorKind::MissingRequiredArgument), 1);
     }
 }

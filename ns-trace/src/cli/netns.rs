@@ -30,10 +30,10 @@ Examples:
 
 Exit status:
   0    success; also when the reader of the output went away
-  1    failure
-  2    wrong usage, or the kernel refuses a number (set, list-id)
+  1    failure; a word is missing
+  2    the kernel refuses a number (set, list-id nsid)
   3    a privilege is missing
-  255  a name that cannot be one, and failures of exec itself
+  255  other wrong usage, a name that cannot be one, and failures of exec itself
 With exec it is the program's own: 128 + n if signal n ended it, 126 if it cannot be run, 127 if it
 is not found; with -all that of the first that failed.";
 

@@ -27,7 +27,8 @@ use crate::{
     view::{escape, terminal},
 };
 
-/// What ip(8) returns for failures of `exec` itself and for names that cannot be one.
+/// What ip(8) returns for failures of `exec` itself, and for words that it does not know or that
+/// cannot be what they stand for. If a word is missing it is 1.
 const OWN: u8 = 255;
 /// What it returns if the kernel refuses what it was asked over netlink.
 const REFUSED: u8 = 2;
@@ -44,7 +45,7 @@ impl Problem {
     }
 
     fn usage(sentence: impl Into<String>) -> Self {
-        Self::new(sentence).status(Class::Usage.code())
+        Self::new(sentence).status(OWN)
     }
 
     const fn status(mut self, status: u8) -> Self {
@@ -199,7 +200,7 @@ fn delete(name: Option<&OsStr>, all: bool) -> Outcome {
     match (name, all) {
         (Some(name), false) => done(names.remove(name)),
         (Some(_), true) => Err(Problem::usage("a name and --all exclude each other")),
-        (None, false) => Err(Problem::usage("No netns name specified")),
+        (None, false) => Err(Problem::new("No netns name specified")),
         (None, true) => {
             let mut status = ExitCode::SUCCESS;
             for name in names.list()? {

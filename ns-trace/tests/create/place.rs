@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     actor,
+    stage::wait_until_idle,
     tracer::{PATIENCE, program},
 };
 
@@ -55,6 +56,7 @@ impl Place {
         let path = self.path("ns-trace");
         fs::copy(program(), &path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        wait_until_idle(Path::new(&path));
         Ok(path)
     }
 

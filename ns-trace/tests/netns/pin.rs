@@ -132,15 +132,15 @@ fn refused() -> Result<()> {
         ("pin pid:4194304 blue --type uts".to_owned(), 1, "is it gone?"),
         ("pin 4026599999 blue".to_owned(), 1, "4026599999"),
         ("pin id:1234567 blue".to_owned(), 1, "id:1234567"),
-        ("pin name:red blue".to_owned(), 1, "no namespace with the name red"),
+        ("pin name:red blue".to_owned(), 1, "there is no named namespace `red`"),
         ("pin container:0123456789abcdef blue --type net".to_owned(), 1, "0123456789abcdef"),
         ("pin /proc/version blue".to_owned(), 1, "is no namespace"),
         ("pin /no/such blue".to_owned(), 1, "No such file"),
-        ("pin nett:1 blue".to_owned(), 2, "names no namespace"),
-        (format!("pin pid:{pid}:uts"), 2, "NAME"),
-        (format!("pin pid:{pid}:uts blue --type frob"), 2, "frob"),
+        ("pin nett:1 blue".to_owned(), 255, "names no namespace"),
+        (format!("pin pid:{pid}:uts"), 1, "NAME"),
+        (format!("pin pid:{pid}:uts blue --type frob"), 255, "frob"),
         ("unpin blue".to_owned(), 1, "no namespace with the name \"blue\""),
-        ("-all unpin blue".to_owned(), 2, "--all"),
+        ("-all unpin blue".to_owned(), 255, "--all"),
     ] {
         netns(&words)?.failed(status, complaint).with_context(|| words.clone())?;
     }

@@ -111,7 +111,8 @@ fn returns_the_status() -> Result<()> {
     ensure!(
         own(&["netns", "exec", "blue", "--", program, "netns", "identify"])?.well()? == "blue\n"
     );
-    own(&["netns", "exec", "blue", program, "netns", "set", "blue", "x"])?.failed(2, "NETNSID")?;
+    own(&["netns", "exec", "blue", program, "netns", "set", "blue", "x"])?
+        .failed(255, "NETNSID")?;
     own(&["netns", "exec", "blue", "/no/such"])?.failed(127, "exec of \"/no/such\" failed")?;
     own(&["netns", "exec", "blue", "no-such-program"])?.failed(127, "No such file")?;
     own(&["netns", "exec", "blue", "/proc/version"])?.failed(126, "Permission denied")?;

@@ -21,7 +21,7 @@ pub(super) fn run(words: &[OsString], options: &NetnsOptions) -> Outcome {
         return in_each(command(words)?);
     }
     let (name, rest) =
-        words.split_first().ok_or_else(|| Problem::usage("No netns name specified"))?;
+        words.split_first().ok_or_else(|| Problem::new("No netns name specified"))?;
     let command = command(rest)?;
     place::enter(name).map_err(|problem| problem.status(OWN))?;
     let (program, args) = command;
@@ -43,7 +43,7 @@ fn command(words: &[OsString]) -> Result<(&OsStr, &[OsString]), Problem> {
         _ => words,
     };
     let (program, args) =
-        words.split_first().ok_or_else(|| Problem::usage("No command specified"))?;
+        words.split_first().ok_or_else(|| Problem::new("No command specified"))?;
     Ok((program, args))
 }
 

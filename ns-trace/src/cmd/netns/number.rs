@@ -77,7 +77,9 @@ pub(super) fn list(words: &[String], options: &NetnsOptions) -> Outcome {
         Some(id) => numbers.0.id(Peer::Id(id), target).map(|found| vec![found]),
         None => numbers.0.ids(target),
     };
-    let found = found.map_err(|refusal| refused(&refusal))?;
+    // A list that cannot be had is a failure like others to ip(8).
+    let status = if wanted.is_some() { REFUSED } else { 1 };
+    let found = found.map_err(|refusal| refused(&refusal).status(status))?;
     let named = numbers.named()?;
     let row = |ids: &NetId| {
         // Names are those of here, so it is the number here that leads to them.
