@@ -34,11 +34,13 @@ use crate::{
     actor::Actor,
     context::Room,
     init, stage,
-    tracer::{PATIENCE, program},
+    tracer::{PATIENCE, Tracer, program},
 };
 
-pub(super) const TRIALS: [(&str, Test); 2] = [
+pub(super) const TRIALS: [(&str, Test); 4] = [
     ("serve::pin::restarts_lose_nothing", restarts),
+    ("serve::pin::what_the_ring_cannot_hold_is_lost_by_number", too_much),
+    ("serve::pin::other_options_replace_the_probes", replaced),
     ("serve::pin::nothing_is_left_when_it_is_unpinned", unpinned),
 ];
 
@@ -273,6 +275,84 @@ fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
     let events = base.events()?;
     ensure!(gone(&events) == made.len(), "{} are gone of {}", gone(&events), made.len());
     expect_all(pid, &made, &events)
+}
+
+fn too_much(room: &Room) -> Result<()> {
+    with_pins(|base| {
+        let reference = Tracer::start(room.backend(), &[])?;
+        let mut collector = base.start(room, "buffer = \"64KiB\"\n")?;
+        // Both have seen this one, and everything after it.
+        let first = make(collector.tracer()?)?;
+        collector.kill();
+        let maker = Maker::start()?;
+        maker.make(1000)?;
+        let pid = maker.pid;
+        maker.end()?;
+        collector.run()?;
+        let last = make(collector.tracer()?)?;
+        collector.unpin()?;
+        let events = base.events()?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut all;
+        // Until the reference has seen the last one as well.
+        while {
+            all = reference.since(0);
+            position(last, &all).is_none() || made_by(pid, &all).len() < 1000
+        } {
+            ensure!(Instant::now() < deadline, "the reference is late");
+            thread::sleep(Duration::from_millis(20));
+        }
+        let between = |events: &[Arc<Value>]| -> Result<u64> {
+            let first = position(first, events).context("the first is missing")?;
+            let last = position(last, events).context("the last is missing")?;
+            let between = events.get(first..last).context("they are in another order")?;
+            Ok(between.iter().filter(|event| event["event"] == "create").count() as u64)
+        };
+        let lost = events.iter().filter(|event| event["event"] == "lost");
+        let lost: u64 = lost.filter_map(|event| event["lost"]["by_event"]["create"].as_u64()).sum();
+        let (told, happened) = (between(&events)?, between(&all)?);
+        ensure!(lost > 0 && told > 0, "{told} told, {lost} lost");
+        ensure!(told + lost == happened, "{told} told and {lost} lost of {happened}");
+        Ok(())
+    })
+}
+
+/// Where the last `create` with an inode is.
+fn position(inode: u64, events: &[Arc<Value>]) -> Option<usize> {
+    events.iter().rposition(|event| event["event"] == "create" && event["ns"]["inode"] == inode)
+}
+
+fn replaced(room: &Room) -> Result<()> {
+    with_pins(|base| {
+        let mut collector = base.start(room, "")?;
+        let sets = || -> Result<Vec<_>> {
+            let mut sets = Vec::new();
+            for entry in fs::read_dir(base.pins())? {
+                sets.push(entry?.path());
+            }
+            Ok(sets)
+        };
+        let before = sets()?;
+        let maker = Maker::start()?;
+        maker.make(50)?;
+        collector.kill();
+        maker.make(200)?;
+        maker.allow(1000);
+        // Another ring, so all is made anew.
+        let larger = format!("{}buffer = \"32MiB\"\n", pinned(&base.pins()));
+        collector.configure_probe(room, &base.history(), &larger)?;
+        collector.run()?;
+        maker.make(1050)?;
+        let deadline = Instant::now() + PATIENCE;
+        // Until what the former ones have told has arrived, they stay.
+        while sets()?.iter().any(|set| before.contains(set)) {
+            ensure!(Instant::now() < deadline, "the former probes are left: {:?}", sets()?);
+            thread::sleep(Duration::from_millis(20));
+        }
+        let after = sets()?;
+        ensure!(before.len() == 1 && after.len() == 1, "{before:?}, {after:?}");
+        finish(base, collector, maker)
+    })
 }
 
 fn unpinned(room: &Room) -> Result<()> {
