@@ -280,16 +280,16 @@ fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
 fn too_much(room: &Room) -> Result<()> {
     with_pins(|base| {
         let reference = Tracer::start(room.backend(), &[])?;
-        let mut collector = base.start(room, "buffer = \"64KiB\"\n")?;
+        let mut collector = base.start(room, "buffer = \"256KiB\"\n")?;
         // Both have seen this one, and everything after it.
-        let first = make(collector.tracer()?)?;
+        let first = make(collector.tracer()?).context("before")?;
         collector.kill();
         let maker = Maker::start()?;
         maker.make(1000)?;
         let pid = maker.pid;
         maker.end()?;
         collector.run()?;
-        let last = make(collector.tracer()?)?;
+        let last = make(collector.tracer()?).context("after")?;
         collector.unpin()?;
         let events = base.events()?;
         let deadline = Instant::now() + PATIENCE;
