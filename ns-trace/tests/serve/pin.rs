@@ -67,6 +67,16 @@ impl Base {
         Collector::start_with(room, &self.history(), &probe)
     }
 
+    /// Waits until the history has an event that `is_it` says yes to.
+    fn wait(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.events()?.iter().any(|event| is_it(event)) {
+            ensure!(Instant::now() < deadline, "the history has no {what}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// What the history has.
     fn events(&self) -> Result<Vec<Arc<Value>>> {
         let mut command = Command::new(program());
@@ -194,6 +204,15 @@ impl Maker {
         }
     }
 
+    /// Has so many made by a process that ends then, whose number is returned.
+    fn start_and_end(number: usize) -> Result<u32> {
+        let maker = Self::start()?;
+        let pid = maker.pid;
+        maker.make(number)?;
+        maker.end()?;
+        Ok(pid)
+    }
+
     /// The inodes of those that it has made, in order; all are gone then but for the last one, which
     /// ends with its maker.
     fn end(self) -> Result<Vec<u64>> {
@@ -204,8 +223,12 @@ impl Maker {
 
 /// The inodes in the `create` events by a process, in order.
 fn made_by(pid: u32, events: &[Arc<Value>]) -> Vec<u64> {
-    let is_its = |event: &&Arc<Value>| event["event"] == "create" && event["process"]["pid"] == pid;
-    events.iter().filter(is_its).filter_map(|event| event["ns"]["inode"].as_u64()).collect()
+    let its = events.iter().filter(|event| is_made_by(pid, event));
+    its.filter_map(|event| event["ns"]["inode"].as_u64()).collect()
+}
+
+fn is_made_by(pid: u32, event: &Value) -> bool {
+    event["event"] == "create" && event["process"]["pid"] == pid
 }
 
 /// Checks that events are numbered without a gap, and that all that was made is among them once, in
@@ -281,15 +304,15 @@ fn too_much(room: &Room) -> Result<()> {
     with_pins(|base| {
         let reference = Tracer::start(room.backend(), &[])?;
         let mut collector = base.start(room, "buffer = \"256KiB\"\n")?;
-        // Both have seen this one, and everything after it.
-        let first = make(collector.tracer()?).context("before")?;
+        // Both see this one, and everything after it.
+        let first = Maker::start_and_end(1)?;
         collector.kill();
-        let maker = Maker::start()?;
-        maker.make(1000)?;
-        let pid = maker.pid;
-        maker.end()?;
+        let pid = Maker::start_and_end(1000)?;
         collector.run()?;
-        let last = make(collector.tracer()?).context("after")?;
+        // When that has arrived, so has what was in the ring, and there is room again.
+        base.wait("end of what was missed", |event| event["reason"] == "resume")?;
+        let last = Maker::start_and_end(1)?;
+        base.wait("last `create`", |event| is_made_by(last, event))?;
         collector.unpin()?;
         let events = base.events()?;
         let deadline = Instant::now() + PATIENCE;
@@ -302,24 +325,27 @@ fn too_much(room: &Room) -> Result<()> {
             ensure!(Instant::now() < deadline, "the reference is late");
             thread::sleep(Duration::from_millis(20));
         }
-        let between = |events: &[Arc<Value>]| -> Result<u64> {
+        // How many were told, and how many lost.
+        let between = |events: &[Arc<Value>]| -> Result<(u64, u64)> {
             let first = position(first, events).context("the first is missing")?;
             let last = position(last, events).context("the last is missing")?;
             let between = events.get(first..last).context("they are in another order")?;
-            Ok(between.iter().filter(|event| event["event"] == "create").count() as u64)
+            let told = between.iter().filter(|event| event["event"] == "create").count() as u64;
+            let lost = between.iter().filter(|event| event["event"] == "lost");
+            let lost = lost.filter_map(|event| event["lost"]["by_event"]["create"].as_u64()).sum();
+            Ok((told, lost))
         };
-        let lost = events.iter().filter(|event| event["event"] == "lost");
-        let lost: u64 = lost.filter_map(|event| event["lost"]["by_event"]["create"].as_u64()).sum();
-        let (told, happened) = (between(&events)?, between(&all)?);
+        let ((told, lost), (happened, missed)) = (between(&events)?, between(&all)?);
+        ensure!(missed == 0, "the reference has lost {missed}");
         ensure!(lost > 0 && told > 0, "{told} told, {lost} lost");
         ensure!(told + lost == happened, "{told} told and {lost} lost of {happened}");
         Ok(())
     })
 }
 
-/// Where the last `create` with an inode is.
-fn position(inode: u64, events: &[Arc<Value>]) -> Option<usize> {
-    events.iter().rposition(|event| event["event"] == "create" && event["ns"]["inode"] == inode)
+/// Where the first `create` by a process is.
+fn position(pid: u32, events: &[Arc<Value>]) -> Option<usize> {
+    events.iter().position(|event| is_made_by(pid, event))
 }
 
 fn replaced(room: &Room) -> Result<()> {
