@@ -356,6 +356,7 @@ impl Live {
     }
 
     fn records(&mut self, records: RecordBuffer) -> Step {
+        let was_started = self.started;
         self.stream.set_realtime_offset(clock::realtime_offset());
         for record in records.records() {
             if let Some(overlap) = &mut self.overlap
@@ -401,7 +402,12 @@ impl Live {
         if unheard.sum() != 0 {
             self.lose(Stage::Backlog, None, unheard)?;
         }
+        let is_start = !was_started && self.started;
         self.note_records(&records)?;
+        if is_start {
+            // Whoever sees the start can rely on what comes after it.
+            self.keep()?;
+        }
         let latest = records.headers().last().map_or(0, |header| header.boot_ns);
         self.overlap.take_if(|overlap| overlap.is_over(latest));
         self.backlog.recycle(records);
@@ -473,7 +479,9 @@ impl Live {
         }
         self.table.all_told();
         self.tell()?;
-        self.stream.flush().map_err(Error::Write)?;
+        if reason != Reason::Start || self.keeping.is_none() {
+            self.stream.flush().map_err(Error::Write)?;
+        }
         if reason == Reason::Start {
             self.start_command()?;
         }

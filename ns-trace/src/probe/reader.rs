@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ns_trace_common::lost::Ledger;
+use ns_trace_common::{RecordKind, lost::Ledger};
 use rustix::{
     event::{Timespec, epoll},
     io::{Errno, read},
@@ -263,12 +263,15 @@ impl Carrier {
         let mut records = self.backlog.buffer(PIECE);
         let mut carried = Carried::Nothing;
         while let Some(record) = self.ring.next() {
-            if let Some(header) = header(record) {
+            let header = header(record);
+            if let Some(header) = header {
                 self.gaps.came(header);
             }
+            // With a snapshot's end a piece ends: what is known then can be written down.
+            let is_end = header.is_some_and(|header| header.kind == RecordKind::End as u16);
             records.push(record);
             carried = Carried::Some;
-            if records.len() >= PIECE - LARGEST {
+            if is_end || records.len() >= PIECE - LARGEST {
                 carried = Carried::Full;
                 break;
             }
@@ -297,6 +300,6 @@ enum Carried {
     Nothing,
     /// Less than a piece: the ring is empty now.
     Some,
-    /// A whole piece: there may be more.
+    /// A whole piece, or up to a snapshot's end: there may be more.
     Full,
 }

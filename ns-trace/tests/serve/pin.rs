@@ -34,11 +34,13 @@ use crate::{
     actor::Actor,
     context::Room,
     init, stage,
-    tracer::{PATIENCE, program},
+    tracer::{PATIENCE, Tracer, program},
 };
 
-pub(super) const TRIALS: [(&str, Test); 2] = [
+pub(super) const TRIALS: [(&str, Test); 4] = [
     ("serve::pin::restarts_lose_nothing", restarts),
+    ("serve::pin::what_the_ring_cannot_hold_is_lost_by_number", too_much),
+    ("serve::pin::other_options_replace_the_probes", replaced),
     ("serve::pin::nothing_is_left_when_it_is_unpinned", unpinned),
 ];
 
@@ -63,6 +65,16 @@ impl Base {
     fn start(&self, room: &Room, probe: &str) -> Result<Collector> {
         let probe = format!("{}{probe}", pinned(&self.pins()));
         Collector::start_with(room, &self.history(), &probe)
+    }
+
+    /// Waits until the history has an event that `is_it` says yes to.
+    fn wait(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.events()?.iter().any(|event| is_it(event)) {
+            ensure!(Instant::now() < deadline, "the history has no {what}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     /// What the history has.
@@ -192,6 +204,15 @@ impl Maker {
         }
     }
 
+    /// Has so many made by a process that ends then, whose number is returned.
+    fn start_and_end(number: usize) -> Result<u32> {
+        let maker = Self::start()?;
+        let pid = maker.pid;
+        maker.make(number)?;
+        maker.end()?;
+        Ok(pid)
+    }
+
     /// The inodes of those that it has made, in order; all are gone then but for the last one, which
     /// ends with its maker.
     fn end(self) -> Result<Vec<u64>> {
@@ -202,8 +223,12 @@ impl Maker {
 
 /// The inodes in the `create` events by a process, in order.
 fn made_by(pid: u32, events: &[Arc<Value>]) -> Vec<u64> {
-    let is_its = |event: &&Arc<Value>| event["event"] == "create" && event["process"]["pid"] == pid;
-    events.iter().filter(is_its).filter_map(|event| event["ns"]["inode"].as_u64()).collect()
+    let its = events.iter().filter(|event| is_made_by(pid, event));
+    its.filter_map(|event| event["ns"]["inode"].as_u64()).collect()
+}
+
+fn is_made_by(pid: u32, event: &Value) -> bool {
+    event["event"] == "create" && event["process"]["pid"] == pid
 }
 
 /// Checks that events are numbered without a gap, and that all that was made is among them once, in
@@ -273,6 +298,87 @@ fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
     let events = base.events()?;
     ensure!(gone(&events) == made.len(), "{} are gone of {}", gone(&events), made.len());
     expect_all(pid, &made, &events)
+}
+
+fn too_much(room: &Room) -> Result<()> {
+    with_pins(|base| {
+        let reference = Tracer::start(room.backend(), &[])?;
+        let mut collector = base.start(room, "buffer = \"256KiB\"\n")?;
+        // Both see this one, and everything after it.
+        let first = Maker::start_and_end(1)?;
+        collector.kill();
+        let pid = Maker::start_and_end(1000)?;
+        collector.run()?;
+        // When that has arrived, so has what was in the ring, and there is room again.
+        base.wait("end of what was missed", |event| event["reason"] == "resume")?;
+        let last = Maker::start_and_end(1)?;
+        base.wait("last `create`", |event| is_made_by(last, event))?;
+        collector.unpin()?;
+        let events = base.events()?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut all;
+        // Until the reference has seen the last one as well.
+        while {
+            all = reference.since(0);
+            position(last, &all).is_none() || made_by(pid, &all).len() < 1000
+        } {
+            ensure!(Instant::now() < deadline, "the reference is late");
+            thread::sleep(Duration::from_millis(20));
+        }
+        // How many were told, and how many lost.
+        let between = |events: &[Arc<Value>]| -> Result<(u64, u64)> {
+            let first = position(first, events).context("the first is missing")?;
+            let last = position(last, events).context("the last is missing")?;
+            let between = events.get(first..last).context("they are in another order")?;
+            let told = between.iter().filter(|event| event["event"] == "create").count() as u64;
+            let lost = between.iter().filter(|event| event["event"] == "lost");
+            let lost = lost.filter_map(|event| event["lost"]["by_event"]["create"].as_u64()).sum();
+            Ok((told, lost))
+        };
+        let ((told, lost), (happened, missed)) = (between(&events)?, between(&all)?);
+        ensure!(missed == 0, "the reference has lost {missed}");
+        ensure!(lost > 0 && told > 0, "{told} told, {lost} lost");
+        ensure!(told + lost == happened, "{told} told and {lost} lost of {happened}");
+        Ok(())
+    })
+}
+
+/// Where the first `create` by a process is.
+fn position(pid: u32, events: &[Arc<Value>]) -> Option<usize> {
+    events.iter().position(|event| is_made_by(pid, event))
+}
+
+fn replaced(room: &Room) -> Result<()> {
+    with_pins(|base| {
+        let mut collector = base.start(room, "")?;
+        let sets = || -> Result<Vec<_>> {
+            let mut sets = Vec::new();
+            for entry in fs::read_dir(base.pins())? {
+                sets.push(entry?.path());
+            }
+            Ok(sets)
+        };
+        let before = sets()?;
+        let maker = Maker::start()?;
+        maker.make(50)?;
+        collector.kill();
+        maker.make(200)?;
+        maker.allow(1000);
+        // Another ring, so all is made anew.
+        let larger = format!("{}buffer = \"32MiB\"\n", pinned(&base.pins()));
+        collector.configure_probe(room, &base.history(), &larger)?;
+        collector.run()?;
+        maker.make(1050)?;
+        let deadline = Instant::now() + PATIENCE;
+        // Until what the former ones have told has arrived, they stay.
+        while sets()?.iter().any(|set| before.contains(set)) {
+            ensure!(Instant::now() < deadline, "the former probes are left: {:?}", sets()?);
+            thread::sleep(Duration::from_millis(20));
+        }
+        let after = sets()?;
+        ensure!(before.len() == 1 && after.len() == 1, "{before:?}, {after:?}");
+        finish(base, collector, maker)
+    })
 }
 
 fn unpinned(room: &Room) -> Result<()> {
