@@ -15,8 +15,10 @@ const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
 /// The groups about what becomes of events once they are there, which is the same whatever the
 /// backend: the best is enough, on one kernel in each series of machines.
-const ONCE: [&str; 8] = [
+const ONCE: [&str; 10] = [
+    "history::",
     "rules::",
+    "serve::",
     "top::",
     "trace::container::",
     "trace::filter::",
