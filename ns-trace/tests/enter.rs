@@ -328,7 +328,7 @@ fn returns_the_status() -> Result<()> {
     let program = program.to_str().context("no text")?;
     for option in ["-n", "-p"] {
         let words = ["enter", "-t", &pid, option, program, "netns", "set", "a", "x"];
-        own(&words)?.failed(2, "NETNSID")?;
+        own(&words)?.failed(255, "NETNSID")?;
         own(&["enter", "-t", &pid, option, "/no/such"])?.failed(127, "cannot execute /no/such")?;
         own(&["enter", "-t", &pid, option, "/proc/version"])?.failed(126, "Permission denied")?;
     }

@@ -331,14 +331,14 @@ fn too_much(room: &Room) -> Result<()> {
             let last = position(last, events).context("the last is missing")?;
             let between = events.get(first..last).context("they are in another order")?;
             let told = between.iter().filter(|event| event["event"] == "create").count() as u64;
-            let lost = between.iter().filter(|event| event["event"] == "lost");
-            let lost = lost.filter_map(|event| event["lost"]["by_event"]["create"].as_u64()).sum();
-            Ok((told, lost))
+            let losses = between.iter().filter(|event| event["event"] == "lost");
+            let missing = |event: &Arc<Value>| event["lost"]["by_event"]["create"].as_u64();
+            Ok((told, losses.filter_map(missing).sum()))
         };
-        let ((told, lost), (happened, missed)) = (between(&events)?, between(&all)?);
+        let ((told, missing), (happened, missed)) = (between(&events)?, between(&all)?);
         ensure!(missed == 0, "the reference has lost {missed}");
-        ensure!(lost > 0 && told > 0, "{told} told, {lost} lost");
-        ensure!(told + lost == happened, "{told} told and {lost} lost of {happened}");
+        ensure!(missing > 0 && told > 0, "{told} told, {missing} lost");
+        ensure!(told + missing == happened, "{told} told and {missing} lost of {happened}");
         Ok(())
     })
 }
