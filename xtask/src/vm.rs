@@ -153,7 +153,7 @@ fn parse(args: &[String]) -> Result<Plan> {
     let mut plan = Plan {
         releases: RELEASES.iter().collect(),
         backends: BACKENDS.to_vec(),
-        timeout: Duration::from_mins(25),
+        timeout: Duration::from_mins(40),
         filter: None,
     };
     let mut args = args.iter().map(String::as_str);
