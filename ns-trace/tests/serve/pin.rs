@@ -259,7 +259,7 @@ fn expect_all(pid: u32, made: &[u64], events: &[Arc<Value>]) -> Result<()> {
 
 fn restarts(room: &Room) -> Result<()> {
     with_pins(|base| {
-        let number = if init::is_ours() { 2000 } else { 10_000 };
+        let number = if init::is_ours() { 1000 } else { 10_000 };
         let mut collector = base.start(room, "")?;
         let maker = Maker::start()?;
         for restart in 1..=5 {
@@ -280,7 +280,7 @@ fn restarts(room: &Room) -> Result<()> {
 fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
     let pid = maker.pid;
     let made = maker.end()?;
-    let deadline = Instant::now() + 2 * PATIENCE;
+    let deadline = Instant::now() + 4 * PATIENCE;
     let gone = |events: &[Arc<Value>]| {
         let is_its =
             |event: &&Arc<Value>| event["event"] == "destroy" && event["creator"]["pid"] == pid;
@@ -292,7 +292,7 @@ fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
             break;
         }
         ensure!(Instant::now() < deadline, "{found} of {} are gone", made.len());
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(Duration::from_secs(2));
     }
     collector.unpin()?;
     let events = base.events()?;
