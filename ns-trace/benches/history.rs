@@ -205,13 +205,5 @@ fn process(life: u64) -> Arc<Process> {
 }
 
 fn creator(life: u64) -> Creator {
-    let process = process(life);
-    Creator {
-        pid: process.pid,
-        tid: process.tid,
-        start_ns: process.start_ns,
-        comm: process.comm.clone(),
-        exe: process.exe.clone(),
-        uid: process.uid,
-    }
+    Creator::from(&*process(life))
 }

@@ -144,12 +144,7 @@ impl Tracer {
     }
 
     fn complaint(&mut self) -> String {
-        let mut text = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            // Half of an answer is better than none.
-            let _read = stderr.read_to_string(&mut text);
-        }
-        text.trim().to_owned()
+        complaint(&mut self.child)
     }
 }
 
@@ -159,6 +154,16 @@ impl Drop for Tracer {
         let _killed = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// What a program says on standard error until it closes that.
+pub(crate) fn complaint(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        // Half of an answer is better than none.
+        let _read = stderr.read_to_string(&mut text);
+    }
+    text.trim().to_owned()
 }
 
 fn spawn(args: &[&OsStr], stdout: Stdio) -> Result<Child> {

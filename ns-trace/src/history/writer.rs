@@ -11,7 +11,7 @@ use super::{
     detail::{Detail, End},
 };
 use crate::model::{
-    Cause, Creator, Errno, Event, Flags, NsInfo, NsRef, Process, Slot,
+    Cause, Errno, Event, Flags, NsInfo, NsRef, Slot,
     event::{Body, Change, Relation, Source, Target},
 };
 
@@ -335,16 +335,4 @@ fn changes(connection: &Connection, names: &mut Names, seq: u64, changes: &[Chan
         ])?;
     }
     Ok(())
-}
-
-/// The task that made something, as a `destroy` names it.
-fn creator_of(process: &Process) -> Creator {
-    Creator {
-        pid: process.pid,
-        tid: process.tid,
-        start_ns: process.start_ns,
-        comm: process.comm.clone(),
-        exe: process.exe.clone(),
-        uid: process.uid,
-    }
 }

@@ -126,6 +126,19 @@ pub struct Creator {
     pub uid: u32,
 }
 
+impl From<&Process> for Creator {
+    fn from(process: &Process) -> Self {
+        Self {
+            pid: process.pid,
+            tid: process.tid,
+            start_ns: process.start_ns,
+            comm: process.comm.clone(),
+            exe: process.exe.clone(),
+            uid: process.uid,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value

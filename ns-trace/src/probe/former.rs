@@ -18,7 +18,6 @@ use crate::{
     model::event::ByEvent,
     sys::{
         bpf::{object, pin},
-        host,
         mapping::Mapping,
         ring::Ring,
     },
@@ -53,7 +52,7 @@ impl Former {
         let (_, cpus) = pin::map_info(ledgers.as_fd())?;
         Ok(Self {
             ring: Ring::new(ring, bytes as usize)?,
-            ring_name: format!("{}:{id}", host::boot_id()),
+            ring_name: pins::ring_name(id),
             ledgers: Mapping::new(ledgers, cpus as usize)?,
             place,
         })

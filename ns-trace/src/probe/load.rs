@@ -33,7 +33,7 @@ use super::{
     fprobe, losses,
     misses::Misses,
     offsets::{KERNEL_BTF, Layout},
-    pins::Pins,
+    pins::{self, Pins},
     plan::{Backend, Hook, HookKind, Plan, obstacle},
 };
 use crate::{
@@ -390,7 +390,7 @@ impl Probes {
         let ring = self.maps.iter().find(|(name, _)| *name == "EVENTS");
         let (_, ring) = ring.ok_or(Error::Part("EVENTS"))?;
         let (id, _) = pin::map_info(ring.as_fd()).map_err(Error::Mapping)?;
-        Ok(format!("{}:{id}", host::boot_id()))
+        Ok(pins::ring_name(id))
     }
 
     /// Has them end with this process after all, or at once if they were there before.

@@ -14,7 +14,10 @@ use std::{
 use rustc_hash::FxHasher;
 
 use super::{former::Former, load::Error};
-use crate::sys::bpf::{self, pin};
+use crate::sys::{
+    bpf::{self, pin},
+    host,
+};
 
 /// Where pins are made if nothing else is said.
 pub const DIRECTORY: &str = "/sys/fs/bpf/ns-trace";
@@ -181,4 +184,9 @@ impl Pins {
         let directory = self.place();
         move |source| Error::Pin { what, directory, source }
     }
+}
+
+/// Names the ring whose map has this number: numbers begin anew with the machine.
+pub(super) fn ring_name(map: u32) -> String {
+    format!("{}:{map}", host::boot_id())
 }

@@ -10,7 +10,11 @@ mod ocsf;
 use serde_json::{Map, Value};
 
 use crate::{
-    model::{Event, Fields, Time, event::Body, write_json},
+    model::{
+        Event, Fields, Time,
+        event::{Body, Severity},
+        write_json,
+    },
     sys::host,
 };
 
@@ -32,6 +36,17 @@ struct Machine {
     name: String,
     boot_id: String,
     kernel: String,
+}
+
+/// From 1 to 5: what OCSF has for them, and what Kibana sorts by.
+const fn severity(severity: Severity) -> u8 {
+    match severity {
+        Severity::Info => 1,
+        Severity::Low => 2,
+        Severity::Medium => 3,
+        Severity::High => 4,
+        Severity::Critical => 5,
+    }
 }
 
 /// Writes events in the words of a schema.

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{End, creator_of};
+use super::End;
 use crate::{
     history::{
         Result,
@@ -234,7 +234,7 @@ impl Names {
         let put = "UPDATE namespace SET cause = ?2, creator = ?3 WHERE id = ?1";
         connection.prepare_cached(put)?.execute(params![row, create.cause as u32, process])?;
         if let Some(known) = self.known.get_mut(&row) {
-            known.creator = Some(Arc::new(creator_of(&create.process)));
+            known.creator = Some(Arc::new(Creator::from(&*create.process)));
         }
         Ok(row)
     }

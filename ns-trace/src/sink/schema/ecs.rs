@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Machine, identity, object, rest, sentence, started};
+use super::{Machine, identity, object, rest, sentence, severity, started};
 use crate::{
     model::{
         Event, Process, Runtime, Slot,
-        event::{Body, Severity, Status},
+        event::{Body, Status},
     },
     sys::capability,
 };
@@ -95,17 +95,6 @@ fn sort(event: &Event, machine: &Machine) -> Value {
         ("sequence", json!(event.seq)),
         ("id", json!(format!("{}:{}", machine.boot_id, event.seq))),
     ])
-}
-
-/// From 1 to 5, as Kibana sorts them.
-const fn severity(severity: Severity) -> u8 {
-    match severity {
-        Severity::Info => 1,
-        Severity::Low => 2,
-        Severity::Medium => 3,
-        Severity::High => 4,
-        Severity::Critical => 5,
-    }
 }
 
 fn host(event: &Event, machine: &Machine) -> Value {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Machine, ecs::is_technique, identity, object, rest, sentence, started};
+use super::{Machine, ecs::is_technique, identity, object, rest, sentence, severity, started};
 use crate::model::{
     Event, NsRef, Process, Runtime, Time,
-    event::{Alert, Body, Severity, Status, Target},
+    event::{Alert, Body, Status, Target},
 };
 
 /// Which version of the schema its fields are of.
@@ -75,16 +75,6 @@ const fn class(body: &Body) -> ((u32, u32), u32) {
         Body::Exit(_) => (PROCESS, 2),
         Body::Lost(_) | Body::Sync(_) => (BASE, OTHER),
         Body::Alert(_) => (FINDING, 1),
-    }
-}
-
-const fn severity(severity: Severity) -> u32 {
-    match severity {
-        Severity::Info => 1,
-        Severity::Low => 2,
-        Severity::Medium => 3,
-        Severity::High => 4,
-        Severity::Critical => 5,
     }
 }
 

@@ -4,7 +4,6 @@ use std::{
     env,
     fmt::Write as _,
     fs,
-    io::Read as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -94,12 +93,7 @@ impl Collector {
     }
 
     fn complaint(&mut self) -> String {
-        let mut text = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            // Half of an answer is better than none.
-            let _read = stderr.read_to_string(&mut text);
-        }
-        text
+        tracer::complaint(&mut self.child)
     }
 }
 
