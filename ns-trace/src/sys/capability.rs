@@ -41,14 +41,22 @@ pub const TRACE: [Needed; 4] = [
 ];
 
 /// What makes tracing tell more, though it works without.
-pub const MORE: [Needed; 2] = [
+pub const MORE: [Needed; 3] = [
     Needed {
         name: "CAP_SYS_PTRACE",
         bit: CapabilitySet::SYS_PTRACE,
         purpose: "tell which programs the processes of others run that are older than the tracer",
     },
+    FIRST,
     LOCK,
 ];
+
+/// What lets the thread that empties the ring run before all others.
+pub const FIRST: Needed = Needed {
+    name: "CAP_SYS_NICE",
+    bit: CapabilitySet::SYS_NICE,
+    purpose: "empty the ring before anything else runs, so that busy processors lose no event",
+};
 
 /// What lifts the limit of locked memory.
 pub const LOCK: Needed = Needed {

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use libtest_mimic::Trial;
 use ns_trace::sys::{
-    capability::{LOCK, TRACE},
+    capability::{FIRST, LOCK, TRACE},
     host,
 };
 use rustix::{
@@ -35,7 +35,10 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = trial_per_backend(
         context,
         "trace::privilege",
-        &[("four_capabilities_are_enough", four_capabilities_are_enough)],
+        &[
+            ("four_capabilities_are_enough", four_capabilities_are_enough),
+            ("the_reader_comes_first", the_reader_comes_first),
+        ],
     );
     trials.extend([
         trial(
@@ -121,6 +124,31 @@ fn four_capabilities_are_enough(room: &Room) -> Result<()> {
     }
     tracer.finish()?;
     actor.end()
+}
+
+/// With the right to it, the thread that empties the ring comes before all others; without, it reads
+/// as well.
+fn the_reader_comes_first(room: &Room) -> Result<()> {
+    for (more, nice) in [(CapabilitySet::empty(), "0"), (FIRST.bit, "-20")] {
+        let tracer = as_nobody(enough() | more, |mut command| {
+            Tracer::spawn(command.args(["-o", "json", "--probe", room.backend()]))
+        })?;
+        tracer.wait("sync", |event| event["event"] == "sync")?;
+        let tasks = fs::read_dir(format!("/proc/{}/task", tracer.pid()))?;
+        let mut seen = Vec::new();
+        for task in tasks {
+            let stat = fs::read_to_string(task?.path().join("stat"))?;
+            let (name, fields) = stat.rsplit_once(") ").context("no stat")?;
+            // proc(5): the 19th field, of which two are before.
+            let nice = fields.split(' ').nth(16).context("no nice value")?;
+            seen.push((name.ends_with("(ring"), nice.to_owned()));
+        }
+        let readers = seen.iter().filter(|(is_reader, _)| *is_reader).map(|(_, nice)| nice.as_str());
+        ensure!(readers.eq([nice]), "with {more:?}: {seen:?}");
+        ensure!(seen.iter().all(|(is_reader, nice)| *is_reader || nice == "0"), "{seen:?}");
+        tracer.finish()?;
+    }
+    Ok(())
 }
 
 /// The capabilities that a message names as missing.
