@@ -17,7 +17,7 @@ const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 /// The trials of this file.
 #[expect(clippy::print_stdout, reason = "whoever skips says why")]
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
-    let trial = |name: &str, test: fn() -> Result<()>| context.anywhere(name, test);
+    let trial = |name: &str, test: fn() -> Result<()>| context.here(name, test);
     let has_fish = Command::new("fish").arg("--version").output().is_ok();
     if !has_fish {
         println!("skipped: completions::in_fish: there is no fish here");

@@ -8,15 +8,16 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use libtest_mimic::{Arguments, Trial};
 
-use crate::{leftovers, tracer::Tracer};
+use crate::{init, leftovers, tracer::Tracer};
 
 /// Every backend, as `--probe` names it.
 const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
 
-/// The groups about what becomes of events once they are there, which is the same whatever the
-/// backend: the best is enough, on one kernel in each series of machines.
-const ONCE: [&str; 10] = [
+/// The groups about what becomes of events once they are there, and of names, which is the same
+/// whatever the backend: the best is enough, on one kernel in each series of machines.
+const ONCE: [&str; 11] = [
     "history::",
+    "netns::",
     "rules::",
     "serve::",
     "top::",
@@ -128,24 +129,24 @@ impl Context {
         name: &str,
         test: impl Fn() -> Result<()> + Send + 'static,
     ) -> Trial {
-        self.unless_elsewhere(name, self.once_elsewhere().as_deref(), test)
+        self.unless_elsewhere(name, self.once_elsewhere(name).as_deref(), test)
     }
 
-    /// Registers a `test` that is the same on every kernel: one in each series of machines has it
-    /// run, with its best backend.
-    pub(crate) fn anywhere(
+    /// Registers a `test` that is the same on every kernel: no machine runs it.
+    pub(crate) fn here(
         self: &Arc<Self>,
         name: &str,
         test: impl Fn() -> Result<()> + Send + 'static,
     ) -> Trial {
-        let elsewhere = tested_elsewhere().or_else(|| self.once_elsewhere());
-        self.unless_elsewhere(name, elsewhere.as_deref(), test)
+        let elsewhere = init::is_ours().then_some("the same on every kernel, run outside");
+        self.unless_elsewhere(name, elsewhere, test)
     }
 
     /// Why what needs no tracer is not run here.
-    fn once_elsewhere(&self) -> Option<String> {
+    fn once_elsewhere(&self, name: &str) -> Option<String> {
         let wanted = std::env::var("NS_TRACE_TEST_BACKEND").ok();
-        wanted.and_then(|backend| self.is_second(&backend))
+        let other_kernel = || is_once(name).then(tested_elsewhere).flatten();
+        other_kernel().or_else(|| wanted.and_then(|backend| self.is_second(&backend)))
     }
 
     #[expect(clippy::print_stdout, reason = "whoever skips says why")]
@@ -186,10 +187,9 @@ impl Context {
             let room = Room { backend: Arc::clone(backend) };
             let title = format!("{name} [{}]", backend.name);
             // Why a whole backend cannot run has been said.
-            let is_once = ONCE.iter().any(|group| name.starts_with(group));
             let obstacle = || {
                 let second = || self.is_second(backend.name);
-                let elsewhere = is_once.then(|| tested_elsewhere().or_else(second)).flatten();
+                let elsewhere = is_once(name).then(|| tested_elsewhere().or_else(second)).flatten();
                 elsewhere.or_else(|| obstacle(backend.name))
             };
             let obstacle = if backend.obstacle.is_none() { obstacle() } else { None };
@@ -270,6 +270,10 @@ fn obstacle_to(backend: &str) -> Option<String> {
         Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")),
         Err(error) => Some(error.to_string()),
     }
+}
+
+fn is_once(name: &str) -> bool {
+    ONCE.iter().any(|group| name.starts_with(group))
 }
 
 /// Why [`ONCE`] is not run here: `NS_TRACE_TEST_ONCE` names the kernel on which it is.

@@ -30,13 +30,13 @@ use crate::{
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = vec![
-        context.once("rules::what_is_wrong_has_its_place", what_is_wrong_has_its_place),
-        context.once("rules::files_that_are_none", files_that_are_none),
-        context.once("rules::the_shipped_ones_pass_their_tests", shipped_pass_their_tests),
-        context.once("rules::a_test_that_fails_is_told", a_test_that_fails_is_told),
-        context.once("rules::list_and_explain", list_and_explain),
-        context.once("rules::a_recording_is_judged", a_recording_is_judged),
-        context.once("rules::others_use_up_no_limit", others_use_up_no_limit),
+        context.here("rules::what_is_wrong_has_its_place", what_is_wrong_has_its_place),
+        context.here("rules::files_that_are_none", files_that_are_none),
+        context.here("rules::the_shipped_ones_pass_their_tests", shipped_pass_their_tests),
+        context.here("rules::a_test_that_fails_is_told", a_test_that_fails_is_told),
+        context.here("rules::list_and_explain", list_and_explain),
+        context.here("rules::a_recording_is_judged", a_recording_is_judged),
+        context.here("rules::others_use_up_no_limit", others_use_up_no_limit),
         ordinary_life_trial(context),
     ];
     trials.extend(trial_per_backend(

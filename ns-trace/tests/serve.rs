@@ -29,7 +29,7 @@ use crate::{
 
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
-    let mut trials = vec![context.once("serve::the_configuration_is_checked_as_a_whole", check)];
+    let mut trials = vec![context.here("serve::the_configuration_is_checked_as_a_whole", check)];
     for (name, test) in TRIALS
         .into_iter()
         .chain(control::TRIALS)

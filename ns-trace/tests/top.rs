@@ -32,11 +32,11 @@ const NOBODY: u32 = 65534;
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let mut trials = context.per_backend("top::shows_a_birth", shows_a_birth);
-    trials.push(context.once("top::signals_give_the_terminal_back", signals_give_it_back));
-    trials.push(context.once("top::stops_and_goes_on", stops_and_goes_on));
-    trials.push(context.once("top::works_without_privileges", works_without_privileges));
-    trials.push(context.once("top::follows_the_size", follows_the_size));
-    trials.push(context.once("top::needs_a_terminal", needs_a_terminal));
+    trials.push(context.here("top::signals_give_the_terminal_back", signals_give_it_back));
+    trials.push(context.here("top::stops_and_goes_on", stops_and_goes_on));
+    trials.push(context.here("top::works_without_privileges", works_without_privileges));
+    trials.push(context.here("top::follows_the_size", follows_the_size));
+    trials.push(context.here("top::needs_a_terminal", needs_a_terminal));
     trials
 }
 

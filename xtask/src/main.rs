@@ -25,6 +25,7 @@ mod schema;
 mod setup;
 mod soak;
 mod test;
+mod tested;
 mod tidy;
 mod tracer;
 mod vm;

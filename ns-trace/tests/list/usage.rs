@@ -11,11 +11,11 @@ use crate::{actor::Actor, context::Context, tracer::program};
 
 pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     vec![
-        context.once("list::usage::wrong", wrong_usage_is_told),
-        context.once("list::usage::link", a_link_named_lsns_is_lsns),
-        context.once("list::usage::filters", filters_choose_rows),
-        context.once("list::usage::columns", columns_are_known),
-        context.once("list::usage::reader", a_reader_may_go_away),
+        context.here("list::usage::wrong", wrong_usage_is_told),
+        context.here("list::usage::link", a_link_named_lsns_is_lsns),
+        context.here("list::usage::filters", filters_choose_rows),
+        context.here("list::usage::columns", columns_are_known),
+        context.here("list::usage::reader", a_reader_may_go_away),
     ]
 }
 

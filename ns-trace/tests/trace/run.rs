@@ -25,7 +25,7 @@ use crate::{
 
 /// A trial that is the same on every backend and kernel.
 pub(crate) fn trial(context: &Arc<Backends>, name: &str, test: fn() -> Result<()>) -> Trial {
-    context.anywhere(name, test)
+    context.here(name, test)
 }
 
 /// What a trial on a backend does.

@@ -1,13 +1,13 @@
-//! Building the two programs of a virtual machine: static, since nothing else is in there.
+//! The two programs of a virtual machine.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::command;
+use crate::{command, tested};
 
-/// The target is named so that the flags below do not reach build scripts and macros.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The processor of the machines.
+const ARCH: &str = "x86_64";
 
 /// The programs of a virtual machine.
 pub(super) struct Programs {
@@ -17,38 +17,26 @@ pub(super) struct Programs {
     pub(super) rooms: PathBuf,
 }
 
-/// Builds both, in a target directory of their own: their flags differ.
+/// Builds both.
 pub(super) fn build() -> Result<Programs> {
-    command::run(&mut cargo("build", "ns-trace", &["--bin", "ns-trace"])?)?;
-    let tests = ["--no-run", "--test", "rooms", "--message-format", "json-render-diagnostics"];
-    let mut tests = cargo("test", "ns-trace", &tests)?;
-    eprintln!("$ {}", command::show(&tests));
-    let output = tests.stderr(std::process::Stdio::inherit()).output()?;
+    command::run(&mut tested::cargo(ARCH, &["build", "--bin", "ns-trace"])?)?;
+    let mut rooms = tested::cargo(ARCH, &["test", "--no-run", "--test", "rooms"])?;
+    rooms.args(["--message-format", "json-render-diagnostics"]);
+    eprintln!("$ {}", command::show(&rooms));
+    let output = rooms.stderr(std::process::Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the room tests do not build: {}", output.status);
     let messages = String::from_utf8_lossy(&output.stdout);
     let rooms = messages.lines().rev().find_map(executable);
     Ok(Programs {
-        ns_trace: target()?.join(TARGET).join("guest/ns-trace"),
+        ns_trace: tested::program(ARCH, "ns-trace")?,
         rooms: rooms.context("cargo did not say where the room tests are")?,
     })
 }
 
 /// Builds this very program.
 pub(super) fn xtask() -> Result<PathBuf> {
-    command::run(&mut cargo("build", "xtask", &[])?)?;
-    Ok(target()?.join(TARGET).join("guest/xtask"))
-}
-
-fn target() -> Result<PathBuf> {
-    Ok(command::target()?.join("vm/build"))
-}
-
-fn cargo(verb: &str, package: &str, rest: &[&str]) -> Result<Command> {
-    let mut cargo = command::cargo([verb, "--profile", "guest", "--target", TARGET])?;
-    cargo.arg("--target-dir").arg(target()?).args(["--package", package]).args(rest);
-    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
-    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
-    Ok(cargo)
+    command::run(&mut tested::cargo(ARCH, &["build", "--bin", "xtask"])?)?;
+    tested::program(ARCH, "xtask")
 }
 
 /// The path in cargo's message about the room tests. One field of one message does not call for a
