@@ -36,11 +36,11 @@ fn main() -> Result<()> {
     for seq in 1..=count {
         writer.append(&event(seq))?;
         if seq % COMMIT == 0 {
-            writer.commit(None)?;
+            writer.commit()?;
             writer.sync(seq % (20 * COMMIT) == 0)?;
         }
     }
-    writer.commit(None)?;
+    writer.commit()?;
     let seconds = begun.elapsed().as_secs_f64();
     drop(writer);
     let bytes = fs::metadata(&path)?.len();

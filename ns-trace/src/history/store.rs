@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Error, Living, Result, Writer, life, schema};
+use super::{Error, Result, Writer, schema};
 
 /// How long somebody waits for the other side's lock, which is held for moments only.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,17 +22,6 @@ const LOG: i64 = 16 << 20;
 /// How many KiB of the file the writer keeps in memory: the ends of all tables and indices, to which
 /// it adds.
 const CACHE: i64 = 8 << 10;
-
-/// Where the ring was read up to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Checkpoint {
-    /// Which ring: a number of the caller's, stored as it is.
-    pub ring: u64,
-    /// The position in it: a number of the caller's, stored as it is.
-    pub position: u64,
-    /// The number of the last event that is stored with it.
-    pub seq: u64,
-}
 
 /// A store.
 #[derive(Debug)]
@@ -131,29 +120,6 @@ impl Store {
         let last = "SELECT max(seq) FROM event";
         let last: Option<i64> = self.connection.query_row(last, [], |row| row.get(0))?;
         Ok(last.unwrap_or_default().cast_unsigned())
-    }
-
-    /// Where the ring was read up to when the last events were stored, if that was said.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read.
-    pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
-        let query = "SELECT ring, position, seq FROM checkpoint";
-        let row = self.connection.query_row(query, [], |row| {
-            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-            Ok(Checkpoint { ring: number(0)?, position: number(1)?, seq: number(2)? })
-        });
-        Ok(row.optional()?)
-    }
-
-    /// The namespaces that were alive when the last events were stored, of the boot with this id.
-    ///
-    /// # Errors
-    ///
-    /// If they cannot be read.
-    pub fn living(&self, boot_id: &str) -> Result<Vec<Living>> {
-        life::living(&self.connection, boot_id)
     }
 
     /// Where it is.

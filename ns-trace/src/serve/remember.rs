@@ -213,7 +213,7 @@ impl Work {
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        self.writer.commit(None)?;
+        self.writer.commit()?;
         self.status.written.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
         self.waiting.clear();
         self.found.clear();

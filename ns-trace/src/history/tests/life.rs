@@ -162,23 +162,18 @@ fn the_past_is_as_a_model_remembers_it() {
 }
 
 #[test]
-fn the_living_are_known_with_who_made_them() {
+fn lives_are_known_with_who_made_them() {
     let directory = Directory::new();
     let path = directory.store();
     write(&path, &[create(1, 10, 7), create(2, 20, 8), exist(3, 25, 9), destroy(4, 30, 8)]);
-    let store = Store::open(&path).unwrap();
-    let living = store.living(&host::boot_id()).unwrap();
-    let inodes: Vec<_> = living.iter().map(|living| living.ns.inode).collect();
+    let lives = Store::open(&path).unwrap().at(Time(30)).unwrap();
+    let inodes: Vec<_> = lives.iter().map(|life| life.ns.inode).collect();
     assert_eq!(inodes, [7, 9]);
     let creator =
         Creator { pid: 107, tid: 107, start_ns: 0, comm: "maker".into(), exe: None, uid: 1000 };
-    assert_eq!(
-        (living[0].creator.as_deref(), living[0].cause),
-        (Some(&creator), Some(Cause::Unshare))
-    );
-    assert_eq!((&living[1].creator, living[1].cause), (&None, None));
-    assert_eq!(living[0].ns, ns(7, Some(10)));
-    assert_eq!(store.living("another").unwrap(), []);
+    assert_eq!((lives[0].creator.as_deref(), lives[0].cause), (Some(&creator), Some(Cause::Unshare)));
+    assert_eq!((&lives[1].creator, lives[1].cause), (&None, None));
+    assert_eq!(lives[0].ns, ns(7, Some(10)));
 }
 
 #[test]
@@ -195,7 +190,7 @@ fn what_a_start_does_not_find_any_more_has_ended() {
     writer.append(&sync(9, 50, &boot)).unwrap();
     writer.append(&exist(10, 50, 8)).unwrap();
     writer.settle().unwrap();
-    writer.commit(None).unwrap();
+    writer.commit().unwrap();
     drop(writer);
     let store = Store::read(&path).unwrap();
     assert_eq!(at(&store, 49), [7, 8, 9, 10], "the third start did not get to say what is gone");
