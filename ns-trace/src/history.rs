@@ -23,7 +23,7 @@ use std::{io, path::PathBuf};
 pub use self::{
     moment::parse_moment,
     past::{Account, Difference, Life},
-    query::{Name, Query},
+    query::{End, Name, Query},
     retain::Limits,
     store::Store,
     writer::Writer,

@@ -7,6 +7,7 @@ mod distributor;
 pub mod http;
 mod keeper;
 mod outgoing;
+pub mod past;
 mod pinning;
 mod place;
 mod privilege;
@@ -138,8 +139,8 @@ struct Shared {
     recent: Arc<Recent>,
     inquiries: Arc<Inquiries>,
     outgoing: Mutex<Outgoing>,
-    /// How the history is; `None` if there is none.
-    history: Option<Arc<Status>>,
+    /// Where the history is, and how; `None` if there is none.
+    history: Option<(PathBuf, Arc<Status>)>,
     /// Names this run: of others the last events may have the same numbers.
     run: String,
     /// The number of its first event.
@@ -236,13 +237,13 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     };
     live.probes.pins = pins;
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
-    let kept = config.history.enabled.then(|| config.history.file());
+    let kept = writer.as_ref().map(|writer| writer.store().path().to_owned());
     let engine = config.rules.enabled.then(|| Engine::new(&rules));
     let shared = Arc::new(Shared {
         recent: Arc::clone(&recent),
         inquiries,
-        outgoing: Mutex::new(Outgoing::new(kept)),
-        history: writer.as_ref().map(|_| Arc::default()),
+        outgoing: Mutex::new(Outgoing::new(kept.clone())),
+        history: kept.map(|path| (path, Arc::default())),
         run: format!("{:x}", clock::boot_ns()),
         first,
         statistics: Mutex::default(),

@@ -28,6 +28,8 @@ const CACHE: i64 = 8 << 10;
 pub struct Store {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    /// Of whom it tells; `None` is of everybody.
+    pub(super) only: Option<u32>,
     /// Held while this one writes. Closed after the connection: that would lose the locks that
     /// `SQLite` holds on the same file (`fcntl(2)`).
     _lock: Option<File>,
@@ -73,7 +75,7 @@ impl Store {
         connection.pragma_update(None, "cache_size", -CACHE)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         schema::migrate(&mut connection, path)?;
-        Ok(Self { connection, path: path.to_owned(), _lock: Some(lock) })
+        Ok(Self { connection, path: path.to_owned(), only: None, _lock: Some(lock) })
     }
 
     /// Opens a store to read it, also while another process writes it.
@@ -98,8 +100,15 @@ impl Store {
         }
         match schema::check(&connection, path)? {
             0 => Err(Error::Foreign(path.to_owned())),
-            _ => Ok(Self { connection, path: path.to_owned(), _lock: None }),
+            _ => Ok(Self { connection, path: path.to_owned(), only: None, _lock: None }),
         }
+    }
+
+    /// The same as a user may see it: the events of their processes, and the namespaces that those
+    /// have made or were in. The initial ones, and what says how good the stream is, everybody sees.
+    #[must_use]
+    pub fn only_of(self, uid: u32) -> Self {
+        Self { only: Some(uid), ..self }
     }
 
     /// What writes it.

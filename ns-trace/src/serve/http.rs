@@ -32,7 +32,8 @@ use self::door::Visitor;
 use super::{Error, Place, Shared, config::Listen, control};
 
 /// The paths that take parameters.
-pub const PATHS: [&str; 3] = ["/api/v1/namespaces", "/api/v1/events", "/api/v1/alerts"];
+pub const PATHS: [&str; 4] =
+    ["/api/v1/namespaces", "/api/v1/events", "/api/v1/alerts", "/api/v1/history"];
 
 /// Reads the parameters of a request for one of [`PATHS`] as an answer would.
 ///
@@ -45,6 +46,7 @@ pub fn check(path: &str, query: &str) -> Result<(), String> {
         "/api/v1/namespaces" => query::read(query).map(drop),
         "/api/v1/events" => events::read(query).map(drop),
         "/api/v1/alerts" => alerts::read(query).map(drop),
+        "/api/v1/history" => history::read(query).map(drop),
         _ => Err(problem::Problem::missing(path)),
     };
     read.map_err(|problem| problem.detail().to_owned())

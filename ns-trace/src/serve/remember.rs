@@ -55,7 +55,8 @@ impl Remember {
         writer: Writer,
         founds: Receiver<Vec<Event>>,
     ) -> io::Result<Self> {
-        let (status, ending) = (shared.history.clone().unwrap_or_default(), Arc::default());
+        let status = shared.history.as_ref().map(|(_, status)| Arc::clone(status));
+        let (status, ending) = (status.unwrap_or_default(), Arc::default());
         let reader = shared.recent.reader(From::Start);
         let stop = reader.stopper();
         let work = Work {

@@ -18,7 +18,11 @@ use crate::{
     expr::Filter,
     model::{Mounts, Slots, Want, World, write_json},
     pipeline::{Inquiry, Picture, Selection, look, merged},
-    serve::{Shared, config::Sight},
+    serve::{
+        Shared,
+        config::Sight,
+        past::{self, Answer, Question},
+    },
     sink::recent::From,
 };
 
@@ -31,24 +35,32 @@ const PIECE: usize = 256;
 
 /// The first line of every answer.
 #[derive(Debug, Serialize)]
-struct Head<'a> {
+struct Head {
     v: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    world: Option<&'a World>,
+    #[serde(flatten)]
+    what: What,
 }
 
-fn head(stream: &UnixStream, error: Option<&str>, world: Option<&World>) -> io::Result<()> {
-    let mut line = serde_json::to_vec(&Head { v: VERSION, error, world })?;
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum What {
+    Error(String),
+    World(World),
+    Past(Answer),
+    /// Events follow.
+    Trace(()),
+}
+
+fn head(stream: &UnixStream, what: What) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&Head { v: VERSION, what })?;
     line.push(b'\n');
     let mut stream = stream;
     stream.write_all(&line)
 }
 
 /// Says no.
-pub(super) fn refuse(stream: &UnixStream, why: &str) -> io::Result<()> {
-    head(stream, Some(why), None)
+pub(super) fn refuse(stream: &UnixStream, why: impl Into<String>) -> io::Result<()> {
+    head(stream, What::Error(why.into()))
 }
 
 /// Reads a request and answers it.
@@ -73,8 +85,12 @@ pub(super) fn answer(stream: &UnixStream, uid: u32, shared: &Arc<Shared>) -> io:
     }
     match request.ask {
         Ask::Look(want) => match world(shared, &want) {
-            Ok(found) => head(stream, None, Some(&sight::world(found, seen, uid))),
-            Err(why) => refuse(stream, &why),
+            Ok(found) => head(stream, What::World(sight::world(found, seen, uid))),
+            Err(why) => refuse(stream, why),
+        },
+        Ask::Past(question) => match past(shared, question, seen, uid) {
+            Ok(found) => head(stream, What::Past(found)),
+            Err(why) => refuse(stream, why),
         },
         Ask::Trace(wanted) => trace(stream, wanted, shared, seen, uid),
     }
@@ -126,12 +142,12 @@ fn trace(
     }
     let filter = match wanted.filter.as_deref().map(Filter::compile).transpose() {
         Ok(filter) => filter,
-        Err(error) => return refuse(stream, &format!("{}: {error}", error.position())),
+        Err(error) => return refuse(stream, format!("{}: {error}", error.position())),
     };
     let kinds = wanted.types;
     let mut selection = Selection { kinds, tasks: wanted.tasks, filter, ..Selection::default() };
     let mut reader = shared.recent.reader(From::Now);
-    head(stream, None, None)?;
+    head(stream, What::Trace(()))?;
     let mut lines = Vec::new();
     // As every stream does, it begins by saying where it comes from.
     if let Some(start) = shared.start.get() {
@@ -161,3 +177,10 @@ fn has_gone(stream: &UnixStream) -> bool {
     let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
     poll(&mut fds, Some(&Timespec::default())).is_ok_and(|count| count > 0)
 }
+/// What the history answers.
+fn past(shared: &Shared, question: Question, seen: Sight, uid: u32) -> Result<Answer, String> {
+    let store = past::open(shared, seen, uid).map_err(|error| error.to_string())?;
+    let store = store.ok_or("this collector keeps no history (history.enabled)")?;
+    past::answer(&store, question).map_err(|error| error.to_string())
+}
+

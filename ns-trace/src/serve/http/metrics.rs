@@ -50,7 +50,7 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
         let labels = format!("sink={name:?}");
         sample(&mut out, "sink_errors_total", &labels, status.errors.load(Ordering::Relaxed));
     }
-    if let Some(status) = &shared.history {
+    if let Some((_, status)) = &shared.history {
         let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         family(&mut out, "history_events_total", "counter", "Events that the history has stored.");
         sample(&mut out, "history_events_total", "", number(&status.written));
