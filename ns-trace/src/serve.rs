@@ -11,6 +11,7 @@ pub mod past;
 mod pinning;
 mod place;
 mod privilege;
+mod refused;
 mod remember;
 mod statistics;
 
@@ -33,6 +34,7 @@ use self::{
     keeper::Keeper,
     outgoing::Outgoing,
     pinning::Marks,
+    refused::Refused,
     remember::Remember,
     statistics::Statistics,
 };
@@ -146,6 +148,7 @@ struct Shared {
     /// The number of its first event.
     first: u64,
     statistics: Mutex<Statistics>,
+    refused: Refused,
     /// The latest alerts, also when other events have driven them out of `recent`.
     alerts: Mutex<VecDeque<Arc<Entry>>>,
     /// The first `sync`.
@@ -247,6 +250,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         run: format!("{:x}", clock::boot_ns()),
         first,
         statistics: Mutex::default(),
+        refused: Refused::default(),
         alerts: Mutex::default(),
         start: OnceLock::new(),
         notifier: Notifier::from_environment(),

@@ -1,10 +1,10 @@
 //! One client: what it asks, and the answer.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::net::UnixStream,
     sync::{Arc, mpsc::channel},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -22,12 +22,15 @@ use crate::{
         Shared,
         config::Sight,
         past::{self, Answer, Question},
+        refused::{Door, Reason},
     },
     sink::recent::From,
 };
 
 /// How long the pipeline may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to say what it wants.
+const LATEST: Duration = Duration::from_secs(5);
 /// How often it is looked whether a client that nothing happens for is still there.
 const GLANCE: Duration = Duration::from_secs(5);
 /// How many events are sent at a time.
@@ -65,19 +68,22 @@ pub(super) fn refuse(stream: &UnixStream, why: impl Into<String>) -> io::Result<
 
 /// Reads a request and answers it.
 pub(super) fn answer(stream: &UnixStream, uid: u32, shared: &Arc<Shared>) -> io::Result<()> {
-    let mut line = Vec::new();
-    let longest = LONGEST as u64;
-    BufReader::new(stream).take(longest).read_until(b'\n', &mut line)?;
-    if line.is_empty() {
-        return Ok(());
-    }
-    if line.last() != Some(&b'\n') {
-        let why = format!("no request: a line of at most {LONGEST} bytes is expected");
-        return refuse(stream, &why);
-    }
-    let request = match Request::parse(&line) {
+    let turn_away = |reason, why| {
+        shared.refused.count(Door::Control, reason);
+        refuse(stream, why)
+    };
+    let request = match line(stream)? {
+        Line::Whole(line) => Request::parse(&line),
+        Line::Partial => Err(format!("no request: a line of at most {LONGEST} bytes is expected")),
+        Line::Late => {
+            let why = format!("no request within {} s", LATEST.as_secs());
+            return turn_away(Reason::Slow, why);
+        }
+        Line::Nothing => return Ok(()),
+    };
+    let request = match request {
         Ok(request) => request,
-        Err(why) => return refuse(stream, &why),
+        Err(why) => return turn_away(Reason::Malformed, why),
     };
     let seen = sight::of_user(uid, shared.config().control.members);
     if seen == Sight::Nothing {
@@ -93,6 +99,45 @@ pub(super) fn answer(stream: &UnixStream, uid: u32, shared: &Arc<Shared>) -> io:
             Err(why) => refuse(stream, why),
         },
         Ask::Trace(wanted) => trace(stream, wanted, shared, seen, uid),
+    }
+}
+
+/// What a client has said.
+enum Line {
+    Whole(Vec<u8>),
+    Nothing,
+    /// It has gone before the end of the line, or that is too far.
+    Partial,
+    /// It has not come to the end of the line in time.
+    Late,
+}
+
+/// Reads a line, by when it must be complete: who sends a byte now and then is no quicker.
+fn line(mut stream: &UnixStream) -> io::Result<Line> {
+    let deadline = Instant::now() + LATEST;
+    let (mut line, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Line::Late);
+        }
+        stream.set_read_timeout(Some(left))?;
+        let piece = match stream.read(&mut piece) {
+            Ok(len) => piece.get(..len).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Line::Late),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let is_over = piece.is_empty();
+        let end = piece.iter().position(|byte| *byte == b'\n');
+        line.extend_from_slice(end.and_then(|end| piece.get(..=end)).unwrap_or(piece));
+        match end {
+            _ if line.is_empty() => return Ok(Line::Nothing),
+            _ if line.len() > LONGEST => return Ok(Line::Partial),
+            Some(_) => return Ok(Line::Whole(line)),
+            None if is_over || line.len() == LONGEST => return Ok(Line::Partial),
+            None => {}
+        }
     }
 }
 
@@ -127,6 +172,13 @@ fn picture(shared: &Shared) -> Option<Picture> {
         let _told = answer.send(picture);
     })));
     answered.recv_timeout(PATIENCE).ok()
+}
+
+/// What the history answers.
+fn past(shared: &Shared, question: Question, seen: Sight, uid: u32) -> Result<Answer, String> {
+    let store = past::open(shared, seen, uid).map_err(|error| error.to_string())?;
+    let store = store.ok_or("this collector keeps no history (history.enabled)")?;
+    past::answer(&store, question).map_err(|error| error.to_string())
 }
 
 /// Sends what happens until the client goes.
@@ -177,10 +229,3 @@ fn has_gone(stream: &UnixStream) -> bool {
     let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
     poll(&mut fds, Some(&Timespec::default())).is_ok_and(|count| count > 0)
 }
-/// What the history answers.
-fn past(shared: &Shared, question: Question, seen: Sight, uid: u32) -> Result<Answer, String> {
-    let store = past::open(shared, seen, uid).map_err(|error| error.to_string())?;
-    let store = store.ok_or("this collector keeps no history (history.enabled)")?;
-    past::answer(&store, question).map_err(|error| error.to_string())
-}
-

@@ -40,6 +40,7 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
     }
     family(&mut out, "processes", "gauge", "Processes that exist.");
     sample(&mut out, "processes", "", picture.world.processes.len());
+    shared.refused.write(&mut out);
     family(&mut out, "sink_events_total", "counter", "Events that a sink has handed on.");
     for (name, status) in &sinks {
         let labels = format!("sink={name:?}");
