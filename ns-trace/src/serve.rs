@@ -22,6 +22,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
+        atomic::AtomicU64,
         mpsc::{Receiver, channel},
     },
 };
@@ -149,6 +150,8 @@ struct Shared {
     first: u64,
     statistics: Mutex<Statistics>,
     refused: Refused,
+    /// How often what a restart needs could not be written any more.
+    journal_errors: AtomicU64,
     /// The latest alerts, also when other events have driven them out of `recent`.
     alerts: Mutex<VecDeque<Arc<Entry>>>,
     /// The first `sync`.
@@ -251,6 +254,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         first,
         statistics: Mutex::default(),
         refused: Refused::default(),
+        journal_errors: AtomicU64::default(),
         alerts: Mutex::default(),
         start: OnceLock::new(),
         notifier: Notifier::from_environment(),
