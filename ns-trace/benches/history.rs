@@ -76,7 +76,7 @@ fn ask(path: &std::path::Path, count: u64) -> Result<()> {
     let inode = inode(count / 2);
     timed("who", &|store| {
         let lives = store.named(&Name { kind: None, inode: Some(inode), id: None })?;
-        let accounts = lives.into_iter().map(|life| store.account(life));
+        let accounts = lives.into_iter().map(|life| store.account(life, usize::MAX));
         Ok(accounts.collect::<Result<Vec<_>, _>>()?.len())
     })?;
     let events = |query: Query| {

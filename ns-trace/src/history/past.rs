@@ -51,6 +51,9 @@ pub struct Account {
     pub made: Option<Event>,
     /// What tasks did that entered it, in order.
     pub entered: Vec<Event>,
+    /// Whether there was more of that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 impl Store {
@@ -89,20 +92,24 @@ impl Store {
         self.lives(&format!("n.began IS NOT NULL AND {}", name.condition("n.")), [])
     }
 
-    /// Who made and who entered a namespace.
+    /// Who made and who entered a namespace, with at most so many events of the latter.
     ///
     /// # Errors
     ///
     /// If it cannot be read.
-    pub fn account(&self, life: Life) -> Result<Account> {
+    pub fn account(&self, life: Life, most: usize) -> Result<Account> {
         let row = life.row;
-        let made = self.chosen(&format!("event = {} AND ns = {row}", EventKind::Create as u8))?;
-        let entered = self.chosen(&format!(
+        let birth = format!("event = {} AND ns = {row}", EventKind::Create as u8);
+        let entry = format!(
             "event IN ({}, {}) AND seq IN (SELECT seq FROM change WHERE target = {row})",
             EventKind::Enter as u8,
             EventKind::Exec as u8
-        ))?;
-        Ok(Account { life, made: made.into_iter().next(), entered })
+        );
+        let made = self.chosen(&birth, 1)?.pop();
+        let mut entered = self.chosen(&entry, most.saturating_add(1))?;
+        let more = entered.len() > most;
+        entered.truncate(most);
+        Ok(Account { life, made, entered, more })
     }
 
     /// Whether a namespace of that name was ever heard of.

@@ -207,17 +207,19 @@ impl Store {
         self.only.is_none_or(|uid| event.is_of(uid))
     }
 
-    /// The events for which a condition on their columns holds.
-    pub(super) fn chosen(&self, condition: &str) -> Result<Vec<Event>> {
+    /// The first events that are told of and for which a condition on their columns holds.
+    pub(super) fn chosen(&self, condition: &str, most: usize) -> Result<Vec<Event>> {
         let sql = format!("SELECT {COLUMNS} FROM event e WHERE {condition} ORDER BY e.seq");
         let mut statement = self.connection.prepare(&sql)?;
         let mut events = Events::new(&self.connection);
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
+        while found.len() < most
+            && let Some(row) = rows.next()?
+        {
             found.push(events.read(row)?);
+            found.pop_if(|event| !self.tells(event));
         }
-        found.retain(|event| self.tells(event));
         Ok(found)
     }
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// How many events are looked at for one answer: who asks for rare ones asks again.
 const LOOKED_AT: u64 = 200_000;
-/// How many events are in one answer to a command.
+/// How many events are in one answer to a command, or tell of one namespace.
 const PAGE: usize = 4096;
 
 /// What is asked.
@@ -147,9 +147,8 @@ impl Wanted {
         selection: &mut Selection,
         mut each: impl FnMut(Event) -> ControlFlow<B>,
     ) -> Result<End<B>, Error> {
-        let ended = store.events(&self.query(store)?, |event| match selection.admits(&event) {
-            true => each(event),
-            false => ControlFlow::Continue(()),
+        let ended = store.events(&self.query(store)?, |event| {
+            if selection.admits(&event) { each(event) } else { ControlFlow::Continue(()) }
         });
         Ok(ended?)
     }
@@ -196,7 +195,7 @@ impl Moment {
 /// If it is not known, or the store cannot be read.
 pub fn who(store: &Store, subject: Subject) -> Result<Vec<Account>, Error> {
     let lives = store.named(&namespace(store, subject)?)?;
-    Ok(lives.into_iter().map(|life| store.account(life)).collect::<Result<_, _>>()?)
+    Ok(lives.into_iter().map(|life| store.account(life, PAGE)).collect::<Result<_, _>>()?)
 }
 
 fn namespace(store: &Store, subject: Subject) -> Result<Name, Error> {

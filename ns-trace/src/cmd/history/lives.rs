@@ -135,7 +135,7 @@ fn print_json(value: &Value) -> Result<ExitCode, Failure> {
 
 /// Writes for people what happened to a namespace.
 fn tell(account: &Account, out: &mut String) {
-    let Account { life, made, entered } = account;
+    let Account { life, made, entered, more } = account;
     let id = life.ns.id.map(|id| format!(" (id {id})")).unwrap_or_default();
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{}{id}", life.ns.to_ref());
@@ -159,6 +159,10 @@ fn tell(account: &Account, out: &mut String) {
     }
     for event in entered {
         let _ = writeln!(out, "  entered  {}  {}", shown(event.time), entry(event, life));
+    }
+    if *more {
+        let ns = life.ns.to_ref();
+        let _ = writeln!(out, "  entered  more often: ns-trace history {ns} -e enter,exec");
     }
     if let Some(ended) = life.ended {
         let _ = writeln!(out, "  ended    {}", shown(ended));

@@ -46,9 +46,10 @@ impl Past {
         Store::read(&file).map(Self::File).or_else(|error| {
             let is_open =
                 args.source.0 == From::Auto && args.file.is_none() && is_out_of_reach(&error);
-            match is_open && sight::asks_as_it_is_numbered() && client::is_there() {
-                true => Ok(Self::Collector),
-                false => Err(unreadable(&error)),
+            if is_open && sight::asks_as_it_is_numbered() && client::is_there() {
+                Ok(Self::Collector)
+            } else {
+                Err(unreadable(&error))
             }
         })
     }

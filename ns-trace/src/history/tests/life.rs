@@ -155,7 +155,7 @@ fn the_past_is_as_a_model_remembers_it() {
     assert_eq!(named.len(), expected);
     for life in named {
         let born = life.began;
-        let account = store.account(life).unwrap();
+        let account = store.account(life, 100).unwrap();
         assert_eq!(account.made.map(|event| event.time), Some(born));
         assert!(account.entered.iter().all(|event| event.time > born));
     }
@@ -226,8 +226,10 @@ fn an_inode_that_comes_again_without_an_end_is_another() {
     let ends: Vec<_> = lives.iter().map(|life| (life.began.0, life.ended)).collect();
     assert_eq!(ends, [(10, Some(Time(20))), (20, None)]);
     let entered: Vec<_> =
-        lives.into_iter().map(|life| store.account(life).unwrap().entered.len()).collect();
+        lives.iter().map(|life| store.account(life.clone(), 1).unwrap().entered.len()).collect();
     assert_eq!(entered, [0, 1]);
+    let account = |most| store.account(lives[1].clone(), most).unwrap();
+    assert!(!account(1).more && account(0).more && account(0).entered.is_empty());
 }
 
 #[test]
@@ -264,7 +266,7 @@ fn a_user_is_told_of_what_is_theirs() {
     // Not who made it: that is nobody whom they see.
     let life = store.named(&name(7)).unwrap().remove(0);
     assert_eq!(life.creator, None);
-    let account = store.account(life).unwrap();
+    let account = store.account(life, 100).unwrap();
     assert_eq!((account.made, account.entered.len()), (None, 0));
     let (numbers, inodes, _) = seen(8);
     assert_eq!((numbers, inodes), (vec![5], Vec::new()));
