@@ -157,7 +157,10 @@ fn welcome(
     let thread = thread::Builder::new().name("client".to_owned()).stack_size(STACK);
     let spawned = thread.spawn(move || {
         // Whatever went wrong with the way to it, nobody else is concerned.
-        let _answered = answer::answer(&stream, uid, &shared);
+        let answered = answer::answer(&stream, uid, &shared);
+        if answered.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            shared.refused.count(Door::Control, Reason::Stalled);
+        }
         ours.lock().retain(|client| client.number != number);
     });
     if spawned.is_err() {

@@ -7,6 +7,7 @@ mod events;
 mod history;
 mod metrics;
 mod openapi;
+mod patient;
 mod problem;
 mod query;
 

@@ -18,13 +18,19 @@ pub(super) enum Reason {
     Many,
     /// It took too long to say what it wants.
     Slow,
+    /// It took nothing of its answer for too long.
+    Stalled,
     /// What it said is no request.
     Malformed,
 }
 
 const DOORS: [(Door, &str); 2] = [(Door::Control, "control"), (Door::Http, "http")];
-const REASONS: [(Reason, &str); 3] =
-    [(Reason::Many, "many"), (Reason::Slow, "slow"), (Reason::Malformed, "malformed")];
+const REASONS: [(Reason, &str); 4] = [
+    (Reason::Many, "many"),
+    (Reason::Slow, "slow"),
+    (Reason::Stalled, "stalled"),
+    (Reason::Malformed, "malformed"),
+];
 
 /// How many there were.
 #[derive(Debug, Default)]

@@ -1,7 +1,9 @@
 //! Connections: how many there may be, and how long one may take to say what it wants.
 
 use std::{
+    error::Error as _,
     future::poll_fn,
+    io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
@@ -17,7 +19,7 @@ use hyper_util::{
 use rustc_hash::FxHashMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{door::Visitor, problem::Problem};
+use super::{door::Visitor, patient::Patient, problem::Problem};
 use crate::serve::{
     Shared,
     refused::{Door, Reason},
@@ -25,6 +27,8 @@ use crate::serve::{
 
 /// How long a client may take for the head of a request, and how long a connection may be idle.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// For how long a client may take nothing of an answer.
+const STALLED: Duration = Duration::from_secs(30);
 /// How many connections there may be for each request that may be answered at a time.
 const MORE: usize = 2;
 
@@ -116,17 +120,22 @@ impl Connections {
         let service = TowerToHyperService::new(router);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-        let mut connection = http.serve_connection(TokioIo::new(stream), service);
+        let mut connection =
+            http.serve_connection(TokioIo::new(Patient::new(stream, STALLED)), service);
         match (&mut connection).await {
             Err(error) if error.is_timeout() => {
                 let what = format!("no request within {} s", PATIENCE.as_secs());
                 let problem = Problem::new(StatusCode::REQUEST_TIMEOUT, what);
                 let mut stream = connection.into_parts().io.into_inner();
-                self.turn_away(&mut stream, Reason::Slow, &problem).await;
+                self.turn_away(&mut stream.stream, Reason::Slow, &problem).await;
             }
             // It was told.
             Err(error) if error.is_parse() => {
                 self.shared.refused.count(Door::Http, Reason::Malformed);
+            }
+            // Who takes nothing cannot be told.
+            Err(error) if is_stalled(&error) => {
+                self.shared.refused.count(Door::Http, Reason::Stalled);
             }
             // Whatever else went wrong with the way to it, nobody is concerned.
             Ok(()) | Err(_) => {}
@@ -144,6 +153,11 @@ impl Connections {
         })
         .await;
     }
+}
+
+fn is_stalled(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 #[cfg(test)]
