@@ -36,11 +36,11 @@ fn main() -> Result<()> {
     for seq in 1..=count {
         writer.append(&event(seq))?;
         if seq % COMMIT == 0 {
-            writer.commit(None)?;
+            writer.commit()?;
             writer.sync(seq % (20 * COMMIT) == 0)?;
         }
     }
-    writer.commit(None)?;
+    writer.commit()?;
     let seconds = begun.elapsed().as_secs_f64();
     drop(writer);
     let bytes = fs::metadata(&path)?.len();
@@ -76,7 +76,7 @@ fn ask(path: &std::path::Path, count: u64) -> Result<()> {
     let inode = inode(count / 2);
     timed("who", &|store| {
         let lives = store.named(&Name { kind: None, inode: Some(inode), id: None })?;
-        let accounts = lives.into_iter().map(|life| store.account(life));
+        let accounts = lives.into_iter().map(|life| store.account(life, usize::MAX));
         Ok(accounts.collect::<Result<Vec<_>, _>>()?.len())
     })?;
     let events = |query: Query| {

@@ -21,12 +21,11 @@ mod writer;
 use std::{io, path::PathBuf};
 
 pub use self::{
-    life::Living,
     moment::parse_moment,
     past::{Account, Difference, Life},
-    query::{Name, Query},
+    query::{End, Name, Query},
     retain::Limits,
-    store::{Checkpoint, Store},
+    store::Store,
     writer::Writer,
 };
 

@@ -7,9 +7,11 @@ mod distributor;
 pub mod http;
 mod keeper;
 mod outgoing;
+pub mod past;
 mod pinning;
 mod place;
 mod privilege;
+mod refused;
 mod remember;
 mod statistics;
 
@@ -20,6 +22,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
+        atomic::AtomicU64,
         mpsc::{Receiver, channel},
     },
 };
@@ -32,6 +35,7 @@ use self::{
     keeper::Keeper,
     outgoing::Outgoing,
     pinning::Marks,
+    refused::Refused,
     remember::Remember,
     statistics::Statistics,
 };
@@ -138,13 +142,16 @@ struct Shared {
     recent: Arc<Recent>,
     inquiries: Arc<Inquiries>,
     outgoing: Mutex<Outgoing>,
-    /// How the history is; `None` if there is none.
-    history: Option<Arc<Status>>,
+    /// Where the history is, and how; `None` if there is none.
+    history: Option<(PathBuf, Arc<Status>)>,
     /// Names this run: of others the last events may have the same numbers.
     run: String,
     /// The number of its first event.
     first: u64,
     statistics: Mutex<Statistics>,
+    refused: Refused,
+    /// How often what a restart needs could not be written any more.
+    journal_errors: AtomicU64,
     /// The latest alerts, also when other events have driven them out of `recent`.
     alerts: Mutex<VecDeque<Arc<Entry>>>,
     /// The first `sync`.
@@ -236,16 +243,18 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     };
     live.probes.pins = pins;
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
-    let kept = config.history.enabled.then(|| config.history.file());
+    let kept = writer.as_ref().map(|writer| writer.store().path().to_owned());
     let engine = config.rules.enabled.then(|| Engine::new(&rules));
     let shared = Arc::new(Shared {
         recent: Arc::clone(&recent),
         inquiries,
-        outgoing: Mutex::new(Outgoing::new(kept)),
-        history: writer.as_ref().map(|_| Arc::default()),
+        outgoing: Mutex::new(Outgoing::new(kept.clone())),
+        history: kept.map(|path| (path, Arc::default())),
         run: format!("{:x}", clock::boot_ns()),
         first,
         statistics: Mutex::default(),
+        refused: Refused::default(),
+        journal_errors: AtomicU64::default(),
         alerts: Mutex::default(),
         start: OnceLock::new(),
         notifier: Notifier::from_environment(),

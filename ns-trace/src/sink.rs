@@ -59,6 +59,11 @@ pub trait Outlet: fmt::Debug {
         let _ = seq;
     }
 
+    /// Says that from now on the stream can be taken up at its marks, or nowhere, and why.
+    fn can_be_taken_up(&mut self, can: Result<(), &io::Error>) {
+        let _ = can;
+    }
+
     /// The number of the last event that has arrived for good; each one has where nobody says so.
     fn arrived(&self) -> u64 {
         u64::MAX

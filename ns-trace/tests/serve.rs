@@ -3,6 +3,7 @@
 mod alerts;
 mod control;
 pub(crate) mod http;
+mod past;
 mod pin;
 mod sinks;
 
@@ -15,6 +16,8 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -24,7 +27,7 @@ use rustix::process::Signal;
 use crate::{
     actor::Actor,
     context::{Context, Room},
-    tracer::{Ended, Tracer, program},
+    tracer::{Ended, PATIENCE, Tracer, program},
 };
 
 /// The trials of this file.
@@ -36,6 +39,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         .chain(http::TRIALS)
         .chain(sinks::TRIALS)
         .chain(alerts::TRIALS)
+        .chain(past::TRIALS)
         .chain(pin::TRIALS)
     {
         trials.extend(context.alone_on_the_best(name, test));
@@ -249,6 +253,16 @@ pub(crate) fn make(tracer: &Tracer) -> Result<u64> {
     ns.as_u64().context("no inode")
 }
 
+/// Waits until something holds that takes its time.
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds()? {
+        ensure!(Instant::now() < deadline, "in vain: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 fn events_reach_a_sink(room: &Room) -> Result<()> {
     let collector = Collector::start(room, "")?;
     make(collector.tracer()?)?;
@@ -287,7 +301,7 @@ fn service(room: &Room) -> Result<()> {
     let ended = collector.end(Signal::TERM)?;
     ensure!(ended.status.success(), "{}", ended.stderr);
     let manager = UnixDatagram::bind(collector.path("notify"))?;
-    manager.set_read_timeout(Some(crate::tracer::PATIENCE))?;
+    manager.set_read_timeout(Some(PATIENCE))?;
     let next = || -> Result<String> {
         let mut text = [0; 256];
         let len = manager.recv(&mut text).context("the service manager is not told")?;
@@ -328,17 +342,17 @@ fn reload(room: &Room) -> Result<()> {
     fs::write(&file, quiet)?;
     collector.tracer()?.signal(Signal::HUP)?;
     // From then on no sink wants what is made: the signal comes before what happens after the answer.
-    let deadline = std::time::Instant::now() + crate::tracer::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let place = collector.tracer()?.len();
         let mut actor = Actor::start()?;
         actor.act("unshare 4000000")?;
         drop(actor);
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
         if collector.tracer()?.len() == place {
             break;
         }
-        ensure!(std::time::Instant::now() < deadline, "the new configuration has no effect");
+        ensure!(Instant::now() < deadline, "the new configuration has no effect");
     }
     let ended = collector.finish()?;
     ensure!(ended.stderr.contains("stays as it was"), "{}", ended.stderr);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Color, Format, trace};
+use super::{AskOf, Color, Format, trace};
 use crate::{
     history::parse_moment,
     model::{Kind, Selector, Time, event::EventKind},
@@ -16,6 +16,10 @@ those of the selected namespaces or process.
 
 SELECTOR is 4026532281, net:4026532281, id:59609417, pid:1234 (a process), pid:1234:net (the
 namespace that it was last seen in), container:3f2a, name:blue or a path (of one that exists now).
+The file of the history is read as far as this user may read it, with or without a collector; else
+the collector is asked, which shows its group the events of their own processes and the namespaces
+that those have made or were in (control.members in its configuration).
+
 An inode may have belonged to several namespaces, one after the other: all of them are meant.
 
 TIME is 2026-11-23T10:00:00Z (RFC 3339), 2026-11-23 10:00[:00] or 2026-11-23 (local time), 10:00[:00]
@@ -34,11 +38,11 @@ Exit status:
   0    success; also when the reader of the output went away
   1    failure: there is no history, or nothing in it has that name
   2    wrong usage
-  3    the history may not be read";
+  3    the history may not be read, and no collector may be asked";
 
 /// Ask what happened: events, and the namespaces of any time
 ///
-/// The collector remembers every event and the life of every namespace, in a file that this reads.
+/// The collector remembers every event and the life of every namespace.
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP, subcommand_negates_reqs = true)]
 pub struct HistoryArgs {
@@ -65,6 +69,10 @@ pub struct HistoryArgs {
     /// Show the namespaces that were there at TIME, as list does
     #[arg(long, value_name = "TIME", value_parser = parse_moment, global = true, allow_hyphen_values = true)]
     pub at: Option<Time>,
+
+    /// Ask the collector (live; ns-trace serve), read its file (scan), or ask if that may not be read
+    #[arg(long, value_name = "SOURCE", default_value = "auto", global = true)]
+    pub source: AskOf,
 
     /// Where the history is [default: that of the collector]
     #[arg(long, value_name = "FILE", global = true)]

@@ -2,24 +2,9 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::Row;
 
-use super::{Result, schema};
-use crate::model::{Cause, Creator, Kind, NsInfo, NsRef};
-
-/// A namespace that was alive when the last events were stored.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Living {
-    /// The namespace and its relatives.
-    pub ns: NsInfo,
-    /// Who made it. None if it is older than the history.
-    pub creator: Option<Arc<Creator>>,
-    /// What made it. None if it is older than the history.
-    pub cause: Option<Cause>,
-    /// When its last task left it: nanoseconds of the boot clock. Known of the dead only: null here
-    /// unless somebody stored it.
-    pub last_task_ns: Option<u64>,
-}
+use crate::model::{Creator, Kind, NsInfo, NsRef};
 
 /// The columns of a namespace from which [`info`] reads, its relatives included.
 pub(super) const INFO: &str = "n.id, n.kind, n.inode, n.ns_id, n.initial, n.born, n.level, \
@@ -84,21 +69,3 @@ pub(super) fn creator(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Arc<C
 pub(super) const CREATOR: &str = "c.pid, c.tid, c.start_ns, c.comm, g.exe, c.uid";
 pub(super) const CREATOR_JOIN: &str =
     "LEFT JOIN process c ON c.id = n.creator LEFT JOIN program g ON g.id = c.program";
-
-pub(super) fn living(connection: &Connection, boot_id: &str) -> Result<Vec<Living>> {
-    let query = format!(
-        "SELECT {INFO}, n.cause, n.last_task, {CREATOR} FROM namespace n {JOIN} {CREATOR_JOIN} \
-         JOIN boot b ON b.id = n.boot \
-         WHERE n.ended = ?1 AND n.began IS NOT NULL AND b.boot_id = ?2 ORDER BY n.id"
-    );
-    let mut statement = connection.prepare(&query)?;
-    let rows = statement.query_map(params![schema::NEVER, boot_id], |row| {
-        Ok(Living {
-            ns: info(row)?,
-            cause: row.get::<_, Option<u32>>(INFO_COLUMNS)?.map(Cause::from_wire),
-            last_task_ns: row.get::<_, Option<i64>>(INFO_COLUMNS + 1)?.map(i64::cast_unsigned),
-            creator: creator(row, INFO_COLUMNS + 2)?,
-        })
-    })?;
-    Ok(rows.collect::<std::result::Result<_, _>>()?)
-}

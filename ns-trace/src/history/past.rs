@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, Params, Row};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Result, Store,
@@ -13,7 +14,7 @@ use super::{
 use crate::model::{Cause, Creator, Event, NsInfo, NsRef, Slot, Time, event::EventKind};
 
 /// The life of a namespace.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Life {
     /// The namespace and its relatives.
     pub ns: NsInfo,
@@ -25,11 +26,12 @@ pub struct Life {
     pub cause: Option<Cause>,
     /// Who made it. None if it is older than the history.
     pub creator: Option<Arc<Creator>>,
+    #[serde(skip)]
     row: i64,
 }
 
 /// What changed between two times.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// What is there at the second time only.
     pub made: Vec<Life>,
@@ -40,14 +42,18 @@ pub struct Difference {
 }
 
 /// Who made a namespace, and who entered it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// The namespace.
+    #[serde(flatten)]
     pub life: Life,
     /// The event of its birth, if that was seen and is still kept.
     pub made: Option<Event>,
     /// What tasks did that entered it, in order.
     pub entered: Vec<Event>,
+    /// Whether there was more of that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 impl Store {
@@ -66,8 +72,10 @@ impl Store {
     ///
     /// If it cannot be read.
     pub fn difference(&self, Time(from): Time, Time(to): Time) -> Result<Difference> {
-        let passed = "SELECT count(*) FROM namespace n WHERE n.began > ?1 AND n.ended <= ?2";
-        let passed = self.connection.query_row(passed, [from, to], |row| row.get::<_, i64>(0))?;
+        let seen = self.seen();
+        let passed =
+            format!("SELECT count(*) FROM namespace n WHERE n.began > ?1 AND n.ended <= ?2{seen}");
+        let passed = self.connection.query_row(&passed, [from, to], |row| row.get::<_, i64>(0))?;
         Ok(Difference {
             made: self.lives("n.began > ?1 AND n.began <= ?2 AND n.ended > ?2", [from, to])?,
             gone: self.lives("n.ended > ?1 AND n.ended <= ?2 AND n.began <= ?1", [from, to])?,
@@ -84,20 +92,24 @@ impl Store {
         self.lives(&format!("n.began IS NOT NULL AND {}", name.condition("n.")), [])
     }
 
-    /// Who made and who entered a namespace.
+    /// Who made and who entered a namespace, with at most so many events of the latter.
     ///
     /// # Errors
     ///
     /// If it cannot be read.
-    pub fn account(&self, life: Life) -> Result<Account> {
+    pub fn account(&self, life: Life, most: usize) -> Result<Account> {
         let row = life.row;
-        let made = self.chosen(&format!("event = {} AND ns = {row}", EventKind::Create as u8))?;
-        let entered = self.chosen(&format!(
+        let birth = format!("event = {} AND ns = {row}", EventKind::Create as u8);
+        let entry = format!(
             "event IN ({}, {}) AND seq IN (SELECT seq FROM change WHERE target = {row})",
             EventKind::Enter as u8,
             EventKind::Exec as u8
-        ))?;
-        Ok(Account { life, made: made.into_iter().next(), entered })
+        );
+        let made = self.chosen(&birth, 1)?.pop();
+        let mut entered = self.chosen(&entry, most.saturating_add(1))?;
+        let more = entered.len() > most;
+        entered.truncate(most);
+        Ok(Account { life, made, entered, more })
     }
 
     /// Whether a namespace of that name was ever heard of.
@@ -106,7 +118,8 @@ impl Store {
     ///
     /// If it cannot be read.
     pub fn knows(&self, name: &Name) -> Result<bool> {
-        let query = format!("SELECT 1 FROM namespace WHERE {}", name.condition(""));
+        let (name, seen) = (name.condition("n."), self.seen());
+        let query = format!("SELECT 1 FROM namespace n WHERE {name}{seen}");
         Ok(self.connection.prepare(&query)?.exists([])?)
     }
 
@@ -116,8 +129,8 @@ impl Store {
     ///
     /// If it cannot be read.
     pub fn knows_process(&self, pid: u32) -> Result<bool> {
-        let query = "SELECT 1 FROM process WHERE pid = ?1";
-        Ok(self.connection.prepare(query)?.exists([pid])?)
+        let query = format!("SELECT 1 FROM process p WHERE p.pid = ?1{}", self.own());
+        Ok(self.connection.prepare(&query)?.exists([pid])?)
     }
 
     /// The namespace in a slot of a process, as it was when that was last heard of.
@@ -129,8 +142,9 @@ impl Store {
         let query = format!(
             "SELECT n.kind, n.inode, n.ns_id, n.initial FROM process p \
              JOIN slots s ON s.id = p.slots JOIN namespace n ON n.id = s.{} \
-             WHERE p.pid = ?1 ORDER BY p.id DESC LIMIT 1",
-            slot.name()
+             WHERE p.pid = ?1{} ORDER BY p.id DESC LIMIT 1",
+            slot.name(),
+            self.own()
         );
         let found = self.connection.query_row(&query, [pid], |row| life::reference(row, 0));
         Ok(found.optional()?)
@@ -139,13 +153,36 @@ impl Store {
     fn lives(&self, condition: &str, parameters: impl Params) -> Result<Vec<Life>> {
         let query = format!(
             "SELECT {INFO}, n.began, n.ended, n.cause, {CREATOR} FROM namespace n {JOIN} \
-             {CREATOR_JOIN} WHERE {condition}"
+             {CREATOR_JOIN} WHERE {condition}{}",
+            self.seen()
         );
         let mut statement = self.connection.prepare_cached(&query)?;
         let rows = statement.query_map(parameters, read)?;
         let mut lives: Vec<_> = rows.collect::<std::result::Result<_, _>>()?;
         lives.sort_by_key(|life| life.row);
+        if let Some(uid) = self.only {
+            for life in &mut lives {
+                life.creator.take_if(|creator| creator.uid != uid);
+            }
+        }
         Ok(lives)
+    }
+
+    /// What must hold, too, of a process `p` that is told of.
+    fn own(&self) -> String {
+        self.only.map(|uid| format!(" AND p.uid = {uid}")).unwrap_or_default()
+    }
+
+    /// What must hold, too, of a namespace `n` that is told of.
+    fn seen(&self) -> String {
+        let Some(uid) = self.only else { return String::new() };
+        let entered = Slot::ALL.map(|slot| format!("SELECT {} FROM own", slot.name()));
+        format!(
+            " AND (n.initial OR n.creator IN (SELECT id FROM process WHERE uid = {uid}) OR n.id IN \
+             (WITH own AS MATERIALIZED (SELECT * FROM slots WHERE id IN \
+             (SELECT slots FROM process WHERE uid = {uid})) {}))",
+            entered.join(" UNION ")
+        )
     }
 }
 

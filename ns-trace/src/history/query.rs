@@ -1,18 +1,23 @@
 //! Which events are asked for, and finding them.
 
-use std::{fmt::Write as _, ops::ControlFlow};
+use std::{
+    fmt::{self, Write as _},
+    ops::ControlFlow,
+};
 
 use rusqlite::OptionalExtension as _;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Result, Store,
     events::{COLUMNS, Events},
 };
-use crate::model::{Event, Kind, Time, event::EventKind};
+use crate::model::{Event, Kind, NsRef, Time, event::EventKind};
 
 /// Which events are asked for; all of what is said must hold. Events that say that others are missing
 /// are found whatever is said of the rest but times and numbers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Query {
     /// Not before this time.
     pub since: Option<Time>,
@@ -20,7 +25,7 @@ pub struct Query {
     pub until: Option<Time>,
     /// With numbers above this.
     pub after: Option<u64>,
-    /// At most so many, the first ones; `None` is all.
+    /// Among the first so many; `None` is among all.
     pub limit: Option<u64>,
     /// Of these sorts, and health; empty is all.
     pub events: Vec<EventKind>,
@@ -35,7 +40,8 @@ pub struct Query {
 }
 
 /// Which namespaces of all that ever were.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Name {
     /// The type; `None` is any.
     pub kind: Option<Kind>,
@@ -43,6 +49,33 @@ pub struct Name {
     pub inode: Option<u32>,
     /// The kernel's id; `None` is any.
     pub id: Option<u64>,
+}
+
+/// Where the events of a query ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End<B> {
+    /// All were handed on.
+    All,
+    /// The limit was reached, with the event of this number.
+    Limit(u64),
+    /// It was broken off.
+    Broken(B),
+}
+
+impl From<&NsRef> for Name {
+    fn from(ns: &NsRef) -> Self {
+        Self { kind: Some(ns.kind), inode: Some(ns.inode), id: ns.id }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind, self.inode, self.id) {
+            (Some(kind), Some(inode), _) => write!(f, "{}:{inode}", kind.name()),
+            (None, Some(inode), _) => write!(f, "{inode}"),
+            (_, None, id) => write!(f, "id:{}", id.unwrap_or_default()),
+        }
+    }
 }
 
 impl Name {
@@ -132,6 +165,7 @@ impl Query {
 
 impl Store {
     /// Hands the events of a query to `each` in their order, until that breaks off.
+    /// [`Query::limit`] counts also those that are not told of (see [`only_of`](Self::only_of)).
     ///
     /// # Errors
     ///
@@ -140,7 +174,7 @@ impl Store {
         &self,
         query: &Query,
         mut each: impl FnMut(Event) -> ControlFlow<B>,
-    ) -> Result<Option<B>> {
+    ) -> Result<End<B>> {
         let mut sql = query.sql(COLUMNS);
         sql.push_str(" ORDER BY e.seq");
         if let Some(limit) = query.limit {
@@ -152,23 +186,39 @@ impl Store {
             Some(container) => statement.query([container])?,
             None => statement.query([])?,
         };
+        let mut count = 0;
         while let Some(row) = rows.next()? {
-            if let ControlFlow::Break(broken) = each(events.read(row)?) {
-                return Ok(Some(broken));
+            let event = events.read(row)?;
+            let seq = event.seq;
+            count += 1;
+            if self.tells(&event)
+                && let ControlFlow::Break(broken) = each(event)
+            {
+                return Ok(End::Broken(broken));
+            }
+            if query.limit == Some(count) {
+                return Ok(End::Limit(seq));
             }
         }
-        Ok(None)
+        Ok(End::All)
     }
 
-    /// The events for which a condition on their columns holds.
-    pub(super) fn chosen(&self, condition: &str) -> Result<Vec<Event>> {
+    fn tells(&self, event: &Event) -> bool {
+        self.only.is_none_or(|uid| event.is_of(uid))
+    }
+
+    /// The first events that are told of and for which a condition on their columns holds.
+    pub(super) fn chosen(&self, condition: &str, most: usize) -> Result<Vec<Event>> {
         let sql = format!("SELECT {COLUMNS} FROM event e WHERE {condition} ORDER BY e.seq");
         let mut statement = self.connection.prepare(&sql)?;
         let mut events = Events::new(&self.connection);
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
+        while found.len() < most
+            && let Some(row) = rows.next()?
+        {
             found.push(events.read(row)?);
+            found.pop_if(|event| !self.tells(event));
         }
         Ok(found)
     }

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Error, Living, Result, Writer, life, schema};
+use super::{Error, Result, Writer, schema};
 
 /// How long somebody waits for the other side's lock, which is held for moments only.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,22 +23,13 @@ const LOG: i64 = 16 << 20;
 /// it adds.
 const CACHE: i64 = 8 << 10;
 
-/// Where the ring was read up to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Checkpoint {
-    /// Which ring: a number of the caller's, stored as it is.
-    pub ring: u64,
-    /// The position in it: a number of the caller's, stored as it is.
-    pub position: u64,
-    /// The number of the last event that is stored with it.
-    pub seq: u64,
-}
-
 /// A store.
 #[derive(Debug)]
 pub struct Store {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    /// Of whom it tells; `None` is of everybody.
+    pub(super) only: Option<u32>,
     /// Held while this one writes. Closed after the connection: that would lose the locks that
     /// `SQLite` holds on the same file (`fcntl(2)`).
     _lock: Option<File>,
@@ -84,7 +75,7 @@ impl Store {
         connection.pragma_update(None, "cache_size", -CACHE)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         schema::migrate(&mut connection, path)?;
-        Ok(Self { connection, path: path.to_owned(), _lock: Some(lock) })
+        Ok(Self { connection, path: path.to_owned(), only: None, _lock: Some(lock) })
     }
 
     /// Opens a store to read it, also while another process writes it.
@@ -109,8 +100,15 @@ impl Store {
         }
         match schema::check(&connection, path)? {
             0 => Err(Error::Foreign(path.to_owned())),
-            _ => Ok(Self { connection, path: path.to_owned(), _lock: None }),
+            _ => Ok(Self { connection, path: path.to_owned(), only: None, _lock: None }),
         }
+    }
+
+    /// The same as a user may see it: the events of their processes, and the namespaces that those
+    /// have made or were in. The initial ones, and what says how good the stream is, everybody sees.
+    #[must_use]
+    pub fn only_of(self, uid: u32) -> Self {
+        Self { only: Some(uid), ..self }
     }
 
     /// What writes it.
@@ -131,29 +129,6 @@ impl Store {
         let last = "SELECT max(seq) FROM event";
         let last: Option<i64> = self.connection.query_row(last, [], |row| row.get(0))?;
         Ok(last.unwrap_or_default().cast_unsigned())
-    }
-
-    /// Where the ring was read up to when the last events were stored, if that was said.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read.
-    pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
-        let query = "SELECT ring, position, seq FROM checkpoint";
-        let row = self.connection.query_row(query, [], |row| {
-            let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-            Ok(Checkpoint { ring: number(0)?, position: number(1)?, seq: number(2)? })
-        });
-        Ok(row.optional()?)
-    }
-
-    /// The namespaces that were alive when the last events were stored, of the boot with this id.
-    ///
-    /// # Errors
-    ///
-    /// If they cannot be read.
-    pub fn living(&self, boot_id: &str) -> Result<Vec<Living>> {
-        life::living(&self.connection, boot_id)
     }
 
     /// Where it is.

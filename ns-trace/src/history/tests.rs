@@ -14,7 +14,7 @@ use std::{
 use proptest::{collection::vec, prelude::*};
 use rusqlite::Connection;
 
-use super::{Checkpoint, Error, Name, Query, Store, schema};
+use super::{Error, Name, Query, Store, schema};
 use crate::model::{Event, arbitrary, event::EventKind};
 
 /// A directory for a store; it goes with this.
@@ -55,7 +55,7 @@ fn write(path: &Path, events: &[Event]) {
     for event in events {
         writer.append(event).unwrap();
     }
-    writer.commit(None).unwrap();
+    writer.commit().unwrap();
 }
 
 proptest! {
@@ -107,19 +107,16 @@ fn only_the_owner_may_read_it_and_only_one_writes_it() {
 }
 
 #[test]
-fn a_position_is_stored_with_the_events_or_not_at_all() {
+fn what_is_not_committed_is_not_there() {
     let directory = Directory::new();
     let path = directory.store();
     let mut writer = Store::open(&path).unwrap().writer().unwrap();
-    let (first, second) = (life::create(1, 10, 7), life::create(2, 20, 8));
-    let checkpoint = |seq| Some(Checkpoint { ring: u64::MAX, position: 77, seq });
-    writer.append(&first).unwrap();
-    writer.commit(checkpoint(1)).unwrap();
+    writer.append(&life::create(1, 10, 7)).unwrap();
+    writer.commit().unwrap();
     assert_eq!(writer.last_seq(), 1);
-    writer.append(&second).unwrap();
+    writer.append(&life::create(2, 20, 8)).unwrap();
     drop(writer);
-    let store = Store::read(&path).unwrap();
-    assert_eq!((store.last_seq().unwrap(), store.checkpoint().unwrap()), (1, checkpoint(1)));
+    assert_eq!(Store::read(&path).unwrap().last_seq().unwrap(), 1);
 }
 
 #[test]
@@ -128,13 +125,13 @@ fn a_number_that_is_there_already_leaves_the_rest_as_it_was() {
     let path = directory.store();
     let mut writer = Store::open(&path).unwrap().writer().unwrap();
     writer.append(&life::create(1, 10, 7)).unwrap();
-    writer.commit(None).unwrap();
+    writer.commit().unwrap();
     writer.append(&life::create(2, 20, 8)).unwrap();
     assert!(writer.append(&life::create(1, 30, 9)).is_err());
     // All since the commit is to be appended again.
     writer.append(&life::create(2, 20, 8)).unwrap();
     writer.append(&life::create(3, 30, 9)).unwrap();
-    writer.commit(None).unwrap();
+    writer.commit().unwrap();
     let numbers: Vec<_> =
         found(writer.store(), &Query::default()).iter().map(|event| event.seq).collect();
     assert_eq!(numbers, [1, 2, 3]);
@@ -144,24 +141,25 @@ fn a_number_that_is_there_already_leaves_the_rest_as_it_was() {
 fn an_older_file_is_brought_up_to_date() {
     let directory = Directory::new();
     let path = directory.store();
-    fs::create_dir(&directory.0).unwrap();
+    write(&path, &[life::create(7, 10, 7)]);
     let mut connection = Connection::open(&path).unwrap();
-    schema::migrate_to(&mut connection, &path, &schema::STEPS[..1]).unwrap();
-    let boot = "INSERT INTO boot VALUES (1, 'b', 'h', 'k'); \
-        INSERT INTO event(seq, time, boot, boot_ns, event, source, lossy, detail) \
-        VALUES (7, 1, 1, 1, 9, 0, 0, '{\"lost\":{\"lost\":{\"count\":3,\"stage\":\"ring\",\"by_event\":{},\"cpu\":null}}}')";
-    connection.execute_batch(boot).unwrap();
-    drop(connection);
-    // As it is it can be read, and only who writes changes it.
+    let version = |connection: &Connection| -> u32 {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    };
+    assert_eq!(version(&connection), schema::VERSION);
+    let later = "CREATE TABLE later(id INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT; \
+        INSERT INTO later SELECT 1, seq FROM event";
+    let steps = [&schema::STEPS[..], &[later]].concat();
+    // A step that fails leaves it as it was.
+    let broken = [&steps[..], &["CREATE TABLE later(id INTEGER) STRICT"]].concat();
+    assert!(schema::migrate_to(&mut connection, &path, &broken).is_err());
+    assert_eq!(version(&connection), schema::VERSION);
     assert_eq!(found(&Store::read(&path).unwrap(), &Query::default()).len(), 1);
-    let mut writer = Store::open(&path).unwrap().writer().unwrap();
-    let checkpoint = Checkpoint { ring: 1, position: 2, seq: 8 };
-    writer.append(&life::create(8, 10, 7)).unwrap();
-    writer.commit(Some(checkpoint)).unwrap();
-    drop(writer);
-    let store = Store::read(&path).unwrap();
-    assert_eq!(store.checkpoint().unwrap(), Some(checkpoint));
-    assert_eq!(found(&store, &Query::default()).len(), 2);
+    // Only what is new is done, with what was there.
+    schema::migrate_to(&mut connection, &path, &steps).unwrap();
+    assert_eq!(version(&connection), schema::VERSION + 1);
+    let seq = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    assert_eq!(connection.query_row("SELECT seq FROM later", [], seq).unwrap(), 7);
 }
 
 #[test]

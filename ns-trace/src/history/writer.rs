@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use self::{names::Names, tasks::Tasks};
 use super::{
-    Checkpoint, Result, Store,
+    Result, Store,
     detail::{Detail, End},
 };
 use crate::model::{
@@ -94,8 +94,7 @@ impl Writer {
         met
     }
 
-    /// Makes what was appended since the last commit last, together with where the ring was read up
-    /// to.
+    /// Makes what was appended since the last commit last.
     ///
     /// What is committed survives the end of this process; it survives a power failure once
     /// [`sync`](Self::sync) was asked for in the same or a later commit.
@@ -103,8 +102,8 @@ impl Writer {
     /// # Errors
     ///
     /// If it cannot be written: as with [`append`](Self::append).
-    pub fn commit(&mut self, checkpoint: Option<Checkpoint>) -> Result<()> {
-        let committed = self.end(checkpoint);
+    pub fn commit(&mut self) -> Result<()> {
+        let committed = self.end();
         if committed.is_err() {
             self.roll_back();
         }
@@ -142,7 +141,7 @@ impl Writer {
     /// gone.
     pub(super) fn alone<T>(&mut self, what: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let done = self.begin().and_then(|()| what(&self.store.connection));
-        let done = done.and_then(|value| self.end(None).map(|()| value));
+        let done = done.and_then(|value| self.end().map(|()| value));
         if done.is_err() {
             self.roll_back();
         }
@@ -159,13 +158,7 @@ impl Writer {
         Ok(())
     }
 
-    fn end(&mut self, checkpoint: Option<Checkpoint>) -> Result<()> {
-        if let Some(Checkpoint { ring, position, seq }) = checkpoint {
-            self.begin()?;
-            let put = "INSERT OR REPLACE INTO checkpoint VALUES (0, ?1, ?2, ?3)";
-            let mut put = self.store.connection.prepare_cached(put)?;
-            put.execute(params![ring.cast_signed(), position.cast_signed(), seq.cast_signed()])?;
-        }
+    fn end(&mut self) -> Result<()> {
         if self.is_open {
             self.store.connection.execute_batch("COMMIT")?;
             self.is_open = false;

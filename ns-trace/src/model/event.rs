@@ -119,8 +119,22 @@ pub enum Body {
     Alert(Box<Alert>),
 }
 
+impl Event {
+    /// Whether it is of a user: a process of theirs did it, or they made the namespace whose end it
+    /// tells of. What says how good the stream is, is everybody's.
+    #[must_use]
+    pub fn is_of(&self, uid: u32) -> bool {
+        match &self.body {
+            Body::Lost(_) | Body::Sync(_) => true,
+            Body::Destroy(gone) => gone.creator.as_ref().is_some_and(|by| by.uid == uid),
+            body => body.process().is_some_and(|process| process.uid == uid),
+        }
+    }
+}
+
 /// The sorts of event, as `--event` names them.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 #[expect(missing_docs, reason = "the names are the events' own, documented at `Body`")]
 pub enum EventKind {

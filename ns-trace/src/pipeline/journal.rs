@@ -140,23 +140,22 @@ impl Journal {
         let files = files(&self.directory)?;
         self.number = files.last().map_or(0, |(number, _)| *number);
         let arrived = arrived.unwrap_or(u64::MAX);
+        let mut start = None;
         for (_, path) in files.iter().rev() {
-            if let Some(found) = read(&fs::read(path)?, &self.ring, arrived) {
+            let bytes = fs::read(path)?;
+            if let Some(found) = read(&bytes, &self.ring, arrived) {
                 self.is_known = true;
                 return Ok(Some(found));
             }
-        }
-        // All that was told after the start is still in the ring.
-        for (_, path) in &files {
-            let bytes = fs::read(path)?;
             let Some((head, _)) = parts(&bytes).next() else { continue };
-            let found = read(&bytes, &self.ring, u64::MAX);
-            if let Some(found) = found.filter(|found| found.state.is_first) {
+            let found = read(&bytes, &self.ring, head.seq).filter(|found| found.state.is_first);
+            if let Some(found) = found {
+                // All that was told after the start is still in the ring.
                 let (changes, position) = (Vec::new(), head.position);
-                return Ok(Some(Found { changes, position, is_start: true, ..found }));
+                start = Some(Found { changes, position, is_start: true, ..found });
             }
         }
-        Ok(None)
+        Ok(start)
     }
 
     /// Writes all that is known once event `seq` was told and the ring was read up to `position`.
@@ -202,6 +201,13 @@ impl Journal {
         self.former = Some((seq, former));
         (self.seq, self.position) = (seq, position);
         Ok(())
+    }
+
+    /// Forgets what was written, as not all of it could be: with a gap, nothing can be taken up.
+    pub(super) fn give_up(&mut self) {
+        (self.file, self.former) = (None, None);
+        // Where not even that works, what is missing is found by the numbers of the records.
+        let _gone = remove(&self.directory);
     }
 
     /// Whether there is a beginning.

@@ -329,7 +329,7 @@ impl Live {
             Message::Missing { cpu, records: count } => {
                 let (stage, by_event) = (Stage::Ring, ByEvent::default());
                 self.say_lost(Loss { count, stage, by_event, cpu: Some(cpu.into()) })?;
-                self.note(&Note::Missing { cpu, records: count })?;
+                self.note(&Note::Missing { cpu, records: count });
                 Ok(None)
             }
             Message::Asked => {
@@ -403,7 +403,7 @@ impl Live {
             self.lose(Stage::Backlog, None, unheard)?;
         }
         let is_start = !was_started && self.started;
-        self.note_records(&records)?;
+        self.note_records(&records);
         if is_start {
             // Whoever sees the start can rely on what comes after it.
             self.keep()?;

@@ -77,9 +77,7 @@ impl Former {
             HashMap::try_from(Map::HashMap(map)).map_err(io::Error::other)?;
         let tids: Result<Vec<u32>, MapError> = map.keys().collect();
         for tid in tids.map_err(io::Error::other)? {
-            let mut arguments = [0; 12];
-            arguments[0] = tid.into();
-            object::run_on_demand(program.as_fd(), &arguments)?;
+            object::run_on_demand(program.as_fd(), &[tid.into()])?;
         }
         for entry in fs::read_dir(&self.place)? {
             let entry = entry?;

@@ -419,11 +419,8 @@ impl Probes {
 
     fn run(&self, name: &'static str, arguments: &[u64]) -> Result<(), Error> {
         let program = self.programs.get(name).ok_or(Error::Part(name))?;
-        // The kernel wants room for as many as it can pass.
-        let mut all = [0; 12];
-        all.iter_mut().zip(arguments).for_each(|(place, argument)| *place = *argument);
         let refused = |source| Error::Attach { hook: name, source };
-        object::run_on_demand(program.as_fd(), &all).map_err(refused)
+        object::run_on_demand(program.as_fd(), arguments).map_err(refused)
     }
 }
 

@@ -8,10 +8,14 @@ use std::{
     path::PathBuf,
 };
 
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use super::{
     control::request::{Ask, Request, Trace, VERSION},
+    past::Question,
     place::default_directory,
 };
 use crate::model::{Want, World};
@@ -37,13 +41,14 @@ pub enum ClientError {
 
 /// The first line of an answer.
 #[derive(Debug, Deserialize)]
-struct Head {
+struct Head<T> {
     v: u32,
     error: Option<String>,
     world: Option<World>,
+    past: Option<T>,
 }
 
-impl Head {
+impl<T: DeserializeOwned> Head<T> {
     fn read(line: &[u8]) -> Result<Self, ClientError> {
         let head: Self =
             serde_json::from_slice(line).map_err(|error| ClientError::Broken(error.into()))?;
@@ -68,6 +73,12 @@ pub fn socket() -> PathBuf {
     if own.exists() { own } else { "/run/ns-trace/control.sock".into() }
 }
 
+/// Whether there is one, and it lets this user in.
+#[must_use]
+pub fn is_there() -> bool {
+    UnixStream::connect(socket()).is_ok()
+}
+
 fn ask(ask: Ask) -> Result<UnixStream, ClientError> {
     let path = socket();
     let reached = UnixStream::connect(&path).and_then(|mut stream| {
@@ -85,11 +96,27 @@ fn ask(ask: Ask) -> Result<UnixStream, ClientError> {
 ///
 /// If no collector answers.
 pub fn look(want: &Want) -> Result<World, ClientError> {
-    let mut stream = ask(Ask::Look(*want))?;
+    let head: Head<IgnoredAny> = answer(Ask::Look(*want))?;
+    head.world.ok_or_else(cut)
+}
+
+/// What happened: the answer that belongs to a question.
+///
+/// # Errors
+///
+/// If no collector answers, or it knows nothing of that.
+pub fn past<T: DeserializeOwned>(question: Question) -> Result<T, ClientError> {
+    answer(Ask::Past(question))?.past.ok_or_else(cut)
+}
+
+fn answer<T: DeserializeOwned>(asked: Ask) -> Result<Head<T>, ClientError> {
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).map_err(ClientError::Broken)?;
-    let head = Head::read(&answer)?;
-    head.world.ok_or_else(|| ClientError::Broken(io::ErrorKind::UnexpectedEof.into()))
+    ask(asked)?.read_to_end(&mut answer).map_err(ClientError::Broken)?;
+    Head::read(&answer)
+}
+
+fn cut() -> ClientError {
+    ClientError::Broken(io::ErrorKind::UnexpectedEof.into())
 }
 
 /// What happens from now on: lines of JSON.
@@ -105,6 +132,6 @@ pub fn trace(wanted: Trace) -> Result<File, ClientError> {
         stream.read_exact(&mut byte).map_err(ClientError::Broken)?;
         line.extend_from_slice(&byte);
     }
-    Head::read(&line)?;
+    Head::<IgnoredAny>::read(&line)?;
     Ok(File::from(OwnedFd::from(stream)))
 }

@@ -31,13 +31,17 @@ use rustix::{
     net::sockopt::socket_peercred,
 };
 
-use super::{Level, Shared};
+use super::{
+    Level, Shared,
+    refused::{Door, Reason},
+};
 use crate::sys::account;
 
-/// How many clients there may be, and how many of one user who is not root.
+/// How many clients there may be, and how many of root and of another user: nobody has them all.
 const CLIENTS: usize = 128;
+const OF_ROOT: usize = 96;
 const OF_USER: usize = 16;
-/// How long a client may take to say what it wants, and to take a piece of the answer.
+/// How long a client may take to take a piece of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What a client's thread needs: requests and answers are on the heap.
 const STACK: usize = 512 << 10;
@@ -139,12 +143,12 @@ fn welcome(
     clients: &Arc<Clients>,
 ) -> io::Result<()> {
     let uid = socket_peercred(stream.as_fd())?.uid.as_raw();
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut all = clients.lock();
     let same = all.iter().filter(|client| client.uid == uid).count();
-    if all.len() >= CLIENTS || (uid != 0 && same >= OF_USER) {
+    if all.len() >= CLIENTS || same >= (if uid == 0 { OF_ROOT } else { OF_USER }) {
         drop(all);
+        shared.refused.count(Door::Control, Reason::Many);
         return answer::refuse(&stream, "too many clients");
     }
     all.push(Client { number, uid, stream: stream.try_clone()? });
@@ -153,7 +157,10 @@ fn welcome(
     let thread = thread::Builder::new().name("client".to_owned()).stack_size(STACK);
     let spawned = thread.spawn(move || {
         // Whatever went wrong with the way to it, nobody else is concerned.
-        let _answered = answer::answer(&stream, uid, &shared);
+        let answered = answer::answer(&stream, uid, &shared);
+        if answered.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            shared.refused.count(Door::Control, Reason::Stalled);
+        }
         ours.lock().retain(|client| client.number != number);
     });
     if spawned.is_err() {

@@ -1,6 +1,6 @@
 //! The one place through which every event passes.
 
-use std::sync::{Arc, PoisonError, mpsc::Sender};
+use std::sync::{Arc, PoisonError, atomic::Ordering, mpsc::Sender};
 
 use super::{Level, Shared};
 use crate::{
@@ -95,6 +95,21 @@ impl Outlet for Distributor {
 
     fn mark(&mut self, seq: u64) {
         self.shared.marks.mark(seq);
+    }
+
+    fn can_be_taken_up(&mut self, can: Result<(), &std::io::Error>) {
+        let what = match can {
+            Ok(()) => "a restart loses nothing again".to_owned(),
+            Err(error) => {
+                self.shared.marks.give_up();
+                self.shared.journal_errors.fetch_add(1, Ordering::Relaxed);
+                format!(
+                    "cannot keep what a restart needs to lose nothing: {error}; going on without, \
+                     and trying again"
+                )
+            }
+        };
+        (self.shared.say)(Level::Warning, &what);
     }
 
     fn arrived(&self) -> u64 {

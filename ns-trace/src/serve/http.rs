@@ -1,17 +1,20 @@
 //! The HTTP API: a thread of its own with a runtime of its own, started by nobody else.
 
 mod alerts;
+mod connections;
 mod door;
 mod events;
 mod history;
 mod metrics;
 mod openapi;
+mod patient;
 mod problem;
 mod query;
 
 use std::{
+    convert::Infallible,
     fs,
-    future::{IntoFuture as _, poll_fn},
+    future::poll_fn,
     io,
     net::TcpListener,
     os::unix::net::UnixListener,
@@ -20,19 +23,26 @@ use std::{
     sync::Arc,
     task::Poll,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
-use axum::{Router, middleware, routing::get, serve::Listener};
+use axum::{Router, middleware, routing::get};
 use tokio::{
     runtime,
     sync::{Semaphore, watch},
+    time::sleep,
 };
 
-use self::door::Visitor;
+use self::{connections::Connections, door::Visitor};
 use super::{Error, Place, Shared, config::Listen, control};
 
+/// How long it is waited when nobody can be let in: out of descriptors or memory, not to spin until
+/// there is some again.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// The paths that take parameters.
-pub const PATHS: [&str; 3] = ["/api/v1/namespaces", "/api/v1/events", "/api/v1/alerts"];
+pub const PATHS: [&str; 4] =
+    ["/api/v1/namespaces", "/api/v1/events", "/api/v1/alerts", "/api/v1/history"];
 
 /// Reads the parameters of a request for one of [`PATHS`] as an answer would.
 ///
@@ -45,6 +55,7 @@ pub fn check(path: &str, query: &str) -> Result<(), String> {
         "/api/v1/namespaces" => query::read(query).map(drop),
         "/api/v1/events" => events::read(query).map(drop),
         "/api/v1/alerts" => alerts::read(query).map(drop),
+        "/api/v1/history" => history::read(query).map(drop),
         _ => Err(problem::Problem::missing(path)),
     };
     read.map_err(|problem| problem.detail().to_owned())
@@ -135,18 +146,7 @@ fn serve(bound: Bound, state: State, stopped: watch::Receiver<bool>) {
     let shared = Arc::clone(&state.shared);
     let served = || -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let ended = runtime.block_on(async {
-            match bound {
-                Bound::Tcp(listener) => {
-                    listener.set_nonblocking(true)?;
-                    listen(tokio::net::TcpListener::from_std(listener)?, state, stopped).await
-                }
-                Bound::Unix(listener) => {
-                    listener.set_nonblocking(true)?;
-                    listen(tokio::net::UnixListener::from_std(listener)?, state, stopped).await
-                }
-            }
-        });
+        let ended = runtime.block_on(until(stopped, accept(bound, state)));
         // A look that is still under way is not waited for.
         runtime.shutdown_background();
         ended
@@ -156,14 +156,41 @@ fn serve(bound: Bound, state: State, stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn listen<L>(listener: L, state: State, mut stopped: watch::Receiver<bool>) -> io::Result<()>
-where
-    L: Listener,
-    L::Addr: std::fmt::Debug,
-    Visitor: for<'a> axum::extract::connect_info::Connected<axum::serve::IncomingStream<'a, L>>,
-{
+/// Lets clients in, one after the other.
+async fn accept(bound: Bound, state: State) -> io::Result<Infallible> {
+    let shared = Arc::clone(&state.shared);
+    let connections = Connections::new(&shared, router(state));
+    match bound {
+        Bound::Tcp(listener) => {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => connections.welcome(stream, Visitor { uid: None }).await,
+                    Err(_) => sleep(PAUSE).await,
+                }
+            }
+        }
+        Bound::Unix(listener) => {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::UnixListener::from_std(listener)?;
+            loop {
+                let accepted = listener.accept().await;
+                let peer = accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream)));
+                match peer {
+                    Ok((uid, stream)) => {
+                        connections.welcome(stream, Visitor { uid: Some(uid) }).await;
+                    }
+                    Err(_) => sleep(PAUSE).await,
+                }
+            }
+        }
+    }
+}
+
+fn router(state: State) -> Router {
     let guarded = middleware::from_fn_with_state(state.clone(), door::guard);
-    let router = Router::new()
+    Router::new()
         .route("/api/v1/namespaces", get(query::namespaces))
         .route("/api/v1/namespaces/{inode}", get(query::namespace))
         .route("/api/v1/processes/{pid}", get(query::process))
@@ -177,16 +204,20 @@ where
         .fallback(door::nothing_there)
         .method_not_allowed_fallback(door::only_get)
         .layer(guarded)
-        .with_state(state);
-    let service = router.into_make_service_with_connect_info::<Visitor>();
-    // Streams of events have no end of their own: what is open is cut.
-    let mut serving = pin!(axum::serve(listener, service).into_future());
-    let mut stopping = pin!(stopped.changed());
+        .with_state(state)
+}
+
+/// Serves until told to stop. Streams of events have no end of their own: what is open is cut.
+async fn until(
+    mut stopped: watch::Receiver<bool>,
+    serving: impl Future<Output = io::Result<Infallible>>,
+) -> io::Result<()> {
+    let (mut serving, mut stopping) = (pin!(serving), pin!(stopped.changed()));
     poll_fn(|context| {
         if stopping.as_mut().poll(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        serving.as_mut().poll(context)
+        serving.as_mut().poll(context).map(|ended| ended.map(|never| match never {}))
     })
     .await
 }

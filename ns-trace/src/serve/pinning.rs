@@ -99,6 +99,11 @@ impl Marks {
         self.taken_up.store(seq, Ordering::Release);
     }
 
+    /// The stream cannot be taken up at all: no event waits for others.
+    pub(super) fn give_up(&self) {
+        self.mark(u64::MAX);
+    }
+
     /// Event `seq` has arrived for good, and all before it.
     pub(super) fn arrived(&self) -> u64 {
         self.arrived.load(Ordering::Acquire)

@@ -55,7 +55,8 @@ impl Remember {
         writer: Writer,
         founds: Receiver<Vec<Event>>,
     ) -> io::Result<Self> {
-        let (status, ending) = (shared.history.clone().unwrap_or_default(), Arc::default());
+        let status = shared.history.as_ref().map(|(_, status)| Arc::clone(status));
+        let (status, ending) = (status.unwrap_or_default(), Arc::default());
         let reader = shared.recent.reader(From::Start);
         let stop = reader.stopper();
         let work = Work {
@@ -213,7 +214,7 @@ impl Work {
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        self.writer.commit(None)?;
+        self.writer.commit()?;
         self.status.written.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
         self.waiting.clear();
         self.found.clear();

@@ -4,20 +4,23 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
+    thread,
 };
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::thread::{Uid, set_thread_uid};
 use serde_json::Value;
 
 use super::{Collector, Test, make};
 use crate::{actor::Actor, context::Room, tracer::PATIENCE};
 
-pub(super) const TRIALS: [(&str, Test); 5] = [
+pub(super) const TRIALS: [(&str, Test); 6] = [
     ("serve::http::answers_are_as_the_document_says", answers),
     ("serve::http::rows_are_filtered_and_paged", pages),
     ("serve::http::what_is_wrong_is_a_problem", problems),
     ("serve::http::a_stream_goes_on_where_it_broke_off", resumes),
     ("serve::http::a_token_is_asked_for", token),
+    ("serve::http::who_is_slow_or_many_is_turned_away", turned_away),
 ];
 
 /// Sends a request; returns what can be read of the answer.
@@ -344,5 +347,66 @@ fn token(room: &Room) -> Result<()> {
     fs::remove_file(&file)?;
     let asked = asked.into_iter().collect::<Result<Vec<_>>>()?;
     ensure!(asked == [401, 401, 401, 401, 200], "{asked:?}");
+    collector.finish().map(drop)
+}
+
+/// On both sockets: who does not say what they want is told so in the end, who is too many at once,
+/// and others are answered meanwhile.
+fn turned_away(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "[http]\nclients = 8\n")?;
+    let connect = |name: &str| -> Result<UnixStream> {
+        let stream = UnixStream::connect(collector.runtime().join(name))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    };
+    let said = |mut stream: &UnixStream| -> Result<String> {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    // Of sixteen connections root has eight.
+    let idle: Vec<_> = (0..7).map(|_| connect("http.sock")).collect::<Result<_>>()?;
+    let mut half = connect("http.sock")?;
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHost: local")?;
+    let (mute, mut slow) = (connect("control.sock")?, connect("control.sock")?);
+    slow.write_all(b"{\"v\":1,")?;
+    let refused = said(&connect("http.sock")?)?;
+    ensure!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("too many"), "{refused}");
+    // Another user has a share of their own, and so has each socket.
+    let other = thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            // Of this thread alone; the group stays.
+            set_thread_uid(Uid::from_raw(65534))?;
+            ask(&collector, "GET /healthz", "")
+        });
+        asked.join().ok().context("the thread has panicked")?
+    });
+    ensure!(other.as_ref().is_ok_and(|(status, ..)| *status == 200), "{other:?}");
+    let listed = collector.ask(&["list", "--source", "live"]).output()?;
+    ensure!(listed.status.success(), "{listed:?}");
+    for stream in idle.iter().chain([&half]) {
+        let told = said(stream)?;
+        ensure!(told.starts_with("HTTP/1.1 408 ") && told.contains("no request within"), "{told}");
+    }
+    for stream in [&mute, &slow] {
+        let told = said(stream)?;
+        ensure!(told.contains("no request within"), "{told}");
+    }
+    drop(said(&{
+        let mut garbage = connect("http.sock")?;
+        garbage.write_all(b"\x16\x03\x01 hello\r\n\r\n")?;
+        garbage
+    })?);
+    let (status, metrics, _) = ask(&collector, "GET /metrics", "")?;
+    ensure!(status == 200, "{status}");
+    for (labels, count) in [
+        ("socket=\"http\",reason=\"many\"", 1),
+        ("socket=\"http\",reason=\"slow\"", 8),
+        ("socket=\"http\",reason=\"malformed\"", 1),
+        ("socket=\"control\",reason=\"slow\"", 2),
+    ] {
+        let line = format!("nstrace_clients_refused_total{{{labels}}} {count}\n");
+        ensure!(metrics.contains(&line), "no {line} in {metrics}");
+    }
     collector.finish().map(drop)
 }

@@ -25,11 +25,12 @@ use aya::{
 use rustix::{
     fs::readlink,
     mount::{MountFlags, UnmountFlags, mount, unmount},
+    process::Signal,
     system::uname,
 };
 use serde_json::Value;
 
-use super::{Collector, Test, make, serve};
+use super::{Collector, Test, eventually, http, make, serve};
 use crate::{
     actor::Actor,
     context::Room,
@@ -37,9 +38,10 @@ use crate::{
     tracer::{PATIENCE, Tracer, program},
 };
 
-pub(super) const TRIALS: [(&str, Test); 4] = [
+pub(super) const TRIALS: [(&str, Test); 5] = [
     ("serve::pin::restarts_lose_nothing", restarts),
     ("serve::pin::what_the_ring_cannot_hold_is_lost_by_number", too_much),
+    ("serve::pin::a_full_disk_ends_nothing", full),
     ("serve::pin::other_options_replace_the_probes", replaced),
     ("serve::pin::nothing_is_left_when_it_is_unpinned", unpinned),
 ];
@@ -227,6 +229,13 @@ fn made_by(pid: u32, events: &[Arc<Value>]) -> Vec<u64> {
     its.filter_map(|event| event["ns"]["inode"].as_u64()).collect()
 }
 
+/// How many of those that a process has made have ended.
+fn gone(pid: u32, events: &[Arc<Value>]) -> usize {
+    let is_its =
+        |event: &&Arc<Value>| event["event"] == "destroy" && event["creator"]["pid"] == pid;
+    events.iter().filter(is_its).count()
+}
+
 fn is_made_by(pid: u32, event: &Value) -> bool {
     event["event"] == "create" && event["process"]["pid"] == pid
 }
@@ -275,19 +284,67 @@ fn restarts(room: &Room) -> Result<()> {
     })
 }
 
+/// What a restart needs cannot be written for a while: nothing is lost, but what would be by a restart.
+fn full(room: &Room) -> Result<()> {
+    with_pins(|base| {
+        let mut collector = base.start(room, "")?;
+        let ended = collector.end(Signal::TERM)?;
+        ensure!(ended.status.success(), "{}", ended.stderr);
+        mount("tmpfs", collector.runtime(), "tmpfs", MountFlags::empty(), Some(c"size=8m"))?;
+        collector.run()?;
+        let errors = || -> Result<u64> {
+            let (_, metrics, _) = http::ask(&collector, "GET /metrics", "")?;
+            let name = "nstrace_journal_errors_total ";
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+            Ok(line.with_context(|| metrics.clone())?.parse()?)
+        };
+        make(collector.tracer()?)?;
+        let ballast = collector.runtime().join("ballast");
+        let written = fs::write(&ballast, vec![0; 8 << 20]);
+        ensure!(written.is_err() && errors()? == 0, "the disk is larger than it was made");
+        eventually("no failure is noticed", || {
+            make(collector.tracer()?)?;
+            Ok(errors()? > 0)
+        })?;
+        for _ in 0..4 {
+            make(collector.tracer()?)?;
+        }
+        fs::remove_file(&ballast)?;
+        let is_state =
+            |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("state-");
+        eventually("it is not written again", || {
+            make(collector.tracer()?)?;
+            Ok(fs::read_dir(collector.runtime())?.flatten().any(|entry| is_state(&entry)))
+        })?;
+        ensure!(errors()? == 1, "it is said more than once");
+        // From then on a restart loses nothing again.
+        let maker = Maker::start()?;
+        maker.make(20)?;
+        let ended = collector.end(Signal::KILL)?;
+        for sentence in ["going on without, and trying again", "a restart loses nothing again"] {
+            let count = ended.stderr.matches(sentence).count();
+            ensure!(count == 1, "`{sentence}` is said {count} times: {}", ended.stderr);
+        }
+        maker.make(40)?;
+        collector.run()?;
+        let (pid, made) = (maker.pid, maker.end()?);
+        eventually("the last one is gone", || Ok(gone(pid, &base.events()?) == made.len()))?;
+        let ended = collector.end(Signal::TERM)?;
+        ensure!(ended.status.success(), "{}", ended.stderr);
+        ensure!(collector.unpin_command().output()?.status.success(), "it is not unpinned");
+        unmount(collector.runtime(), UnmountFlags::DETACH)?;
+        expect_all(pid, &made, &base.events()?)
+    })
+}
+
 /// Waits until the last namespace of a maker is gone, ends the collector and its pins, and checks what
 /// the history has.
 fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
     let pid = maker.pid;
     let made = maker.end()?;
     let deadline = Instant::now() + 4 * PATIENCE;
-    let gone = |events: &[Arc<Value>]| {
-        let is_its =
-            |event: &&Arc<Value>| event["event"] == "destroy" && event["creator"]["pid"] == pid;
-        events.iter().filter(is_its).count()
-    };
     loop {
-        let found = gone(&base.events()?);
+        let found = gone(pid, &base.events()?);
         if found >= made.len() {
             break;
         }
@@ -296,7 +353,8 @@ fn finish(base: &Base, collector: Collector, maker: Maker) -> Result<()> {
     }
     collector.unpin()?;
     let events = base.events()?;
-    ensure!(gone(&events) == made.len(), "{} are gone of {}", gone(&events), made.len());
+    let found = gone(pid, &events);
+    ensure!(found == made.len(), "{found} are gone of {}", made.len());
     expect_all(pid, &made, &events)
 }
 

@@ -1,26 +1,19 @@
-//! What is asked for, found in the store.
+//! What is asked for, as the collector understands it.
 
-use std::fs::File;
+use std::{fs::File, os::fd::AsFd as _, path::Path};
 
-use super::told;
 use crate::{
     cli::HistoryChoice,
-    cmd::trace::failure,
-    expr::Filter,
-    history::{Name, Query, Store},
-    model::{NsRef, Selector},
+    history::{Name, Query},
+    model::Selector,
     name::Names,
-    pipeline::Selection,
     report::{Class, Failure},
+    serve::past::{Subject, Wanted},
     sys::{account, nsfs},
 };
 
-/// The query, and what only the events themselves show.
-pub(super) fn query(store: &Store, choice: &HistoryChoice) -> Result<(Query, Selection), Failure> {
-    let filter = choice.filter.as_deref();
-    let compiled = filter.map(Filter::compile).transpose();
-    let compiled =
-        compiled.map_err(|error| failure::of_filter(&error, filter.unwrap_or_default()))?;
+/// The events that are asked for.
+pub(super) fn wanted(choice: &HistoryChoice) -> Result<Wanted, Failure> {
     let mut query = Query {
         since: choice.since,
         until: choice.until,
@@ -34,67 +27,47 @@ pub(super) fn query(store: &Store, choice: &HistoryChoice) -> Result<(Query, Sel
         let missing = || Failure::new(format!("there is no user `{user}`")).class(Class::Usage);
         query.uid = Some(found.or_else(|| user.parse().ok()).ok_or_else(missing)?);
     }
-    if let Some(selector) = &choice.selector {
-        select(store, selector, &mut query)?;
-    }
-    let (kinds, events) = (choice.kinds.clone(), choice.events.clone());
-    // Whether there is anything of tasks, the collector's configuration says.
-    let selection =
-        Selection { kinds, events, tasks: true, filter: compiled, ..Selection::default() };
-    Ok((query, selection))
-}
-
-fn select(store: &Store, selector: &Selector, query: &mut Query) -> Result<(), Failure> {
-    match selector {
-        Selector::Pid { pid, slot: None } => {
-            if !store.knows_process(*pid).map_err(|error| told(&error))? {
-                return Err(Failure::new(format!("the history knows no process {pid}")));
-            }
-            query.pids.push(*pid);
+    let about = match &choice.selector {
+        None => None,
+        Some(Selector::Pid { pid, slot: None }) => Some(Subject::Process(*pid)),
+        Some(Selector::Container(id)) if query.container.is_none() => {
+            query.container = Some(id.clone());
+            None
         }
-        Selector::Container(id) if query.container.is_none() => query.container = Some(id.clone()),
-        Selector::Container(_) => {
+        Some(Selector::Container(_)) => {
             let what = "a container is named twice";
             return Err(Failure::new(what).class(Class::Usage));
         }
-        _ => query.namespaces = Some(vec![namespace(store, selector)?]),
-    }
-    Ok(())
+        Some(selector) => Some(namespace(selector)?),
+    };
+    Ok(Wanted { query, about, types: choice.kinds.clone(), filter: choice.filter.clone() })
 }
 
-/// The namespace, or those that had the inode one after the other.
-pub(super) fn namespace(store: &Store, selector: &Selector) -> Result<Name, Failure> {
-    let of = |ns: NsRef| Name { kind: Some(ns.kind), inode: Some(ns.inode), id: ns.id };
-    let name = match selector {
-        Selector::Inode(inode) => Name { kind: None, inode: Some(*inode), id: None },
-        Selector::Kind { kind, inode } => Name { kind: Some(*kind), inode: Some(*inode), id: None },
-        Selector::Id(id) => Name { kind: None, inode: None, id: Some(*id) },
-        Selector::Pid { pid, slot: Some(slot) } => {
-            let found = store.last_in(*pid, *slot).map_err(|error| told(&error))?;
-            of(found.ok_or_else(|| missing(selector))?)
-        }
+/// The namespace that a selector names.
+pub(super) fn namespace(selector: &Selector) -> Result<Subject, Failure> {
+    let (kind, inode, id) = match selector {
+        Selector::Inode(inode) => (None, Some(*inode), None),
+        Selector::Kind { kind, inode } => (Some(*kind), Some(*inode), None),
+        Selector::Id(id) => (None, None, Some(*id)),
+        Selector::Pid { pid, slot: Some(slot) } => return Ok(Subject::Slot(*pid, *slot)),
         Selector::Name(name) => match &Names::files(name.as_ref())[..] {
             [] => return Err(Failure::new(format!("there is no named namespace `{name}` now"))),
-            [(_, path), ..] => of(file(path)?),
+            [(_, path), ..] => return file(path),
         },
-        Selector::Path(path) => of(file(path)?),
+        Selector::Path(path) => return file(path),
         Selector::Pid { slot: None, .. } | Selector::Container(_) => {
             let what = format!("`{selector}` names no single namespace");
             return Err(Failure::new(what).class(Class::Usage));
         }
     };
-    let is_known = store.knows(&name).map_err(|error| told(&error))?;
-    if is_known { Ok(name) } else { Err(missing(selector)) }
+    Ok(Subject::Namespace(Name { kind, inode, id }))
 }
 
-fn missing(selector: &Selector) -> Failure {
-    Failure::new(format!("the history knows no namespace `{selector}`"))
-}
-
-fn file(path: &std::path::Path) -> Result<NsRef, Failure> {
+fn file(path: &Path) -> Result<Subject, Failure> {
     let opened = File::open(path);
     let told = |error| Failure::new(format!("`{}` cannot be opened: {error}", path.display()));
     let opened = opened.map_err(told)?;
     let none = |_| Failure::new(format!("`{}` is no namespace", path.display()));
-    nsfs::reference(std::os::fd::AsFd::as_fd(&opened)).map_err(none)
+    let ns = nsfs::reference(opened.as_fd()).map_err(none)?;
+    Ok(Subject::Namespace(Name::from(&ns)))
 }

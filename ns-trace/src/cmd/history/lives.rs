@@ -5,11 +5,12 @@ use std::{fmt::Write as _, process::ExitCode};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
-use super::{choice, told};
+use super::{Past, choice};
 use crate::{
-    history::{Account, Difference, Life, Store},
+    history::{Account, Difference, Life},
     model::{Cell, Creator, Event, Kind, Process, Selector, Time, event::Body},
     report::{Failure, sight},
+    serve::past::Moment,
     view::{
         escape,
         table::{Heading, Plain, Table},
@@ -19,25 +20,19 @@ use crate::{
 
 /// Prints the namespaces that were there at a time, or when the last event was stored.
 pub(super) fn list(
-    store: &Store,
+    past: &Past,
     at: Option<Time>,
     kinds: &[Kind],
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let span = store.span().map_err(|error| told(&error))?;
-    let Some((first, last)) = span else {
-        return Err(Failure::new(format!("the history {} is empty", store.path().display())));
-    };
-    let at = at.unwrap_or(last);
+    let Moment { first, at, namespaces: mut lives } = past.at(at)?;
     if at < first {
         return Err(Failure::new(format!("the history begins at {}, after that", shown(first))));
     }
-    let mut lives = store.at(at).map_err(|error| told(&error))?;
     lives.retain(|life| is_wanted(life, kinds));
     lives.sort_by_key(|life| (life.ns.inode, life.ns.kind));
     if json {
-        let rows: Vec<_> = lives.iter().map(value).collect();
-        return print_json(&json!({ "at": at, "namespaces": rows }));
+        return print_json(&json!({ "at": at, "namespaces": lives }));
     }
     let mut table = table(false);
     for life in &lives {
@@ -57,8 +52,6 @@ pub(super) fn difference(
     };
     let (made, gone) = (of(&difference.made), of(&difference.gone));
     if json {
-        let rows = |lives: &[Life]| lives.iter().map(value).collect::<Vec<_>>();
-        let (made, gone) = (rows(&made), rows(&gone));
         return print_json(&json!({ "made": made, "gone": gone, "passed": difference.passed }));
     }
     let mut table = table(true);
@@ -78,14 +71,10 @@ pub(super) fn difference(
 }
 
 /// Prints who made and who entered a namespace.
-pub(super) fn who(store: &Store, selector: &Selector, json: bool) -> Result<ExitCode, Failure> {
-    let name = choice::namespace(store, selector)?;
-    let lives = store.named(&name).map_err(|error| told(&error))?;
-    let accounts = lives.into_iter().map(|life| store.account(life)).collect::<Result<Vec<_>, _>>();
-    let accounts = accounts.map_err(|error| told(&error))?;
+pub(super) fn who(past: &Past, selector: &Selector, json: bool) -> Result<ExitCode, Failure> {
+    let accounts = past.who(choice::namespace(selector)?)?;
     if json {
-        let rows: Vec<_> = accounts.iter().map(account).collect();
-        return print_json(&json!({ "namespaces": rows }));
+        return print_json(&json!({ "namespaces": accounts }));
     }
     let mut out = String::new();
     for account in &accounts {
@@ -97,25 +86,6 @@ pub(super) fn who(store: &Store, selector: &Selector, json: bool) -> Result<Exit
 
 fn is_wanted(life: &Life, kinds: &[Kind]) -> bool {
     kinds.is_empty() || kinds.contains(&life.ns.kind)
-}
-
-fn value(life: &Life) -> Value {
-    json!({
-        "ns": life.ns,
-        "began": life.began,
-        "ended": life.ended,
-        "cause": life.cause,
-        "creator": life.creator.as_deref(),
-    })
-}
-
-fn account(account: &Account) -> Value {
-    let mut value = value(&account.life);
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("made".to_owned(), json!(account.made));
-        fields.insert("entered".to_owned(), json!(account.entered));
-    }
-    value
 }
 
 fn table(with_sign: bool) -> Table {
@@ -165,7 +135,7 @@ fn print_json(value: &Value) -> Result<ExitCode, Failure> {
 
 /// Writes for people what happened to a namespace.
 fn tell(account: &Account, out: &mut String) {
-    let Account { life, made, entered } = account;
+    let Account { life, made, entered, more } = account;
     let id = life.ns.id.map(|id| format!(" (id {id})")).unwrap_or_default();
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{}{id}", life.ns.to_ref());
@@ -189,6 +159,10 @@ fn tell(account: &Account, out: &mut String) {
     }
     for event in entered {
         let _ = writeln!(out, "  entered  {}  {}", shown(event.time), entry(event, life));
+    }
+    if *more {
+        let ns = life.ns.to_ref();
+        let _ = writeln!(out, "  entered  more often: ns-trace history {ns} -e enter,exec");
     }
     if let Some(ended) = life.ended {
         let _ = writeln!(out, "  ended    {}", shown(ended));

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Directory, write};
 use crate::{
-    history::{Name, Store},
+    history::{End, Name, Query, Store},
     model::{
-        Cause, Creator, Event, Flags, Kind, NsInfo, NsRef, Process, Slot, Time,
+        Cause, Creator, Event, Flags, Kind, NsInfo, NsRef, Process, SLOTS, Slot, Slots, Time,
         event::{
             Body, ByEvent, Change, Create, Destroy, Enter, Exist, Host, Loss, Lost, Reason,
             SchemaName, Source, Stage, Sync,
@@ -155,30 +155,28 @@ fn the_past_is_as_a_model_remembers_it() {
     assert_eq!(named.len(), expected);
     for life in named {
         let born = life.began;
-        let account = store.account(life).unwrap();
+        let account = store.account(life, 100).unwrap();
         assert_eq!(account.made.map(|event| event.time), Some(born));
         assert!(account.entered.iter().all(|event| event.time > born));
     }
 }
 
 #[test]
-fn the_living_are_known_with_who_made_them() {
+fn lives_are_known_with_who_made_them() {
     let directory = Directory::new();
     let path = directory.store();
     write(&path, &[create(1, 10, 7), create(2, 20, 8), exist(3, 25, 9), destroy(4, 30, 8)]);
-    let store = Store::open(&path).unwrap();
-    let living = store.living(&host::boot_id()).unwrap();
-    let inodes: Vec<_> = living.iter().map(|living| living.ns.inode).collect();
+    let lives = Store::open(&path).unwrap().at(Time(30)).unwrap();
+    let inodes: Vec<_> = lives.iter().map(|life| life.ns.inode).collect();
     assert_eq!(inodes, [7, 9]);
     let creator =
         Creator { pid: 107, tid: 107, start_ns: 0, comm: "maker".into(), exe: None, uid: 1000 };
     assert_eq!(
-        (living[0].creator.as_deref(), living[0].cause),
+        (lives[0].creator.as_deref(), lives[0].cause),
         (Some(&creator), Some(Cause::Unshare))
     );
-    assert_eq!((&living[1].creator, living[1].cause), (&None, None));
-    assert_eq!(living[0].ns, ns(7, Some(10)));
-    assert_eq!(store.living("another").unwrap(), []);
+    assert_eq!((&lives[1].creator, lives[1].cause), (&None, None));
+    assert_eq!(lives[0].ns, ns(7, Some(10)));
 }
 
 #[test]
@@ -195,7 +193,7 @@ fn what_a_start_does_not_find_any_more_has_ended() {
     writer.append(&sync(9, 50, &boot)).unwrap();
     writer.append(&exist(10, 50, 8)).unwrap();
     writer.settle().unwrap();
-    writer.commit(None).unwrap();
+    writer.commit().unwrap();
     drop(writer);
     let store = Store::read(&path).unwrap();
     assert_eq!(at(&store, 49), [7, 8, 9, 10], "the third start did not get to say what is gone");
@@ -228,6 +226,52 @@ fn an_inode_that_comes_again_without_an_end_is_another() {
     let ends: Vec<_> = lives.iter().map(|life| (life.began.0, life.ended)).collect();
     assert_eq!(ends, [(10, Some(Time(20))), (20, None)]);
     let entered: Vec<_> =
-        lives.into_iter().map(|life| store.account(life).unwrap().entered.len()).collect();
+        lives.iter().map(|life| store.account(life.clone(), 1).unwrap().entered.len()).collect();
     assert_eq!(entered, [0, 1]);
+    let account = |most| store.account(lives[1].clone(), most).unwrap();
+    assert!(!account(1).more && account(0).more && account(0).entered.is_empty());
+}
+
+#[test]
+fn a_user_is_told_of_what_is_theirs() {
+    let directory = Directory::new();
+    let path = directory.store();
+    // User 1000 has made and entered some; one was there before, and one is of somebody else who was
+    // seen in what user 1000 has made.
+    let mut foreign = create(4, 40, 10);
+    if let Body::Create(create) = &mut foreign.body {
+        let mut slots = [None; SLOTS];
+        slots[Slot::Net as usize] = Some(ns(7, None).to_ref());
+        let ns = Slots(Arc::new(slots));
+        create.process = Arc::new(Process { uid: 7, pid: 300, tid: 300, ns, ..Process::default() });
+    }
+    let events = [create(1, 10, 7), exist(2, 20, 8), enter(3, 30, 7), foreign, lost(5, 50)];
+    write(&path, &events);
+    let seen = |uid: u32| {
+        let store = Store::read(&path).unwrap().only_of(uid);
+        let numbers: Vec<_> =
+            super::found(&store, &Query::default()).iter().map(|event| event.seq).collect();
+        (numbers, at(&store, 50), store)
+    };
+    let (numbers, inodes, store) = seen(1000);
+    assert_eq!((numbers, inodes), (vec![1, 3, 5], vec![7]));
+    let name = |inode| Name { kind: None, inode: Some(inode), id: None };
+    assert!(store.knows(&name(7)).unwrap() && !store.knows(&name(10)).unwrap());
+    assert!(store.knows_process(107).unwrap() && !store.knows_process(300).unwrap());
+    assert_eq!(store.last_in(300, Slot::Net).unwrap(), None);
+    assert_eq!(store.difference(Time(5), Time(50)).unwrap().made.len(), 1);
+    let (numbers, inodes, store) = seen(7);
+    assert_eq!((numbers, inodes), (vec![4, 5], vec![7, 10]));
+    assert_eq!(store.last_in(300, Slot::Net).unwrap().map(|ns| ns.inode), Some(7));
+    // Not who made it: that is nobody whom they see.
+    let life = store.named(&name(7)).unwrap().remove(0);
+    assert_eq!(life.creator, None);
+    let account = store.account(life, 100).unwrap();
+    assert_eq!((account.made, account.entered.len()), (None, 0));
+    let (numbers, inodes, _) = seen(8);
+    assert_eq!((numbers, inodes), (vec![5], Vec::new()));
+    // What is looked at counts, not what is told of.
+    let query = Query { limit: Some(3), ..Query::default() };
+    let ended = store.events::<()>(&query, |_| std::ops::ControlFlow::Continue(()));
+    assert_eq!(ended.unwrap(), End::Limit(3));
 }

@@ -68,7 +68,7 @@ impl Live {
                 self.table.died(id, boot_ns, &mut self.findings);
                 self.tell()?;
                 if let Some(note) = note {
-                    self.note(&note)?;
+                    self.note(&note);
                 }
             } else {
                 self.watch.again(id, now);

@@ -28,7 +28,7 @@ impl Live {
                 self.lose(Stage::Ring, Some(cpu.into()), by_event)?;
             }
             if is_new {
-                self.note(&Note::Losses(self.losses.clone()))?;
+                self.note(&Note::Losses(self.losses.clone()));
             }
         }
         if now >= self.repeats_due {
@@ -37,7 +37,7 @@ impl Live {
             let missed = self.probes.missed()?;
             if missed.sum() != 0 {
                 self.lose(Stage::Kernel, None, missed)?;
-                self.note(&Note::Misses(self.probes.misses().clone()))?;
+                self.note(&Note::Misses(self.probes.misses().clone()));
             }
         }
         if self.table.is_walking() && now >= self.walk_ends {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -21,6 +22,9 @@ use crate::{
 
 /// How soon the kernel is given back what has arrived.
 pub(super) const SETTLE: Duration = Duration::from_millis(10);
+
+/// When it is tried again to write what could not be written.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// How long two sets of probes are attached together.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -47,6 +51,8 @@ pub(super) struct Keeping {
     pending: VecDeque<(u64, u64)>,
     /// Whether the state is to be written anew.
     is_due: bool,
+    /// When to try again; `None` unless it could not be written.
+    again: Option<Instant>,
     /// Probes that were replaced, and the event that must have arrived before they go.
     replaced: Option<(probe::Former, Option<u64>)>,
 }
@@ -95,6 +101,7 @@ pub(super) fn take_up(
         settled: Arc::default(),
         pending: VecDeque::new(),
         is_due: true,
+        again: None,
         replaced: None,
     };
     let former = match found.filter(|_| loaded.probes.were_there()) {
@@ -248,26 +255,42 @@ impl Live {
     }
 
     /// Notes records, all of whose events were told.
-    pub(super) fn note_records(&mut self, records: &RecordBuffer) -> Result<(), Error> {
+    pub(super) fn note_records(&mut self, records: &RecordBuffer) {
         let seq = self.stream.outlet().last();
-        let Some(keeping) = &mut self.keeping else { return Ok(()) };
+        let Some(keeping) = &mut self.keeping else { return };
         records.headers().for_each(|header| keeping.gaps.came(header));
-        if !self.started {
+        if !self.started || keeping.again.is_some() {
             // Nothing was told that could be taken up.
             keeping.settled.settle(records.end);
         }
         self.position = records.end;
-        keeping.journal.records(records, seq).map_err(Error::Keep)
+        let written = keeping.journal.records(records, seq);
+        self.go_on_without(written);
     }
 
     /// Notes something that was told and is in no record.
-    pub(super) fn note(&mut self, note: &Note) -> Result<(), Error> {
+    pub(super) fn note(&mut self, note: &Note) {
         let seq = self.stream.outlet().last();
-        let Some(keeping) = &mut self.keeping else { return Ok(()) };
+        let Some(keeping) = &mut self.keeping else { return };
         if let Note::Missing { cpu, records } = note {
             keeping.gaps.said(*cpu, *records);
         }
-        keeping.journal.note(note, seq).map_err(Error::Keep)
+        let written = keeping.journal.note(note, seq);
+        self.go_on_without(written);
+    }
+
+    /// Goes on without what another process needs if that could not be written: the kernel gets back
+    /// all that was told, and no event waits for a mark, until the state can be written anew.
+    fn go_on_without(&mut self, written: io::Result<()>) {
+        let (Err(error), Some(keeping)) = (written, &mut self.keeping) else { return };
+        keeping.journal.give_up();
+        keeping.pending.clear();
+        keeping.settled.settle(self.position);
+        keeping.is_due = true;
+        let is_news = keeping.again.replace(Instant::now() + AGAIN).is_none();
+        if is_news {
+            self.stream.outlet().can_be_taken_up(Err(&error));
+        }
     }
 
     /// Marks where the stream can be taken up, and gives the kernel back what has arrived.
@@ -277,13 +300,21 @@ impl Live {
             return Ok(());
         };
         // Until there is a state, what a snapshot needs room for stays in the ring.
-        let is_time = !self.table.is_walking() || !keeping.journal.has_begun();
+        let is_time = (!self.table.is_walking() || !keeping.journal.has_begun())
+            && keeping.again.is_none_or(|again| again <= Instant::now());
         if (keeping.is_due || keeping.journal.is_long()) && is_time {
             keeping.is_due = false;
             let accounts = (&self.losses, &keeping.gaps, self.probes.misses());
             let mark = (self.stream.outlet().last(), self.position);
             let state = self.table.state();
-            keeping.journal.begin(mark, accounts, state).map_err(Error::Keep)?;
+            let begun = keeping.journal.begin(mark, accounts, state);
+            if begun.is_err() {
+                self.go_on_without(begun);
+                return Ok(());
+            }
+            if keeping.again.take().is_some() {
+                self.stream.outlet().can_be_taken_up(Ok(()));
+            }
             if let Some((_, until)) = &mut keeping.replaced {
                 until.get_or_insert(mark.0);
             }

@@ -151,7 +151,7 @@ const CONTROL: [Key<ControlConfig>; 3] = [
     Key {
         name: "enabled",
         value: "true or false",
-        help: "Whether there is a socket that `list`, `tree`, `show`, `why` and `trace` ask.",
+        help: "Whether there is a socket that `list`, `tree`, `show`, `why`, `trace` and `history` ask.",
         set: |control, value| switch(value).map(|enabled| control.enabled = enabled),
         get: |control| Some(control.enabled.to_string()),
     },

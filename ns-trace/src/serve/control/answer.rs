@@ -1,10 +1,10 @@
 //! One client: what it asks, and the answer.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::net::UnixStream,
     sync::{Arc, mpsc::channel},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,12 +18,19 @@ use crate::{
     expr::Filter,
     model::{Mounts, Slots, Want, World, write_json},
     pipeline::{Inquiry, Picture, Selection, look, merged},
-    serve::{Shared, config::Sight},
+    serve::{
+        Shared,
+        config::Sight,
+        past::{self, Answer, Question},
+        refused::{Door, Reason},
+    },
     sink::recent::From,
 };
 
 /// How long the pipeline may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to say what it wants.
+const LATEST: Duration = Duration::from_secs(5);
 /// How often it is looked whether a client that nothing happens for is still there.
 const GLANCE: Duration = Duration::from_secs(5);
 /// How many events are sent at a time.
@@ -31,41 +38,52 @@ const PIECE: usize = 256;
 
 /// The first line of every answer.
 #[derive(Debug, Serialize)]
-struct Head<'a> {
+struct Head {
     v: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    world: Option<&'a World>,
+    #[serde(flatten)]
+    what: What,
 }
 
-fn head(stream: &UnixStream, error: Option<&str>, world: Option<&World>) -> io::Result<()> {
-    let mut line = serde_json::to_vec(&Head { v: VERSION, error, world })?;
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum What {
+    Error(String),
+    World(World),
+    Past(Answer),
+    /// Events follow.
+    Trace(()),
+}
+
+fn head(stream: &UnixStream, what: What) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&Head { v: VERSION, what })?;
     line.push(b'\n');
     let mut stream = stream;
     stream.write_all(&line)
 }
 
 /// Says no.
-pub(super) fn refuse(stream: &UnixStream, why: &str) -> io::Result<()> {
-    head(stream, Some(why), None)
+pub(super) fn refuse(stream: &UnixStream, why: impl Into<String>) -> io::Result<()> {
+    head(stream, What::Error(why.into()))
 }
 
 /// Reads a request and answers it.
 pub(super) fn answer(stream: &UnixStream, uid: u32, shared: &Arc<Shared>) -> io::Result<()> {
-    let mut line = Vec::new();
-    let longest = LONGEST as u64;
-    BufReader::new(stream).take(longest).read_until(b'\n', &mut line)?;
-    if line.is_empty() {
-        return Ok(());
-    }
-    if line.last() != Some(&b'\n') {
-        let why = format!("no request: a line of at most {LONGEST} bytes is expected");
-        return refuse(stream, &why);
-    }
-    let request = match Request::parse(&line) {
+    let turn_away = |reason, why| {
+        shared.refused.count(Door::Control, reason);
+        refuse(stream, why)
+    };
+    let request = match line(stream)? {
+        Line::Whole(line) => Request::parse(&line),
+        Line::Partial => Err(format!("no request: a line of at most {LONGEST} bytes is expected")),
+        Line::Late => {
+            let why = format!("no request within {} s", LATEST.as_secs());
+            return turn_away(Reason::Slow, why);
+        }
+        Line::Nothing => return Ok(()),
+    };
+    let request = match request {
         Ok(request) => request,
-        Err(why) => return refuse(stream, &why),
+        Err(why) => return turn_away(Reason::Malformed, why),
     };
     let seen = sight::of_user(uid, shared.config().control.members);
     if seen == Sight::Nothing {
@@ -73,10 +91,53 @@ pub(super) fn answer(stream: &UnixStream, uid: u32, shared: &Arc<Shared>) -> io:
     }
     match request.ask {
         Ask::Look(want) => match world(shared, &want) {
-            Ok(found) => head(stream, None, Some(&sight::world(found, seen, uid))),
-            Err(why) => refuse(stream, &why),
+            Ok(found) => head(stream, What::World(sight::world(found, seen, uid))),
+            Err(why) => refuse(stream, why),
+        },
+        Ask::Past(question) => match past(shared, question, seen, uid) {
+            Ok(found) => head(stream, What::Past(found)),
+            Err(why) => refuse(stream, why),
         },
         Ask::Trace(wanted) => trace(stream, wanted, shared, seen, uid),
+    }
+}
+
+/// What a client has said.
+enum Line {
+    Whole(Vec<u8>),
+    Nothing,
+    /// It has gone before the end of the line, or that is too far.
+    Partial,
+    /// It has not come to the end of the line in time.
+    Late,
+}
+
+/// Reads a line, by when it must be complete: who sends a byte now and then is no quicker.
+fn line(mut stream: &UnixStream) -> io::Result<Line> {
+    let deadline = Instant::now() + LATEST;
+    let (mut line, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Line::Late);
+        }
+        stream.set_read_timeout(Some(left))?;
+        let piece = match stream.read(&mut piece) {
+            Ok(len) => piece.get(..len).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Line::Late),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let is_over = piece.is_empty();
+        let end = piece.iter().position(|byte| *byte == b'\n');
+        line.extend_from_slice(end.and_then(|end| piece.get(..=end)).unwrap_or(piece));
+        match end {
+            _ if line.is_empty() => return Ok(Line::Nothing),
+            _ if line.len() > LONGEST => return Ok(Line::Partial),
+            Some(_) => return Ok(Line::Whole(line)),
+            None if is_over || line.len() == LONGEST => return Ok(Line::Partial),
+            None => {}
+        }
     }
 }
 
@@ -113,6 +174,13 @@ fn picture(shared: &Shared) -> Option<Picture> {
     answered.recv_timeout(PATIENCE).ok()
 }
 
+/// What the history answers.
+fn past(shared: &Shared, question: Question, seen: Sight, uid: u32) -> Result<Answer, String> {
+    let store = past::open(shared, seen, uid).map_err(|error| error.to_string())?;
+    let store = store.ok_or("this collector keeps no history (history.enabled)")?;
+    past::answer(&store, question).map_err(|error| error.to_string())
+}
+
 /// Sends what happens until the client goes.
 fn trace(
     stream: &UnixStream,
@@ -126,12 +194,12 @@ fn trace(
     }
     let filter = match wanted.filter.as_deref().map(Filter::compile).transpose() {
         Ok(filter) => filter,
-        Err(error) => return refuse(stream, &format!("{}: {error}", error.position())),
+        Err(error) => return refuse(stream, format!("{}: {error}", error.position())),
     };
     let kinds = wanted.types;
     let mut selection = Selection { kinds, tasks: wanted.tasks, filter, ..Selection::default() };
     let mut reader = shared.recent.reader(From::Now);
-    head(stream, None, None)?;
+    head(stream, What::Trace(()))?;
     let mut lines = Vec::new();
     // As every stream does, it begins by saying where it comes from.
     if let Some(start) = shared.start.get() {

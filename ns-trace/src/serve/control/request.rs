@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Kind, Want};
+use crate::{
+    model::{Kind, Want},
+    serve::past::Question,
+};
 
 /// The version of the protocol; another one is refused.
 pub const VERSION: u32 = 1;
@@ -27,6 +30,8 @@ pub enum Ask {
     Look(Want),
     /// What happens from now on, until the client goes.
     Trace(Trace),
+    /// What happened, as far as the history tells.
+    Past(Question),
 }
 
 /// Which events a client wants.
@@ -63,11 +68,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        model::{Slot, Time},
+        serve::past::{Subject, Wanted},
+    };
 
     #[test]
     fn requests_are_read_as_they_are_written() {
         let trace = Trace { filter: Some("seq > 1".to_owned()), ..Trace::default() };
-        for ask in [Ask::Look(Want::ALL), Ask::Trace(trace)] {
+        let wanted = Wanted { about: Some(Subject::Process(7)), ..Wanted::default() };
+        let questions = [
+            Question::Events(Box::new(wanted)),
+            Question::At(None),
+            Question::Diff(Time(0), Time(1)),
+            Question::Who(Subject::Slot(7, Slot::Net)),
+        ];
+        let asks = questions.map(Ask::Past);
+        for ask in [Ask::Look(Want::ALL), Ask::Trace(trace)].into_iter().chain(asks) {
             let request = Request { v: VERSION, ask };
             let line = serde_json::to_vec(&request).unwrap();
             assert_eq!(Request::parse(&line), Ok(request));

@@ -35,11 +35,10 @@ pub(in crate::serve) fn world(mut world: World, sight: Sight, uid: u32) -> World
 
 /// Whether `uid` sees an event.
 pub(in crate::serve) fn event(event: &Event, sight: Sight, uid: u32) -> bool {
-    match (sight, &event.body) {
-        (Sight::All, _) | (_, Body::Lost(_) | Body::Sync(_)) => true,
-        (Sight::Nothing, _) => false,
-        (Sight::Own, Body::Destroy(gone)) => gone.creator.as_ref().is_some_and(|by| by.uid == uid),
-        (Sight::Own, body) => body.process().is_some_and(|process| process.uid == uid),
+    match sight {
+        Sight::All => true,
+        Sight::Nothing => matches!(event.body, Body::Lost(_) | Body::Sync(_)),
+        Sight::Own => event.is_of(uid),
     }
 }
 

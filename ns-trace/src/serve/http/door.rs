@@ -3,36 +3,20 @@
 use std::{convert::Infallible, fs, net::IpAddr, path::Path};
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, Request, State as Extract, connect_info::Connected},
+    extract::{FromRequestParts, Request, State as Extract},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
-    serve::IncomingStream,
 };
-use tokio::net::{TcpListener, UnixListener};
 
 use super::{State, problem::Problem};
-use crate::serve::{config::Sight, control::sight};
+use crate::serve::{config::Sight, control::sight, refused};
 
 /// Who asks: the user at the other end of a unix socket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Visitor {
     /// `None` if a network is in between.
-    uid: Option<u32>,
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Visitor {
-    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
-        Self { uid: None }
-    }
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Visitor {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        // Of whom nothing is known is nobody.
-        let uid = stream.io().peer_cred().map_or(u32::MAX, |peer| peer.uid());
-        Self { uid: Some(uid) }
-    }
+    pub(super) uid: Option<u32>,
 }
 
 /// What a visitor may see.
@@ -46,8 +30,8 @@ impl FromRequestParts<State> for Eyes {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Infallible> {
-        let visitor = parts.extensions.get::<ConnectInfo<Visitor>>();
-        let uid = visitor.map_or(Some(u32::MAX), |ConnectInfo(visitor)| visitor.uid);
+        // Of whom nothing is known is nobody.
+        let uid = parts.extensions.get::<Visitor>().map_or(Some(u32::MAX), |visitor| visitor.uid);
         let members = state.shared.config().control.members;
         // Over the network the token decides, or that it was decided to have none.
         let sight = uid.map_or(Sight::All, |uid| sight::of_user(uid, members));
@@ -73,6 +57,7 @@ pub(super) async fn guard(
         return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();
     }
     let Ok(permit) = state.room.clone().try_acquire_owned() else {
+        state.shared.refused.count(refused::Door::Http, refused::Reason::Many);
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time");
         return ([(header::RETRY_AFTER, "1")], problem).into_response();
     };

@@ -1,7 +1,5 @@
 //! What happened.
 
-use std::{ops::ControlFlow, path::Path};
-
 use axum::{
     Json,
     extract::{RawQuery, State as Extract},
@@ -17,15 +15,10 @@ use super::{
     query::{LARGEST_PAGE, PAGE, parameters},
 };
 use crate::{
-    expr::Filter,
-    history::{Name, Query, Store, parse_moment},
-    model::{Event, Kind, Selector, Time, event::EventKind},
-    pipeline::Selection,
-    serve::control::sight,
+    history::{Name, Query, parse_moment},
+    model::{Kind, Selector, Time, event::EventKind},
+    serve::past::{self, Page, Wanted},
 };
-
-/// How many events are looked at for one answer: who asks for rare ones asks again.
-const LOOKED_AT: u64 = 200_000;
 
 /// Which events are asked for.
 #[derive(Debug, Default, Deserialize)]
@@ -51,23 +44,23 @@ pub(super) async fn history(
     eyes: Eyes,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
-    let asked: Asked = parameters(query.as_deref())?;
+    let (wanted, limit) = read(query.as_deref())?;
+    let found = spawn_blocking(move || {
+        let store = past::open(&state.shared, eyes.sight, eyes.uid).map_err(Problem::broken)?;
+        let store = store.ok_or_else(|| Problem::missing("history"))?;
+        wanted.page(&store, limit).map_err(Problem::broken)
+    });
+    let Page { events, next, .. } = found.await.map_err(Problem::broken)??;
+    Ok(Json(json!({ "events": events, "next": next })))
+}
+
+/// Reads what is asked for, and how many, and says what is wrong with it.
+pub(super) fn read(query: Option<&str>) -> Result<(Wanted, usize), Problem> {
+    let asked: Asked = parameters(query)?;
     let limit = asked.limit.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&limit) {
         return Err(Problem::bad(format!("limit: must be between 1 and {LARGEST_PAGE}")));
     }
-    let (query, selection) = read(asked)?;
-    let config = state.shared.config();
-    if state.shared.history.is_none() {
-        return Err(Problem::missing("history"));
-    }
-    let path = config.history.file();
-    let found = spawn_blocking(move || page(&path, &query, selection, limit, eyes)).await;
-    found.map_err(Problem::broken)?.map(Json)
-}
-
-/// Reads what is asked for, and says what is wrong with it.
-fn read(asked: Asked) -> Result<(Query, Selection), Problem> {
     let time = |name: &str, text: Option<String>| -> Result<Option<Time>, Problem> {
         let wrong = |why| Problem::bad(format!("{name}: {why}"));
         text.map(|text| parse_moment(&text).map_err(wrong)).transpose()
@@ -76,26 +69,22 @@ fn read(asked: Asked) -> Result<(Query, Selection), Problem> {
         let found = EventKind::ALL.into_iter().find(|kind| kind.name() == event);
         found.ok_or_else(|| Problem::bad(format!("event: `{event}` is no sort of event")))
     });
-    let events: Vec<_> = event.transpose()?.into_iter().collect();
-    let filter = asked.filter.as_deref().map(Filter::compile).transpose();
-    let filter =
-        filter.map_err(|error| Problem::bad(format!("where: {}: {error}", error.position())))?;
-    let ns = asked.ns.as_deref().map(name).transpose()?;
     let query = Query {
         since: time("since", asked.since)?,
         until: time("until", asked.until)?,
         after: asked.after,
-        limit: Some(LOOKED_AT),
-        events: events.clone(),
+        limit: None,
+        events: event.transpose()?.into_iter().collect(),
         pids: asked.pid.into_iter().collect(),
         uid: asked.uid,
         container: asked.container,
-        namespaces: ns.map(|name| vec![name]),
+        namespaces: asked.ns.as_deref().map(name).transpose()?.map(|name| vec![name]),
     };
-    let kinds = asked.kind.into_iter().collect();
-    // What there is of tasks passes: whether there is anything, [probe] says.
-    let selection = Selection { kinds, events, tasks: true, filter, ..Selection::default() };
-    Ok((query, selection))
+    let types = asked.kind.into_iter().collect();
+    let wanted = Wanted { query, about: None, types, filter: asked.filter };
+    let filter = wanted.selection();
+    filter.map_err(|error| Problem::bad(format!("where: {}: {error}", error.position())))?;
+    Ok((wanted, limit))
 }
 
 fn name(text: &str) -> Result<Name, Problem> {
@@ -109,28 +98,4 @@ fn name(text: &str) -> Result<Name, Problem> {
         }
     };
     Ok(Name { kind, inode, id })
-}
-
-/// The first events that are asked for and may be seen.
-fn page(
-    path: &Path,
-    query: &Query,
-    mut selection: Selection,
-    limit: usize,
-    eyes: Eyes,
-) -> Result<Value, Problem> {
-    let store = Store::read(path).map_err(Problem::broken)?;
-    let (mut events, mut count, mut last): (Vec<Event>, u64, u64) = (Vec::new(), 0, 0);
-    let broken = store.events(query, |event| {
-        if events.len() == limit {
-            return ControlFlow::Break(());
-        }
-        (count, last) = (count + 1, event.seq);
-        if sight::event(&event, eyes.sight, eyes.uid) && selection.admits(&event) {
-            events.push(event);
-        }
-        ControlFlow::Continue(())
-    });
-    let is_more = broken.map_err(Problem::broken)?.is_some() || count == LOOKED_AT;
-    Ok(json!({ "events": events, "next": is_more.then_some(last) }))
 }

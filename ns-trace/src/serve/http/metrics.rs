@@ -40,6 +40,10 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
     }
     family(&mut out, "processes", "gauge", "Processes that exist.");
     sample(&mut out, "processes", "", picture.world.processes.len());
+    shared.refused.write(&mut out);
+    let name = "journal_errors_total";
+    family(&mut out, name, "counter", "Times that a restart came to lose what happens during it.");
+    sample(&mut out, name, "", shared.journal_errors.load(Ordering::Relaxed));
     family(&mut out, "sink_events_total", "counter", "Events that a sink has handed on.");
     for (name, status) in &sinks {
         let labels = format!("sink={name:?}");
@@ -50,7 +54,7 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
         let labels = format!("sink={name:?}");
         sample(&mut out, "sink_errors_total", &labels, status.errors.load(Ordering::Relaxed));
     }
-    if let Some(status) = &shared.history {
+    if let Some((_, status)) = &shared.history {
         let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         family(&mut out, "history_events_total", "counter", "Events that the history has stored.");
         sample(&mut out, "history_events_total", "", number(&status.written));

@@ -182,3 +182,28 @@ fn schemas(text: &Value, number: &Value, kinds: &Value, severities: &Value) -> V
         })),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::http::PATHS;
+
+    #[test]
+    fn every_path_with_parameters_is_checked_and_fuzzed() {
+        let document = document();
+        let takes_some = |path: &Value| {
+            let parameters = path["get"]["parameters"].as_array().into_iter().flatten();
+            parameters.clone().any(|parameter| parameter["in"] == "query")
+        };
+        let paths = document["paths"].as_object().unwrap().iter();
+        let mut described: Vec<_> =
+            paths.filter(|(_, about)| takes_some(about)).map(|(path, _)| path.as_str()).collect();
+        let mut checked = PATHS.to_vec();
+        described.sort_unstable();
+        checked.sort_unstable();
+        assert_eq!(described, checked);
+        for path in PATHS {
+            assert_eq!(crate::serve::http::check(path, ""), Ok(()), "{path}");
+        }
+    }
+}

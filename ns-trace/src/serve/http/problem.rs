@@ -6,6 +6,8 @@ use axum::{
 };
 use serde_json::json;
 
+const KIND: &str = "application/problem+json";
+
 /// A problem.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
@@ -44,14 +46,29 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    fn body(&self) -> String {
         let title = self.status.canonical_reason().unwrap_or_default();
         let status = self.status.as_u16();
         let body = json!({
             "type": "about:blank", "title": title, "status": status, "detail": self.detail,
         });
-        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        (self.status, kind, body.to_string()).into_response()
+        body.to_string()
+    }
+
+    /// The whole answer, for whom there is none who would write it.
+    pub(super) fn to_http(&self) -> String {
+        let (body, kind) = (self.body(), KIND);
+        let (status, len) = (self.status, body.len());
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len}\r\n\
+             Connection: close\r\n\r\n{body}"
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, [(header::CONTENT_TYPE, KIND)], self.body()).into_response()
     }
 }

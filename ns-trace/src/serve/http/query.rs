@@ -181,7 +181,10 @@ mod tests {
 
     /// A piece of a query that may be right, or not.
     fn piece() -> impl Strategy<Value = String> {
-        let names = ["where", "type", "limit", "after", "before", "rule", "severity", "x", ""];
+        let names = [
+            "where", "type", "limit", "after", "before", "rule", "severity", "since", "until",
+            "ns", "event", "x", "",
+        ];
         let values =
             ["net", "1", "-1", "99999999999999999999", "high", "true", "%00", "%", "%ff", "a=b"];
         let pair = (select(names.to_vec()), select(values.to_vec()));
@@ -198,7 +201,10 @@ mod tests {
             let query = pieces.join("&");
             for path in PATHS {
                 if let Err(why) = check(path, &query) {
-                    let names = ["bad parameters: ", "where: ", "limit: "];
+                    let names = [
+                        "bad parameters: ", "where: ", "limit: ", "since: ", "until: ", "ns: ",
+                        "event: ",
+                    ];
                     prop_assert!(names.iter().any(|name| why.starts_with(name)), "{why}");
                 }
             }

@@ -134,7 +134,10 @@ pub fn load_on_demand<I>(instructions: &[I], functions: Functions<'_>) -> io::Re
     super::load(attributes, instructions)
 }
 
-/// Runs a program on demand, with these arguments (at most 12).
+/// How many arguments the kernel can pass to a program; it wants room for all of them.
+const ARGUMENTS: usize = 12;
+
+/// Runs a program on demand, with these arguments; more than the kernel can pass are left out.
 ///
 /// # Errors
 ///
@@ -155,10 +158,12 @@ pub fn run_on_demand(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Result<(
         context: u64,
         context_out: u64,
     }
+    let mut all = [0_u64; ARGUMENTS];
+    all.iter_mut().zip(arguments).for_each(|(place, argument)| *place = *argument);
     let attributes = RunAttributes {
         program: program.as_raw_fd().unsigned_abs(),
-        context_len: u32::try_from(size_of_val(arguments)).map_err(io::Error::other)?,
-        context: arguments.as_ptr() as u64,
+        context_len: u32::try_from(size_of_val(&all)).map_err(io::Error::other)?,
+        context: all.as_ptr() as u64,
         ..RunAttributes::default()
     };
     // SAFETY: the attributes and the arguments outlive the call.
