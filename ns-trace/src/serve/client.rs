@@ -11,10 +11,16 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    control::request::{Ask, Request, Trace, VERSION},
+    control::{
+        pack::unpack,
+        request::{Ask, Request, Trace, VERSION},
+    },
     place::default_directory,
 };
 use crate::model::{Want, World};
+
+/// Room for the answer about ten thousand namespaces; what it does not need is never touched.
+const ROOM: usize = 1 << 20;
 
 /// Why a collector has not answered.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +46,6 @@ pub enum ClientError {
 struct Head {
     v: u32,
     error: Option<String>,
-    world: Option<World>,
 }
 
 impl Head {
@@ -86,10 +91,13 @@ fn ask(ask: Ask) -> Result<UnixStream, ClientError> {
 /// If no collector answers.
 pub fn look(want: &Want) -> Result<World, ClientError> {
     let mut stream = ask(Ask::Look(*want))?;
-    let mut answer = Vec::new();
+    let mut answer = Vec::with_capacity(ROOM);
     stream.read_to_end(&mut answer).map_err(ClientError::Broken)?;
-    let head = Head::read(&answer)?;
-    head.world.ok_or_else(|| ClientError::Broken(io::ErrorKind::UnexpectedEof.into()))
+    let end = answer.iter().position(|byte| *byte == b'\n').unwrap_or(answer.len());
+    let (line, packed) = answer.split_at(end);
+    Head::read(line)?;
+    let world = packed.get(1..).and_then(unpack);
+    world.ok_or_else(|| ClientError::Broken(io::ErrorKind::InvalidData.into()))
 }
 
 /// What happens from now on: lines of JSON.

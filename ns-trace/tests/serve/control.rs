@@ -134,7 +134,7 @@ fn rude(room: &Room) -> Result<()> {
     // Who says nothing, who says half, and who wants everything and reads none of it.
     let silent = connect()?;
     let mut half = connect()?;
-    half.write_all(br#"{"v":1,"ask""#)?;
+    half.write_all(br#"{"v":2,"ask""#)?;
     let mut deaf = connect()?;
     deaf.write_all(b"{\"v\":1,\"ask\":{\"trace\":{}}}\n")?;
     let answer = |request: &[u8]| -> Result<Value> {

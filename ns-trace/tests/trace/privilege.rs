@@ -143,7 +143,8 @@ fn the_reader_comes_first(room: &Room) -> Result<()> {
             let nice = fields.split(' ').nth(16).context("no nice value")?;
             seen.push((name.ends_with("(ring"), nice.to_owned()));
         }
-        let readers = seen.iter().filter(|(is_reader, _)| *is_reader).map(|(_, nice)| nice.as_str());
+        let readers =
+            seen.iter().filter(|(is_reader, _)| *is_reader).map(|(_, nice)| nice.as_str());
         ensure!(readers.eq([nice]), "with {more:?}: {seen:?}");
         ensure!(seen.iter().all(|(is_reader, nice)| *is_reader || nice == "0"), "{seen:?}");
         tracer.finish()?;
