@@ -141,7 +141,7 @@ const fn relation(event: &Event) -> Option<Relation> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{prop_assert_eq, test_runner::TestRunner};
 
     use super::super::{Filter, View, parse};
     use super::*;
@@ -179,17 +179,18 @@ mod tests {
         }
     }
 
-    proptest! {
-        /// Whoever is turned away is one for whom the expression is false, not one for whom it has
-        /// no result.
-        #[test]
-        fn nobody_is_turned_away_wrongly(event in arbitrary::event()) {
-            for source in SOURCES {
-                let filter = Filter::compile(source).unwrap();
-                if !guard(source).admits(&event) {
-                    prop_assert_eq!(filter.result(View::Event(&event)), Some(false), "{}", source);
-                }
+    /// Whoever is turned away is one for whom the expression is false, not one for whom it has no
+    /// result.
+    #[test]
+    fn nobody_is_turned_away_wrongly() {
+        let filters = SOURCES.map(|source| Filter::compile(source).unwrap());
+        let checked = TestRunner::default().run(&arbitrary::event(), |event| {
+            for filter in filters.iter().filter(|filter| !filter.guard.admits(&event)) {
+                let result = filter.result(View::Event(&event));
+                prop_assert_eq!(result, Some(false), "{}", filter.source);
             }
-        }
+            Ok(())
+        });
+        checked.unwrap();
     }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use ns_trace_common::Slot;
 
-use super::{Row, Surroundings, Table, member::Member};
+use super::{
+    Row, RowId, Surroundings, Table,
+    member::{Member, Set},
+};
 use crate::model::{NsRow, ProcessRow, Slots, ThreadRow, World};
 
 /// Which processes are wanted.
@@ -14,6 +17,13 @@ pub enum Crowd {
     Whole,
     /// The first in each namespace.
     Firsts,
+}
+
+/// A task with its numbers of process and thread, and where it is.
+type Placed<'m> = (u32, u32, &'m Set, &'m Member);
+
+fn placed(member: &Member) -> Placed<'_> {
+    (member.task.pid, member.task.tid, &member.set, member)
 }
 
 /// The slots that a task is in, those for its children left out.
@@ -32,26 +42,33 @@ impl Table {
         order.sort_unstable_by_key(|(inode, kind, _)| (*inode, *kind));
         let rows = order.iter().filter_map(|(.., id)| self.rows.get(*id));
         let mut namespaces: Vec<NsRow> = rows.map(Row::picture).collect();
-        // Where the row of an id is now.
-        let mut places = vec![usize::MAX; self.rows.room()];
+        // Which row is at a place, and where its picture is.
+        let mut places: Vec<Option<(RowId, usize)>> = vec![None; self.rows.room()];
         for (at, (.., id)) in order.iter().enumerate() {
             if let Some(place) = places.get_mut(id.place()) {
-                *place = at;
+                *place = Some((*id, at));
             }
         }
-        let mut members: Vec<_> =
-            self.tasks.values().map(|member| (member.task.pid, member.task.tid, member)).collect();
-        members.sort_unstable_by_key(|(pid, tid, _)| (*pid, *tid));
-        let mut processes = Vec::new();
+        let picture = |set: &Set, slot: Slot| {
+            let id = set.rows.get(slot as usize).copied().flatten()?;
+            // One that is gone may have left its place to another.
+            let found = places.get(id.place()).copied().flatten();
+            found.filter(|(known, _)| *known == id).map(|(_, at)| at)
+        };
+        // What is looked at twice is taken out: tasks lie far apart, those of a set side by side.
+        let mut members: Vec<Placed<'_>> = self.tasks.values().map(placed).collect();
+        members.sort_unstable_by_key(|(pid, tid, ..)| (*pid, *tid));
+        let (mut processes, mut met, mut pictures) = (Vec::new(), None, Vec::new());
         for group in members.chunk_by(|one, other| one.0 == other.0) {
             let mut is_first = false;
-            for (pid, tid, member) in group {
-                for slot in own_slots() {
-                    let id = member.set.rows.get(slot as usize).copied().flatten();
-                    // One that is gone may have left its place to another.
-                    let Some(id) = id.filter(|id| self.rows.get(*id).is_some()) else { continue };
-                    let at = places.get(id.place()).copied().unwrap_or(usize::MAX);
-                    let Some(row) = namespaces.get_mut(at) else { continue };
+            for (pid, tid, set, _) in group {
+                if !met.is_some_and(|met| std::ptr::eq(met, *set)) {
+                    met = Some(*set);
+                    pictures.clear();
+                    pictures.extend(own_slots().filter_map(|slot| picture(set, slot)));
+                }
+                for at in &pictures {
+                    let Some(row) = namespaces.get_mut(*at) else { continue };
                     row.threads += 1;
                     if pid == tid {
                         is_first |= row.processes.is_empty();
@@ -89,7 +106,7 @@ impl Row {
 }
 
 /// A process from its threads, which are in the order of their numbers.
-fn process(group: &[(u32, u32, &Member)]) -> ProcessRow {
+fn process(group: &[Placed<'_>]) -> ProcessRow {
     let pid = group.first().map_or(0, |(pid, ..)| *pid);
     let members = || group.iter().map(|(.., member)| *member);
     let leader = members().find(|member| member.task.tid == pid);
