@@ -550,7 +550,9 @@ impl Live {
             // The last has the picture for itself.
             if let Some(last) = answers.pop() {
                 let picture = picture(&mut self.table, &self.stream, crowd);
-                answers.into_iter().for_each(|answer| answer(picture.clone()));
+                for answer in answers {
+                    answer(picture.clone());
+                }
                 last(picture);
             }
         }

@@ -501,7 +501,7 @@ fn a_picture_shows_who_is_where_and_of_the_crowd_what_is_wanted() {
     world.end();
     let whole = world.table.world(Crowd::Whole);
     let row = |inode: u32| whole.namespaces.iter().find(|row| row.info.inode == inode);
-    let uts = ns(UTS as u32 + 1).inode;
+    let uts = task(2).slots[UTS].inode;
     let who = |inode| row(inode).map(|row| (row.processes.clone(), row.threads));
     assert_eq!(who(77), Some((vec![20], 1)));
     assert_eq!(who(uts), Some((vec![2, 10, 30], 4)));

@@ -66,7 +66,9 @@ impl Packer {
 
     fn list<T>(&mut self, items: &[T], mut put: impl FnMut(&mut Self, &T)) {
         self.number(items.len() as u64);
-        items.iter().for_each(|item| put(self, item));
+        for item in items {
+            put(self, item);
+        }
     }
 
     fn raw(&mut self, bytes: &[u8]) {
@@ -185,6 +187,7 @@ impl<'b> Unpacker<'b> {
         None
     }
 
+    #[expect(clippy::option_option, reason = "the outer one is whether the bytes can be read")]
     fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         match self.byte()? {
             0 => Some(None),
