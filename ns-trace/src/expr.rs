@@ -16,6 +16,7 @@ mod call;
 mod check;
 mod error;
 mod field;
+mod guard;
 mod kind;
 mod names;
 mod parse;
@@ -56,6 +57,7 @@ pub use self::{
     template::Template,
 };
 use self::{
+    guard::Guard,
     kind::Object,
     names::{Names, Row},
     place::Places,
@@ -70,8 +72,8 @@ pub struct Filter {
     source: String,
     expr: Expression,
     names: Names,
-    /// The events for which it can hold.
-    sorts: Sorts,
+    /// What an event must be like for it to be evaluated.
+    guard: Guard,
     errors: AtomicU64,
 }
 
@@ -86,18 +88,18 @@ impl Filter {
 
     /// A condition on what has the fields of `root`.
     fn over(root: Object, source: &str) -> Result<Self, Error> {
-        let (expr, names, sorts) = parse::with_stack(source, || {
+        let (expr, names, guard) = parse::with_stack(source, || {
             let (mut expr, info) = parse::parse(source)?;
-            let sorts = sorts::sorts(&expr);
+            let guard = Guard::of(&expr);
             let names = check::check(&mut expr, &Places { source, info }, root)?;
-            Ok((expr, names, sorts))
+            Ok((expr, names, guard))
         })?;
-        Ok(Self { source: source.to_owned(), expr, names, sorts, errors: AtomicU64::new(0) })
+        Ok(Self { source: source.to_owned(), expr, names, guard, errors: AtomicU64::new(0) })
     }
 
     /// Whether the condition holds for `event`.
     pub fn matches(&self, event: &Event) -> bool {
-        self.holds(View::Event(event))
+        self.guard.admits(event) && self.holds(View::Event(event))
     }
 
     fn holds(&self, root: View<'_>) -> bool {

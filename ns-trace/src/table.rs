@@ -36,6 +36,7 @@ pub use self::{
     member::Program,
     rows::{Row, RowId},
     state::State,
+    world::Crowd,
 };
 use crate::model::{
     Ancestor, Kind, NsRef, Placement, SLOTS, Slots,

@@ -71,6 +71,7 @@ impl<'a> Picture<'a> {
                 uid: task.euid,
                 comm,
                 count: 1,
+                args: None,
                 slots,
                 threads: Vec::new(),
             });

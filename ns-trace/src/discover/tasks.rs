@@ -188,7 +188,7 @@ impl<'a> Worker<'a> {
             comm: printable(stat.comm).0.into(),
             count: stat.count,
             slots,
-            threads: Vec::new(),
+            ..ProcessRow::default()
         };
         if self.want.threads && process.count > 1 {
             process.threads = self.threads(&directory, &process)?;

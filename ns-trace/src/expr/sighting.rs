@@ -41,13 +41,13 @@ impl Condition {
     /// Whether it holds; it does not where that cannot be said.
     #[must_use]
     pub fn holds(&self, sighting: Sighting<'_>) -> bool {
-        self.0.result(View::Sighting(sighting)) == Some(true)
+        self.0.guard.admits(sighting.event) && self.0.result(View::Sighting(sighting)) == Some(true)
     }
 
     /// The events for which it can hold, as far as the expression says so.
     #[must_use]
     pub const fn sorts(&self) -> Sorts {
-        self.0.sorts
+        self.0.guard.sorts()
     }
 
     /// The expression as it was given.

@@ -91,6 +91,10 @@ pub struct ProcessRow {
     pub comm: Arc<str>,
     /// How many threads it has.
     pub count: u32,
+    /// What it runs, as far as a tracer has seen or read it: its arguments at its last execve(2), or
+    /// that of the process that it was forked from. A look at /proc leaves that to whoever shows it.
+    #[serde(skip)]
+    pub args: Option<Arc<[String]>>,
     /// The namespaces of its first thread, those that were asked for. A zombie has but user and pid;
     /// `pid_for_children` is unknown to /proc while that namespace has no process yet.
     #[serde(default, skip_serializing_if = "Slots::is_unknown")]

@@ -4,6 +4,7 @@ mod command;
 mod deaths;
 mod health;
 mod keep;
+mod learn;
 mod options;
 mod world;
 
@@ -28,7 +29,6 @@ pub use self::{
 };
 use super::{Inquiry, Outcome, Picture, Stream, journal::Note, stream::End, watch::Watch};
 use crate::{
-    enrich::Cgroups,
     model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
     probe::{
         self, Loaded, Losses, Overlap, Probes, Record, RecordBuffer,
@@ -41,7 +41,7 @@ use crate::{
         process::{initial_namespace, own_namespace},
         signal,
     },
-    table::{Finding, Row, Table},
+    table::{Crowd, Finding, Row, Table},
 };
 
 /// How often the counters of losses are read while records come.
@@ -67,7 +67,7 @@ pub fn run_live(
     let keep_dead = options.viewer.as_ref().map_or(Duration::ZERO, |viewer| viewer.keep_dead);
     let keep_dead = u64::try_from(keep_dead.as_nanos()).unwrap_or(u64::MAX);
     let table = || Table::new(stream.needs_tasks()).keeping_dead(keep_dead);
-    let mut world = World { cgroups: Cgroups::new() };
+    let mut world = World::new();
     let mut taken = match &options.keep {
         Some(keep) => Some(keep::take_up(keep, &mut loaded, table(), &mut world)?),
         None => None,
@@ -150,6 +150,7 @@ pub fn run_live(
         is_rest_due: false,
         walk_began,
         is_asked: false,
+        unlearned: Vec::new(),
         child: None,
     };
     if is_start {
@@ -215,6 +216,8 @@ struct Live {
     position: u64,
     /// Whether somebody waits for an answer.
     is_asked: bool,
+    /// Processes of which it may be unknown what they run.
+    unlearned: Vec<u32>,
     child: Option<Child>,
 }
 
@@ -479,6 +482,7 @@ impl Live {
         }
         self.table.all_told();
         self.tell()?;
+        self.learn_all();
         if reason != Reason::Start || self.keeping.is_none() {
             self.stream.flush().map_err(Error::Write)?;
         }
@@ -508,6 +512,7 @@ impl Live {
         self.bury()?;
         let now = Instant::now();
         self.care(now, is_idle)?;
+        self.learn(is_idle);
         self.stream.flush().map_err(Error::Write)?;
         if std::mem::take(&mut self.is_asked) {
             self.answer();
@@ -524,23 +529,31 @@ impl Live {
             return true;
         };
         self.picture_due = now + viewer.every;
-        let picture = picture(&mut self.table, &self.stream);
+        let picture = picture(&mut self.table, &self.stream, Crowd::Whole);
         (viewer.show)(picture)
     }
 
     /// Answers what was asked.
     fn answer(&mut self) {
         let asked = self.options.inquiries.as_ref().map(|inquiries| inquiries.take());
-        let mut shown: Option<Picture> = None;
+        let mut shown: [Vec<_>; 2] = Default::default();
         for inquiry in asked.into_iter().flatten() {
             match inquiry {
                 Inquiry::Alive(answer) => answer(),
-                Inquiry::Picture(answer) => {
-                    let picture =
-                        shown.get_or_insert_with(|| picture(&mut self.table, &self.stream));
-                    answer(picture.clone());
+                Inquiry::Picture(crowd, answer) => {
+                    shown[usize::from(crowd == Crowd::Whole)].push(answer);
                 }
                 Inquiry::Rules(rules) => self.stream.replace_rules(&rules),
+            }
+        }
+        for (mut answers, crowd) in shown.into_iter().zip([Crowd::Firsts, Crowd::Whole]) {
+            // The last has the picture for itself.
+            if let Some(last) = answers.pop() {
+                let picture = picture(&mut self.table, &self.stream, crowd);
+                for answer in answers {
+                    answer(picture.clone());
+                }
+                last(picture);
             }
         }
     }
@@ -556,7 +569,9 @@ impl Live {
         let child = self.child.as_ref().and_then(|child| child.deadline);
         let walk = self.table.is_walking().then_some(self.walk_ends);
         let picture = self.options.viewer.as_ref().map(|_| self.picture_due);
-        [self.watch.next(), self.heal_due, walk, child, picture, settle, Some(self.repeats_due)]
+        let learn = (!self.unlearned.is_empty()).then(Instant::now);
+        let repeats = Some(self.repeats_due);
+        [self.watch.next(), self.heal_due, walk, child, picture, settle, learn, repeats]
             .into_iter()
             .flatten()
             .min()
@@ -564,10 +579,10 @@ impl Live {
 }
 
 /// What exists now.
-fn picture(table: &mut Table, stream: &Stream) -> Picture {
+fn picture(table: &mut Table, stream: &Stream, crowd: Crowd) -> Picture {
     let boot_ns = clock::boot_ns();
     let dead = table.dead(boot_ns).map(Row::picture).collect();
-    Picture { boot_ns, world: Arc::new(table.world()), dead, lost: stream.lost() }
+    Picture { boot_ns, world: Arc::new(table.world(crowd)), dead, lost: stream.lost() }
 }
 
 /// Whether the numbers of processes are the kernel's own.

@@ -85,6 +85,9 @@ impl Rows {
     }
 
     fn command(&self, process: &ProcessRow) -> String {
+        if let Some(args) = &process.args {
+            return args.join(" ");
+        }
         let read = || command_line(process.pid).unwrap_or_else(|| process.comm.to_string());
         self.commands.borrow_mut().entry(process.pid).or_insert_with(read).clone()
     }

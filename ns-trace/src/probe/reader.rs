@@ -17,7 +17,7 @@ use std::{
 
 use ns_trace_common::{RecordKind, lost::Ledger};
 use rustix::{
-    event::{Timespec, epoll},
+    event::{PollFd, PollFlags, Timespec, epoll, poll},
     io::{Errno, read},
     process::setpriority_process,
     thread::CapabilitySet,
@@ -206,7 +206,7 @@ impl Carrier {
                 }
                 // The kernel wakes nobody for whom there is something left.
                 Carried::Nothing | Carried::Some => {
-                    thread::sleep(NAP);
+                    self.nap();
                     Some(Timespec::default())
                 }
                 Carried::Full => Some(Timespec::default()),
@@ -233,6 +233,17 @@ impl Carrier {
             }
         }
         Ok(go_on)
+    }
+
+    /// Sleeps, unless somebody asks something.
+    fn nap(&self) {
+        let Some(bell) = &self.listen.bell else {
+            thread::sleep(NAP);
+            return;
+        };
+        // Interrupted or not, there is another look at the ring.
+        let nap = Timespec::try_from(NAP).ok();
+        let _rung = poll(&mut [PollFd::new(bell, PollFlags::IN)], nap.as_ref());
     }
 
     fn bell(&self) -> bool {

@@ -14,11 +14,17 @@ use serde::{
 };
 
 use super::{
-    control::request::{Ask, Request, Trace, VERSION},
+    control::{
+        pack::unpack,
+        request::{Ask, Request, Trace, VERSION},
+    },
     past::Question,
     place::default_directory,
 };
 use crate::model::{Want, World};
+
+/// Room for the answer about ten thousand namespaces; what it does not need is never touched.
+const ROOM: usize = 1 << 20;
 
 /// Why a collector has not answered.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +50,6 @@ pub enum ClientError {
 struct Head<T> {
     v: u32,
     error: Option<String>,
-    world: Option<World>,
     past: Option<T>,
 }
 
@@ -96,8 +101,12 @@ fn ask(ask: Ask) -> Result<UnixStream, ClientError> {
 ///
 /// If no collector answers.
 pub fn look(want: &Want) -> Result<World, ClientError> {
-    let head: Head<IgnoredAny> = answer(Ask::Look(*want))?;
-    head.world.ok_or_else(cut)
+    let answer = answer(Ask::Look(*want))?;
+    let end = answer.iter().position(|byte| *byte == b'\n').unwrap_or(answer.len());
+    let (line, packed) = answer.split_at(end);
+    Head::<IgnoredAny>::read(line)?;
+    let world = packed.get(1..).and_then(unpack);
+    world.ok_or_else(|| ClientError::Broken(io::ErrorKind::InvalidData.into()))
 }
 
 /// What happened: the answer that belongs to a question.
@@ -106,17 +115,14 @@ pub fn look(want: &Want) -> Result<World, ClientError> {
 ///
 /// If no collector answers, or it knows nothing of that.
 pub fn past<T: DeserializeOwned>(question: Question) -> Result<T, ClientError> {
-    answer(Ask::Past(question))?.past.ok_or_else(cut)
+    let past = Head::read(&answer(Ask::Past(question))?)?.past;
+    past.ok_or_else(|| ClientError::Broken(io::ErrorKind::UnexpectedEof.into()))
 }
 
-fn answer<T: DeserializeOwned>(asked: Ask) -> Result<Head<T>, ClientError> {
-    let mut answer = Vec::new();
+fn answer(asked: Ask) -> Result<Vec<u8>, ClientError> {
+    let mut answer = Vec::with_capacity(ROOM);
     ask(asked)?.read_to_end(&mut answer).map_err(ClientError::Broken)?;
-    Head::read(&answer)
-}
-
-fn cut() -> ClientError {
-    ClientError::Broken(io::ErrorKind::UnexpectedEof.into())
+    Ok(answer)
 }
 
 /// What happens from now on: lines of JSON.

@@ -4,6 +4,7 @@
 //! Nobody waits for a reader. One that falls behind what is kept is told how much it missed.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -40,9 +41,13 @@ impl Entry {
     /// The event as one line of JSON, the newline included; made once for all who want it.
     pub fn json(&self) -> &[u8] {
         self.json.get_or_init(|| {
-            let mut line = Vec::new();
-            write_json(&self.event, Fields::Full, &mut line);
-            line.into_boxed_slice()
+            // Grown once for all: a line of its own would be moved ten times until it is long enough.
+            thread_local!(static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+            ROOM.with_borrow_mut(|room| {
+                room.clear();
+                write_json(&self.event, Fields::Full, room);
+                Box::from(room.as_slice())
+            })
         })
     }
 

@@ -65,6 +65,15 @@ impl Redaction {
         }
     }
 
+    /// Takes out of the arguments of a process what matches.
+    pub fn arguments(&self, args: &mut Arc<[String]>) {
+        if !self.0.is_empty()
+            && let Some(cut) = self.cut(args)
+        {
+            *args = cut.into();
+        }
+    }
+
     /// The pieces of a text without what matches; `None` if nothing does.
     fn cut(&self, pieces: &[String]) -> Option<Vec<String>> {
         let text = pieces.join(" ");

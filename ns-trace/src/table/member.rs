@@ -12,7 +12,7 @@ use crate::model::{Ancestor, Caps, Creator, Placement, Process, Slots, TaskRef, 
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
 /// What a process runs.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct Program {
     /// The file.
     pub exe: Option<Arc<str>>,
@@ -198,6 +198,14 @@ impl Member {
             caps: Some(Caps(self.task.caps)),
             container: self.placement.container.clone(),
         }
+    }
+
+    /// All its arguments, if somebody has asked before and there are any.
+    pub(super) fn args(&self) -> Option<Arc<[String]>> {
+        let known = self.program.get().filter(|program| !program.truncated);
+        // A process can empty its own: then it is its name that is shown.
+        let is_shown = |args: &&Arc<[String]>| args.iter().any(|arg| !arg.is_empty());
+        known.and_then(|program| program.args.as_ref()).filter(is_shown).cloned()
     }
 
     pub(super) const fn reference(&self) -> TaskRef {

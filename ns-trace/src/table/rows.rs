@@ -15,6 +15,13 @@ pub struct RowId {
     generation: u32,
 }
 
+impl RowId {
+    /// Where the row is among [`Rows::room`] places.
+    pub(super) const fn place(self) -> usize {
+        self.place as usize
+    }
+}
+
 /// A namespace.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
@@ -179,6 +186,11 @@ impl Rows {
     pub(super) fn find(&self, kind: Kind, ns: &Ns) -> Option<RowId> {
         let id = self.by_inode(ns.inode)?;
         self.get(id).filter(|row| row.kind == kind && row.ns == *ns).map(|_| id)
+    }
+
+    /// How many places there are, the free ones included.
+    pub(super) const fn room(&self) -> usize {
+        self.places.len()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Row> {

@@ -13,9 +13,9 @@ use ns_trace_common::{
     snapshot::Member,
 };
 
-use super::{Finding, Program, Surroundings, Table};
+use super::{Crowd, Finding, Program, Surroundings, Table};
 use crate::{
-    model::{Cause, Kind, Placement, event::Body},
+    model::{Cause, Kind, Placement, ProcessRow, event::Body},
     probe::Record,
 };
 
@@ -53,6 +53,18 @@ fn with_uts(tid: u32, uts: Ns) -> Task {
     let mut task = task(tid);
     task.slots[UTS] = uts;
     task
+}
+
+struct Shell;
+
+impl Surroundings for Shell {
+    fn placement(&mut self, _: u64, _: u64) -> Placement {
+        Placement::default()
+    }
+
+    fn program(&mut self, _: u32) -> Option<Program> {
+        Some(Program::new(Some(b"/bin/sh"), Some(b"sh\0-c\0true\0"), false))
+    }
 }
 
 struct World {
@@ -474,4 +486,37 @@ fn a_snapshot_shows_who_moved_unseen() {
 fn initial_namespaces_are_those_of_kthreadd() {
     let world = World::new();
     assert!(world.table.rows().all(|(_, row)| row.initial));
+}
+
+#[test]
+fn a_picture_shows_who_is_where_and_of_the_crowd_what_is_wanted() {
+    let mut world = World::new();
+    world.table.begin_walk(world.now);
+    world.member(&task(2));
+    world.member(&task(10));
+    // One in a namespace of its own with a thread that is elsewhere, and one more in the initial ones.
+    world.member(&with_uts(20, ns(77)));
+    world.member(&Task { pid: 20, ..task(21) });
+    world.member(&task(30));
+    world.end();
+    let whole = world.table.world(Crowd::Whole);
+    let row = |inode: u32| whole.namespaces.iter().find(|row| row.info.inode == inode);
+    let uts = task(2).slots[UTS].inode;
+    let who = |inode| row(inode).map(|row| (row.processes.clone(), row.threads));
+    assert_eq!(who(77), Some((vec![20], 1)));
+    assert_eq!(who(uts), Some((vec![2, 10, 30], 4)));
+    assert!(whole.namespaces.is_sorted_by_key(|row| (row.info.inode, row.info.kind)));
+    let pids = |processes: &[ProcessRow]| processes.iter().map(|row| row.pid).collect::<Vec<_>>();
+    assert_eq!(pids(&whole.processes), [2, 10, 20, 30]);
+    let split = whole.process(20).unwrap();
+    assert_eq!((split.count, split.threads[0].tid, split.args.clone()), (2, 21, None));
+    let firsts = world.table.world(Crowd::Firsts);
+    assert_eq!(firsts.namespaces, whole.namespaces);
+    assert_eq!(pids(&firsts.processes), [2, 20]);
+    assert_eq!(firsts.process(20), Some(split));
+
+    world.table.learn(20, &mut Shell);
+    let firsts = world.table.world(Crowd::Firsts);
+    let args = firsts.process(20).and_then(|row| row.args.clone()).unwrap();
+    assert_eq!(args.join(" "), "sh -c true");
 }

@@ -1,12 +1,30 @@
 //! The table as others see it: a plain picture of what exists.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use ns_trace_common::Slot;
-use rustc_hash::FxHashMap;
 
-use super::{Row, RowId, Table, member::Member};
+use super::{
+    Row, RowId, Surroundings, Table,
+    member::{Member, Set},
+};
 use crate::model::{NsRow, ProcessRow, Slots, ThreadRow, World};
+
+/// Which processes are wanted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Crowd {
+    /// All.
+    Whole,
+    /// The first in each namespace.
+    Firsts,
+}
+
+/// A task with its numbers of process and thread, and where it is.
+type Placed<'m> = (u32, u32, &'m Set, &'m Member);
+
+fn placed(member: &Member) -> Placed<'_> {
+    (member.task.pid, member.task.tid, &member.set, member)
+}
 
 /// The slots that a task is in, those for its children left out.
 fn own_slots() -> impl Iterator<Item = Slot> {
@@ -15,30 +33,61 @@ fn own_slots() -> impl Iterator<Item = Slot> {
 }
 
 impl Table {
-    /// What is alive, with what is known of it and who is in it; nothing of files, mounts and users.
+    /// What is alive, with what is known of it and who is in it; nothing of files, mounts and users. Of
+    /// the processes only the first in each namespace, if no more are wanted.
     #[must_use]
-    pub fn world(&self) -> World {
-        let mut rows: FxHashMap<RowId, NsRow> =
-            self.rows.iter().map(|(id, row)| (id, row.picture())).collect();
-        let mut groups: BTreeMap<u32, Vec<&Member>> = BTreeMap::new();
-        for member in self.tasks.values() {
-            groups.entry(member.task.pid).or_default().push(member);
-            for slot in own_slots() {
-                let id = member.set.rows.get(slot as usize).copied().flatten();
-                let Some(row) = id.and_then(|id| rows.get_mut(&id)) else { continue };
-                row.threads += 1;
-                if member.task.tid == member.task.pid {
-                    row.processes.push(member.task.pid);
-                }
+    pub fn world(&self, crowd: Crowd) -> World {
+        let mut order: Vec<_> =
+            self.rows.iter().map(|(id, row)| (row.ns.inode, row.kind, id)).collect();
+        order.sort_unstable_by_key(|(inode, kind, _)| (*inode, *kind));
+        let rows = order.iter().filter_map(|(.., id)| self.rows.get(*id));
+        let mut namespaces: Vec<NsRow> = rows.map(Row::picture).collect();
+        // Which row is at a place, and where its picture is.
+        let mut places: Vec<Option<(RowId, usize)>> = vec![None; self.rows.room()];
+        for (at, (.., id)) in order.iter().enumerate() {
+            if let Some(place) = places.get_mut(id.place()) {
+                *place = Some((*id, at));
             }
         }
-        let mut namespaces: Vec<NsRow> = rows.into_values().collect();
-        namespaces.sort_unstable_by_key(|row| (row.info.inode, row.info.kind));
-        for row in &mut namespaces {
-            row.processes.sort_unstable();
+        let picture = |set: &Set, slot: Slot| {
+            let id = set.rows.get(slot as usize).copied().flatten()?;
+            // One that is gone may have left its place to another.
+            let found = places.get(id.place()).copied().flatten();
+            found.filter(|(known, _)| *known == id).map(|(_, at)| at)
+        };
+        // What is looked at twice is taken out: tasks lie far apart, those of a set side by side.
+        let mut members: Vec<Placed<'_>> = self.tasks.values().map(placed).collect();
+        members.sort_unstable_by_key(|(pid, tid, ..)| (*pid, *tid));
+        let (mut processes, mut met, mut pictures) = (Vec::new(), None, Vec::new());
+        for group in members.chunk_by(|one, other| one.0 == other.0) {
+            let mut is_first = false;
+            for (pid, tid, set, _) in group {
+                if !met.is_some_and(|met| std::ptr::eq(met, *set)) {
+                    met = Some(*set);
+                    pictures.clear();
+                    pictures.extend(own_slots().filter_map(|slot| picture(set, slot)));
+                }
+                for at in &pictures {
+                    let Some(row) = namespaces.get_mut(*at) else { continue };
+                    row.threads += 1;
+                    if pid == tid {
+                        is_first |= row.processes.is_empty();
+                        row.processes.push(*pid);
+                    }
+                }
+            }
+            if is_first || crowd == Crowd::Whole {
+                processes.push(process(group));
+            }
         }
-        let processes = groups.into_iter().map(|(pid, group)| process(pid, group)).collect();
         World { namespaces, processes, unreadable: 0 }
+    }
+
+    /// Finds out what a process runs that is older than the tracer, if nobody has before.
+    pub fn learn(&self, pid: u32, surroundings: &mut impl Surroundings) {
+        if let Some(member) = self.tasks.get(&pid) {
+            member.program(surroundings);
+        }
     }
 }
 
@@ -56,16 +105,17 @@ impl Row {
     }
 }
 
-/// A process from its threads.
-fn process(pid: u32, mut group: Vec<&Member>) -> ProcessRow {
-    group.sort_unstable_by_key(|member| member.task.tid);
-    let leader = group.iter().find(|member| member.task.tid == pid);
+/// A process from its threads, which are in the order of their numbers.
+fn process(group: &[Placed<'_>]) -> ProcessRow {
+    let pid = group.first().map_or(0, |(pid, ..)| *pid);
+    let members = || group.iter().map(|(.., member)| *member);
+    let leader = members().find(|member| member.task.tid == pid);
     // The first thread may have ended before the others.
     let slots = leader.map_or_else(Slots::default, |leader| leader.set.slots.clone());
-    let shown = leader.or(group.first());
+    let shown = leader.or(members().next());
     let task = shown.map(|member| member.task).unwrap_or_default();
-    let is_elsewhere = |member: &&&Member| member.task.tid != pid && member.set.slots != slots;
-    let thread = |member: &&Member| ThreadRow {
+    let is_elsewhere = |member: &&Member| member.task.tid != pid && member.set.slots != slots;
+    let thread = |member: &Member| ThreadRow {
         tid: member.task.tid,
         comm: member.comm(),
         slots: member.set.slots.clone(),
@@ -74,9 +124,10 @@ fn process(pid: u32, mut group: Vec<&Member>) -> ProcessRow {
         pid,
         ppid: task.ppid,
         uid: task.euid,
-        comm: shown.map_or_else(|| Arc::from(""), |member| member.comm()),
+        comm: shown.map_or_else(|| Arc::from(""), Member::comm),
         count: u32::try_from(group.len()).unwrap_or(u32::MAX),
-        threads: group.iter().filter(is_elsewhere).map(thread).collect(),
+        args: shown.and_then(Member::args),
+        threads: members().filter(is_elsewhere).map(thread).collect(),
         slots,
     }
 }

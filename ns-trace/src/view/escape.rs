@@ -30,6 +30,10 @@ impl Charset {
     }
 
     fn can_show_all(self, text: &str) -> bool {
+        // Nearly all there is; one is as good as the other then.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return true;
+        }
         text.chars().all(|character| self.can_show(character))
     }
 }

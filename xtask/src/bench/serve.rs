@@ -19,7 +19,7 @@ use super::{
     rounds::Spread,
     storm::settled,
     table::Row,
-    worker::{Load, RARE, Worker},
+    worker::{self, Load, RARE, Worker},
 };
 use crate::{process, tracer::Recording};
 
@@ -29,6 +29,9 @@ const EVENTS: u64 = 3;
 const FLOOD: u64 = 100_000;
 const REMEMBERED: u64 = 20_000;
 const SECONDS: u64 = 60;
+/// For how many seconds there is a reader that is too slow, and how long it rests after an event.
+const LATE: u64 = 5;
+const RESTS: Duration = Duration::from_micros(200);
 /// Who reads one event of a hundred.
 const READERS: usize = 10;
 const WHERE: &str = "event == 'create' && ns.type == 'ipc'";
@@ -44,7 +47,10 @@ const MEMORY_REACH: f64 = 80.0;
 
 /// In how many milliseconds a command is answered.
 const ANSWER_REACH: f64 = 10.0;
+/// How often it is asked for: fewer times where that takes long.
 const ANSWERS: usize = 15;
+const FEWEST: usize = 3;
+const ASKING: Duration = Duration::from_secs(10);
 
 /// Measures the rows.
 pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
@@ -52,6 +58,7 @@ pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
     if Collector::can_remember()? {
         rows.push(flood(bench, REMEMBERED, true)?);
     }
+    rows.push(late(bench)?);
     rows.push(idle(bench)?);
     rows.extend(crowd(bench)?);
     Ok(rows)
@@ -70,7 +77,7 @@ fn flood(bench: &Bench, rate: u64, remembers: bool) -> Result<Row> {
     let calls = bench.scaled(rate * SECONDS / EVENTS);
     let recording = Recording::new("serve")?;
     let collector = Collector::start(&recording, remembers)?;
-    let readers = Readers::start(READERS, &collector.http(), WHERE)?;
+    let readers = Readers::start(READERS, &collector.http(), Some(WHERE), Duration::ZERO)?;
     let argument = (rate / EVENTS).to_string();
     let load = Load {
         name: "paced",
@@ -114,6 +121,34 @@ fn flood(bench: &Bench, rate: u64, remembers: bool) -> Result<Row> {
             100.0 * cpu / took
         ),
         met: is_whole && is_fast,
+        ..Row::default()
+    })
+}
+
+/// A reader that wants everything and is too slow for it.
+fn late(bench: &Bench) -> Result<Row> {
+    // In less time it would not fall behind what is kept.
+    let calls = REMEMBERED * LATE / EVENTS;
+    let recording = Recording::new("serve")?;
+    let collector = Collector::start(&recording, false)?;
+    let reader = Readers::start(1, &collector.http(), None, RESTS)?;
+    let argument = (REMEMBERED / EVENTS).to_string();
+    let cpu = bench.cpus.first().copied();
+    let load = Load { name: "paced", calls, batches: 1, cpu, argument: &argument };
+    worker::run(&load, &[])?;
+    settled(&recording)?;
+    collector.stop()?;
+    let read = reader.finish()?;
+    let read = read.first().context("no reader")?;
+    let flood = count(&recording, 0)?;
+    Ok(Row {
+        what: format!(
+            "collector: a reader of everything that is too slow for {REMEMBERED} events/s, {} events",
+            flood.events
+        ),
+        reach: "told what it missed".to_owned(),
+        measured: format!("told of {} missed, {} untold", read.lost, read.untold),
+        met: read.lost > 0 && read.untold == 0,
         ..Row::default()
     })
 }
@@ -182,7 +217,10 @@ fn crowd(bench: &Bench) -> Result<Vec<Row>> {
         ..Row::default()
     }];
     for words in [&["list"][..], &["tree"], &["show", &inode], &["why", &inode]] {
-        let times = (0..ANSWERS).map(|_| collector.ask(words)).collect::<Result<Vec<_>>>()?;
+        let (begun, mut times) = (Instant::now(), Vec::new());
+        while times.len() < FEWEST || (times.len() < ANSWERS && begun.elapsed() < ASKING) {
+            times.push(collector.ask(words)?);
+        }
         let times = Spread::of(times);
         rows.push(Row {
             what: format!("collector: answer to `{}` about them, milliseconds", words[0]),

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read as _, Write as _},
+    net::Shutdown,
     os::unix::net::UnixStream,
     sync::{Arc, mpsc::channel},
     time::{Duration, Instant},
@@ -11,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::{
+    pack::pack,
     request::{Ask, LONGEST, Request, Trace, VERSION},
     sight,
 };
@@ -25,6 +27,7 @@ use crate::{
         refused::{Door, Reason},
     },
     sink::recent::From,
+    table::Crowd,
 };
 
 /// How long the pipeline may take to answer.
@@ -48,10 +51,9 @@ struct Head {
 #[serde(rename_all = "lowercase")]
 enum What {
     Error(String),
-    World(World),
     Past(Answer),
-    /// Events follow.
-    Trace(()),
+    /// More comes behind the line.
+    Follows(()),
 }
 
 fn head(stream: &UnixStream, what: What) -> io::Result<()> {
@@ -90,8 +92,16 @@ pub(super) fn answer(stream: &UnixStream, uid: u32, shared: &Arc<Shared>) -> io:
         return refuse(stream, "the policy of this collector (control.members) shows you nothing");
     }
     match request.ask {
-        Ask::Look(want) => match world(shared, &want) {
-            Ok(found) => head(stream, What::World(sight::world(found, seen, uid))),
+        Ask::Look(want) => match world(shared, &want, seen) {
+            Ok(found) => {
+                let found = sight::world(found, seen, uid);
+                head(stream, What::Follows(()))?;
+                let mut stream = stream;
+                let sent = stream.write_all(&pack(&found));
+                // Nobody waits for it to be freed.
+                let _closed = stream.shutdown(Shutdown::Both);
+                sent
+            }
             Err(why) => refuse(stream, why),
         },
         Ask::Past(question) => match past(shared, question, seen, uid) {
@@ -142,9 +152,12 @@ fn line(mut stream: &UnixStream) -> io::Result<Line> {
 }
 
 /// What exists, as far as it is wanted: from the table alone, if that knows it all.
-fn world(shared: &Shared, want: &Want) -> Result<World, String> {
-    let picture = picture(shared).ok_or("the pipeline does not answer")?;
+fn world(shared: &Shared, want: &Want, seen: Sight) -> Result<World, String> {
     let is_known = !want.files && !want.netnsid && !want.maps && want.mounts < Mounts::Every;
+    // A look finds the processes by itself; and whose is what, all of them tell.
+    let is_enough = !is_known || (want.first && seen == Sight::All);
+    let crowd = if is_enough { Crowd::Firsts } else { Crowd::Whole };
+    let picture = picture(shared, crowd).ok_or("the pipeline does not answer")?;
     if !is_known {
         // What only the table knows of may have a first process that is no other's.
         let want = Want { first: false, ..*want };
@@ -157,20 +170,28 @@ fn world(shared: &Shared, want: &Want) -> Result<World, String> {
     found.namespaces = rows.filter(|row| want.kinds.contains(row.info.kind)).collect();
     found.processes = all.processes;
     if !(want.ids || want.threads || want.children) {
+        let unknown = Slots::default();
         for process in &mut found.processes {
-            process.slots = Slots::default();
+            process.slots = unknown.clone();
             process.threads.clear();
         }
+    }
+    let redact = &shared.config().redact;
+    for args in found.processes.iter_mut().filter_map(|process| process.args.as_mut()) {
+        redact.arguments(args);
     }
     Ok(found)
 }
 
-fn picture(shared: &Shared) -> Option<Picture> {
+fn picture(shared: &Shared, crowd: Crowd) -> Option<Picture> {
     let (answer, answered) = channel();
-    shared.inquiries.ask(Inquiry::Picture(Box::new(move |picture| {
-        // The client may have gone.
-        let _told = answer.send(picture);
-    })));
+    shared.inquiries.ask(Inquiry::Picture(
+        crowd,
+        Box::new(move |picture| {
+            // The client may have gone.
+            let _told = answer.send(picture);
+        }),
+    ));
     answered.recv_timeout(PATIENCE).ok()
 }
 
@@ -199,7 +220,7 @@ fn trace(
     let kinds = wanted.types;
     let mut selection = Selection { kinds, tasks: wanted.tasks, filter, ..Selection::default() };
     let mut reader = shared.recent.reader(From::Now);
-    head(stream, What::Trace(()))?;
+    head(stream, What::Follows(()))?;
     let mut lines = Vec::new();
     // As every stream does, it begins by saying where it comes from.
     if let Some(start) = shared.start.get() {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The version of the protocol; another one is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The longest line.
 pub const LONGEST: usize = 64 << 10;
 
@@ -26,7 +26,8 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 pub enum Ask {
-    /// What exists, as far as it is wanted.
+    /// What exists, as far as it is wanted: behind the first line of the answer are the bytes of
+    /// [`pack`](super::pack::pack), up to its end.
     Look(Want),
     /// What happens from now on, until the client goes.
     Trace(Trace),
@@ -118,13 +119,13 @@ mod tests {
             b"{}",
             b"list\n",
             b"\xff",
-            br#"{"v":2,"ask":{"trace":{}}}"#,
-            br#"{"v":1,"ask":{"trace":{"colour":1}}}"#,
-            br#"{"v":1,"ask":{"kill":{}}}"#,
-            br#"{"v":1,"ask":{"trace":{}},"more":1}"#,
+            br#"{"v":1,"ask":{"trace":{}}}"#,
+            br#"{"v":2,"ask":{"trace":{"colour":1}}}"#,
+            br#"{"v":2,"ask":{"kill":{}}}"#,
+            br#"{"v":2,"ask":{"trace":{}},"more":1}"#,
         ] {
             assert!(Request::parse(line).is_err(), "{line:?}");
         }
-        assert!(Request::parse(br#"{"v":1,"ask":{"trace":{}}}"#).is_ok());
+        assert!(Request::parse(br#"{"v":2,"ask":{"trace":{}}}"#).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! Aligned columns for people.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -24,6 +24,40 @@ pub struct Plain {
     pub charset: Charset,
 }
 
+/// The lines as they are going to be printed, each with a part in every column: one text, for there
+/// may be tens of thousands of them.
+#[derive(Debug, Default)]
+struct Lines {
+    text: String,
+    parts: Vec<Part>,
+}
+
+/// Where in the text it is, and how many columns of the terminal it takes.
+#[derive(Debug)]
+struct Part {
+    range: Range<usize>,
+    width: usize,
+}
+
+impl Lines {
+    /// Adds what `write` writes as a part.
+    fn push(&mut self, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        write(&mut self.text);
+        let text = self.text.get(start..).unwrap_or_default();
+        self.parts.push(Part { range: start..self.text.len(), width: width(text) });
+    }
+
+    fn text(&self, part: &Part) -> &str {
+        self.text.get(part.range.clone()).unwrap_or_default()
+    }
+}
+
+/// Escaped text has no control characters: of ASCII each letter takes one column.
+fn width(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
 impl Table {
     /// The table in aligned columns; an empty one is nothing at all, as with lsns.
     #[must_use]
@@ -31,59 +65,56 @@ impl Table {
         if self.is_empty() {
             return String::new();
         }
-        let order = self.order();
-        let mut lines: Vec<Vec<Vec<String>>> = Vec::with_capacity(order.len() + 1);
+        let mut lines = Lines::default();
         // Headings that are not shown take their room all the same, as with lsns.
-        lines.push(self.columns.iter().map(|column| vec![column.name.to_owned()]).collect());
-        lines.extend(order.iter().map(|place| self.cells_of(place, options.charset)));
-
+        self.columns.iter().for_each(|column| lines.push(|text| text.push_str(column.name)));
+        for place in self.order() {
+            self.add_lines(&place, options.charset, &mut lines);
+        }
         let widths = self.widths(&lines, options);
-        let mut text = String::new();
-        for cells in lines.iter().skip(usize::from(!options.headings)) {
-            let height = cells.iter().map(Vec::len).max().unwrap_or(1);
-            for line in 0..height {
-                let parts = cells.iter().map(|cell| cell.get(line).map_or("", String::as_str));
-                self.write_line(parts, &widths, &mut text);
-            }
+        let mut text = String::with_capacity(2 * lines.text.len());
+        let parts = lines.parts.chunks(self.columns.len().max(1));
+        for parts in parts.skip(usize::from(!options.headings)) {
+            self.write_line(&lines, parts, &widths, &mut text);
         }
         text
     }
 
-    /// The cells of a row, each with its lines.
-    fn cells_of(&self, place: &Place, charset: Charset) -> Vec<Vec<String>> {
+    /// Adds the lines of a row: as many as its highest cell has.
+    fn add_lines(&self, place: &Place, charset: Charset, lines: &mut Lines) {
         let row = &self.rows[place.row].cells;
-        let texts = self.columns.iter().zip(row).map(|(column, cell)| {
-            let shown = shown(cell);
-            if column.wrap {
-                shown.split('\n').map(|line| escape_bytes(line, charset).into_owned()).collect()
-            } else {
-                vec![escape_bytes(&shown, charset).into_owned()]
-            }
-        });
-        let mut cells: Vec<Vec<String>> = texts.collect();
-        let height = cells.iter().map(Vec::len).max().unwrap_or(1);
+        let cells = || self.columns.iter().zip(row);
+        let wrapped = cells().filter(|(column, _)| column.wrap);
+        let height = wrapped.map(|(_, cell)| shown(cell).split('\n').count()).max().unwrap_or(1);
         let has_child =
             || self.rows.iter().skip(place.row).any(|row| row.parent == Some(place.row));
-        for (column, cell) in self.columns.iter().zip(&mut cells) {
-            if column.tree {
-                cell.resize(height.max(cell.len()), String::new());
-                for (number, line) in cell.iter_mut().enumerate() {
-                    let branch = branch(place, number > 0, &has_child, charset);
-                    line.insert_str(0, &branch);
-                }
+        for number in 0..height {
+            for (column, cell) in cells() {
+                lines.push(|text| {
+                    if column.tree {
+                        text.push_str(&branch(place, number > 0, &has_child, charset));
+                    }
+                    let shown = shown(cell);
+                    let line = if column.wrap {
+                        shown.split('\n').nth(number)
+                    } else {
+                        (number == 0).then_some(&*shown)
+                    };
+                    text.push_str(&escape_bytes(line.unwrap_or_default(), charset));
+                });
             }
         }
-        cells
     }
 
     /// How wide the columns are: as their widest cell, those that may be cut less where the lines
     /// are too long.
-    fn widths(&self, lines: &[Vec<Vec<String>>], options: Plain) -> Vec<usize> {
-        let width = |column: usize| {
-            let cells = lines.iter().filter_map(|line| line.get(column));
-            cells.flatten().map(|text| text.width()).max().unwrap_or(0)
-        };
-        let mut widths: Vec<_> = (0..self.columns.len()).map(width).collect();
+    fn widths(&self, lines: &Lines, options: Plain) -> Vec<usize> {
+        let mut widths = vec![0; self.columns.len()];
+        for parts in lines.parts.chunks(self.columns.len().max(1)) {
+            for (width, part) in widths.iter_mut().zip(parts) {
+                *width = part.width.max(*width);
+            }
+        }
         let Some(limit) = options.width else {
             return widths;
         };
@@ -99,26 +130,23 @@ impl Table {
         widths
     }
 
-    #[expect(single_use_lifetimes, reason = "impl Trait cannot do without yet")]
-    fn write_line<'a>(
-        &self,
-        parts: impl Iterator<Item = &'a str>,
-        widths: &[usize],
-        text: &mut String,
-    ) {
+    fn write_line(&self, lines: &Lines, parts: &[Part], widths: &[usize], text: &mut String) {
         let last = self.columns.len().saturating_sub(1);
-        for (index, ((column, width), part)) in
+        for (index, ((column, room), part)) in
             self.columns.iter().zip(widths).zip(parts).enumerate()
         {
-            let part = if column.cut { start(part, *width) } else { part };
-            let padding = " ".repeat(width.saturating_sub(part.width()));
+            let whole = lines.text(part);
+            let is_cut = column.cut && part.width > *room;
+            let shown = if is_cut { start(whole, *room) } else { whole };
+            let taken = if is_cut { width(shown) } else { part.width };
+            let padding = std::iter::repeat_n(' ', room.saturating_sub(taken));
             if is_right(column) {
-                text.push_str(&padding);
-                text.push_str(part);
+                text.extend(padding);
+                text.push_str(shown);
             } else {
-                text.push_str(part);
+                text.push_str(shown);
                 // Nothing is to the right of the last column that it could push away.
-                text.push_str(if index < last { &padding } else { "" });
+                text.extend(padding.take(if index < last { usize::MAX } else { 0 }));
             }
             text.push(if index < last { ' ' } else { '\n' });
         }

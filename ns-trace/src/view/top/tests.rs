@@ -56,7 +56,7 @@ fn made(mut row: NsRow, seconds_ago: u64, owner: u32) -> NsRow {
 
 fn process(pid: u32, uid: u32, comm: &str) -> ProcessRow {
     let (comm, slots) = (comm.into(), Slots::default());
-    ProcessRow { pid, ppid: 1, uid, comm, count: 1, slots, threads: Vec::new() }
+    ProcessRow { pid, ppid: 1, uid, comm, count: 1, slots, ..ProcessRow::default() }
 }
 
 fn world() -> World {

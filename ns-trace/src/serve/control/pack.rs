@@ -1,0 +1,380 @@
+//! A world as bytes: what follows the first line of an answer to `look`.
+//!
+//! Ten thousand namespaces are a few hundred kilobytes so, and read in a millisecond. Numbers are of
+//! variable length (LEB128), lists and texts have their length before them, what may be missing has a
+//! 0 or a 1 before it. A text or a set of slots that comes again is but a number. A namespace of which
+//! more is known than the table tells is one line of JSON in the place of its fields. The version of
+//! the protocol is also that of this.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::{
+    Cause, Creator, Kind, NsInfo, NsRef, NsRow, ProcessRow, SLOTS, Slots, ThreadRow, World,
+};
+
+/// A row that is packed, and one that is JSON.
+const PACKED: u8 = 0;
+const JSON: u8 = 1;
+
+/// The bytes of a world.
+#[must_use]
+pub fn pack(world: &World) -> Vec<u8> {
+    let mut out = Packer::default();
+    out.list(&world.namespaces, Packer::row);
+    out.list(&world.processes, Packer::process);
+    out.number(world.unreadable);
+    out.bytes
+}
+
+/// The world in such bytes; `None` if they are none.
+#[must_use]
+pub fn unpack(bytes: &[u8]) -> Option<World> {
+    let mut from = Unpacker { bytes, texts: Vec::new(), slots: Vec::new() };
+    let world = World {
+        namespaces: from.list(Unpacker::row)?,
+        processes: from.list(Unpacker::process)?,
+        unreadable: from.number()?,
+    };
+    from.bytes.is_empty().then_some(world)
+}
+
+#[derive(Default)]
+struct Packer {
+    bytes: Vec<u8>,
+    texts: FxHashMap<Arc<str>, usize>,
+    slots: FxHashMap<*const [Option<NsRef>; SLOTS], usize>,
+}
+
+impl Packer {
+    fn number(&mut self, number: impl Into<u64>) {
+        let mut rest = number.into();
+        while rest >= 0x80 {
+            self.bytes.push(rest.to_le_bytes()[0] | 0x80);
+            rest >>= 7;
+        }
+        self.bytes.push(rest.to_le_bytes()[0]);
+    }
+
+    fn optional<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
+        self.bytes.push(value.is_some().into());
+        if let Some(value) = value {
+            put(self, value);
+        }
+    }
+
+    fn list<T>(&mut self, items: &[T], mut put: impl FnMut(&mut Self, &T)) {
+        self.number(items.len() as u64);
+        for item in items {
+            put(self, item);
+        }
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, text: &Arc<str>) {
+        if let Some(place) = self.texts.get(text) {
+            self.number(*place as u64);
+            return;
+        }
+        let place = self.texts.len() + 1;
+        self.texts.insert(Arc::clone(text), place);
+        self.number(0_u8);
+        self.raw(text.as_bytes());
+    }
+
+    fn name(&mut self, ns: &NsRef) {
+        self.bytes.push(ns.kind as u8 | u8::from(ns.initial) << 4);
+        self.number(ns.inode);
+        self.optional(ns.id, Self::number);
+    }
+
+    fn slots(&mut self, slots: &Slots) {
+        let key = Arc::as_ptr(&slots.0);
+        if let Some(place) = self.slots.get(&key) {
+            self.number(*place as u64);
+            return;
+        }
+        let place = self.slots.len() + 1;
+        self.slots.insert(key, place);
+        self.number(0_u8);
+        slots.0.iter().for_each(|ns| self.optional(ns.as_ref(), Self::name));
+    }
+
+    fn row(&mut self, row: &NsRow) {
+        let is_more = !row.holders.is_empty()
+            || !row.nsfs.is_empty()
+            || row.netnsid.is_some()
+            || row.maps.is_some();
+        // Rows are always JSON.
+        if is_more && let Ok(text) = serde_json::to_vec(row) {
+            self.bytes.push(JSON);
+            self.raw(&text);
+            return;
+        }
+        self.bytes.push(PACKED);
+        let info = &row.info;
+        self.name(&info.to_ref());
+        self.optional(info.born, Self::number);
+        self.optional(info.owner.as_ref(), Self::name);
+        self.optional(info.parent.as_ref(), Self::name);
+        self.optional(info.level, Self::number);
+        self.optional(row.owner_uid, Self::number);
+        let mut last = 0;
+        self.list(&row.processes, |out, pid| {
+            out.number(pid.wrapping_sub(last));
+            last = *pid;
+        });
+        self.number(row.threads);
+        self.optional(row.creator.as_ref(), Self::creator);
+        self.optional(row.cause.map(|cause| cause as u32), Self::number);
+        self.optional(row.died, Self::number);
+    }
+
+    fn creator(&mut self, creator: &Creator) {
+        self.number(creator.pid);
+        self.number(creator.tid);
+        self.number(creator.start_ns);
+        self.text(&creator.comm);
+        self.optional(creator.exe.as_ref(), Self::text);
+        self.number(creator.uid);
+    }
+
+    fn process(&mut self, process: &ProcessRow) {
+        self.number(process.pid);
+        self.number(process.ppid);
+        self.number(process.uid);
+        self.text(&process.comm);
+        self.number(process.count);
+        self.optional(process.args.as_deref(), |out, args| {
+            out.list(args, |out, arg| out.raw(arg.as_bytes()));
+        });
+        self.slots(&process.slots);
+        self.list(&process.threads, |out, thread| {
+            out.number(thread.tid);
+            out.text(&thread.comm);
+            out.slots(&thread.slots);
+        });
+    }
+}
+
+struct Unpacker<'b> {
+    bytes: &'b [u8],
+    texts: Vec<Arc<str>>,
+    slots: Vec<Slots>,
+}
+
+impl<'b> Unpacker<'b> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
+        Some(*first)
+    }
+
+    fn number<T: TryFrom<u64>>(&mut self) -> Option<T> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return number.try_into().ok();
+            }
+        }
+        None
+    }
+
+    #[expect(clippy::option_option, reason = "the outer one is whether the bytes can be read")]
+    fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        match self.byte()? {
+            0 => Some(None),
+            _ => read(self).map(Some),
+        }
+    }
+
+    fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let len: usize = self.number()?;
+        // An item has a byte at least: no more room is made than there can be items.
+        let mut items = Vec::with_capacity(len.min(self.bytes.len()));
+        for _ in 0..len {
+            items.push(read(self)?);
+        }
+        Some(items)
+    }
+
+    fn raw(&mut self) -> Option<&'b str> {
+        let len = self.number()?;
+        let (raw, rest) = self.bytes.split_at_checked(len)?;
+        self.bytes = rest;
+        std::str::from_utf8(raw).ok()
+    }
+
+    fn text(&mut self) -> Option<Arc<str>> {
+        let place: usize = self.number()?;
+        if place == 0 {
+            let text = Arc::from(self.raw()?);
+            self.texts.push(Arc::clone(&text));
+            return Some(text);
+        }
+        self.texts.get(place - 1).cloned()
+    }
+
+    fn name(&mut self) -> Option<NsRef> {
+        let byte = self.byte()?;
+        let kind = *Kind::ALL.get(usize::from(byte & 0xf))?;
+        let (inode, id) = (self.number()?, self.optional(Self::number)?);
+        Some(NsRef { kind, inode, id, initial: byte & 0x10 != 0 })
+    }
+
+    fn slots(&mut self) -> Option<Slots> {
+        let place: usize = self.number()?;
+        if place != 0 {
+            return self.slots.get(place - 1).cloned();
+        }
+        let mut names = [None; SLOTS];
+        for name in &mut names {
+            *name = self.optional(Self::name)?;
+        }
+        let slots = Slots(Arc::new(names));
+        self.slots.push(slots.clone());
+        Some(slots)
+    }
+
+    fn row(&mut self) -> Option<NsRow> {
+        if self.byte()? != PACKED {
+            return serde_json::from_str(self.raw()?).ok();
+        }
+        let NsRef { kind, inode, id, initial } = self.name()?;
+        let born = self.optional(Self::number)?;
+        let (owner, parent) = (self.optional(Self::name)?, self.optional(Self::name)?);
+        let level = self.optional(Self::number)?;
+        let info = NsInfo { kind, inode, id, initial, born, owner, parent, level };
+        let owner_uid = self.optional(Self::number)?;
+        let mut last = 0_u32;
+        let processes = self.list(|from| {
+            last = last.wrapping_add(from.number()?);
+            Some(last)
+        })?;
+        Some(NsRow {
+            owner_uid,
+            processes,
+            threads: self.number()?,
+            creator: self.optional(Self::creator)?,
+            cause: self.optional(Self::number)?.map(Cause::from_wire),
+            died: self.optional(Self::number)?,
+            info,
+            ..NsRow::new(NsRef { kind, inode, id, initial })
+        })
+    }
+
+    fn creator(&mut self) -> Option<Creator> {
+        Some(Creator {
+            pid: self.number()?,
+            tid: self.number()?,
+            start_ns: self.number()?,
+            comm: self.text()?,
+            exe: self.optional(Self::text)?,
+            uid: self.number()?,
+        })
+    }
+
+    fn process(&mut self) -> Option<ProcessRow> {
+        Some(ProcessRow {
+            pid: self.number()?,
+            ppid: self.number()?,
+            uid: self.number()?,
+            comm: self.text()?,
+            count: self.number()?,
+            args: self
+                .optional(|from| from.list(|from| from.raw().map(str::to_owned)))?
+                .map(Arc::from),
+            slots: self.slots()?,
+            threads: self.list(|from| {
+                Some(ThreadRow { tid: from.number()?, comm: from.text()?, slots: from.slots()? })
+            })?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Holder, arbitrary};
+
+    /// A world whose strings and names are arbitrary.
+    fn world() -> impl Strategy<Value = World> {
+        let row = (arbitrary::ns_ref(), arbitrary::ns_ref(), any::<[Option<u64>; 2]>());
+        let rows = prop::collection::vec((row, any::<Vec<u32>>(), arbitrary::text()), 0..9);
+        (rows, any::<u32>()).prop_map(|(rows, unreadable)| {
+            let mut world = World { unreadable, ..World::default() };
+            for ((ns, other, [born, died]), processes, text) in rows {
+                let comm: Arc<str> = text.into();
+                let creator = Creator {
+                    pid: ns.inode,
+                    tid: other.inode,
+                    start_ns: born.unwrap_or_default(),
+                    comm: Arc::clone(&comm),
+                    exe: born.map(|_| Arc::clone(&comm)),
+                    uid: unreadable,
+                };
+                let mut row = NsRow {
+                    owner_uid: died.map(|_| other.inode),
+                    threads: ns.inode,
+                    creator: died.map(|_| creator),
+                    cause: born.map(|_| Cause::Setns),
+                    died,
+                    processes,
+                    ..NsRow::new(ns)
+                };
+                (row.info.born, row.info.owner) = (born, Some(other));
+                if ns.initial {
+                    row.holders.push(Holder::Child(other));
+                    row.nsfs.push(PathBuf::from("/run/netns/a"));
+                }
+                world.namespaces.push(row);
+                let mut names = [None; SLOTS];
+                names[ns.kind as usize] = Some(ns);
+                let slots = Slots(Arc::new(names));
+                let thread = ThreadRow { tid: 7, comm: Arc::clone(&comm), slots: slots.clone() };
+                world.processes.push(ProcessRow {
+                    pid: ns.inode,
+                    args: born.map(|_| vec![comm.to_string(), String::new()].into()),
+                    slots,
+                    threads: vec![thread],
+                    comm,
+                    ..ProcessRow::default()
+                });
+            }
+            world
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_world_is_read_as_it_is_packed(world in world()) {
+            prop_assert_eq!(unpack(&pack(&world)), Some(world));
+        }
+
+        /// Whatever comes, it is a world or none.
+        #[test]
+        fn no_bytes_are_too_strange(
+            world in world(),
+            junk in any::<Vec<u8>>(),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = pack(&world);
+            let at = at.index(bytes.len());
+            bytes.splice(at..(at + junk.len() / 8).min(bytes.len()), junk);
+            if let Some(world) = unpack(&bytes) {
+                prop_assert_eq!(unpack(&pack(&world)), Some(world));
+            }
+        }
+    }
+}
