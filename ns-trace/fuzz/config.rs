@@ -1,7 +1,5 @@
 //! Arbitrary text as a configuration: one or problems with their places, never a panic, and soon; and
 //! what is one is read as it is printed.
-//!
-//! Needs all of ns-trace, its probes included: build it once before (`cargo xtask setup`).
 #![no_main]
 
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! Arbitrary bytes as a line to the control socket: a request that is read as it is written, or a
 //! sentence that says why it is none. And as an answer from it: a world, or none.
-//!
-//! Needs all of ns-trace, as `config` does.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,4 @@
 //! Arbitrary text as the parameters of a request: understood, or a sentence that says why not.
-//!
-//! Needs all of ns-trace, as `config` does.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
