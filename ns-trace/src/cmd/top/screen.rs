@@ -86,3 +86,66 @@ fn give_back() {
     drop(execute!(io::stdout(), LeaveAlternateScreen, Show));
     drop(disable_raw_mode());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env,
+        fs::File,
+        io::Read as _,
+        process::{Command, Stdio},
+        thread,
+    };
+
+    use rustix::{
+        fs::{Mode, OFlags, open},
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+        termios::tcgetattr,
+    };
+
+    use super::*;
+
+    /// Set where the test runs itself, with a terminal.
+    const MARK: &str = "NS_TRACE_TEST_PANIC";
+
+    /// From outside it cannot be tested: nothing that is known makes the program panic.
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        if env::var_os(MARK).is_some() {
+            let _screen = Screen::open().unwrap();
+            panic!("what went wrong");
+        }
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let theirs = open(name.as_c_str(), flags, Mode::empty()).unwrap();
+        let modes = || format!("{:?}", tcgetattr(&theirs).unwrap());
+        let before = modes();
+        let end = || Stdio::from(theirs.try_clone().unwrap());
+        let this = "cmd::top::screen::tests::a_panic_gives_the_terminal_back";
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", this, "--nocapture"])
+            .env(MARK, "1")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        let reader = thread::spawn(move || {
+            let mut shown = Vec::new();
+            // Ends with an error when nobody has the other end any more.
+            let _hung_up = File::from(ours).read_to_end(&mut shown);
+            String::from_utf8_lossy(&shown).into_owned()
+        });
+        assert_eq!(child.wait().unwrap().code(), Some(101));
+        assert_eq!(modes(), before);
+        drop(theirs);
+        let shown = reader.join().unwrap();
+        let place = |what: &str| shown.find(what).unwrap_or_else(|| panic!("no {what:?}: {shown}"));
+        // The message is not on the screen that is left.
+        assert!(place("\x1b[?1049h") < place("\x1b[?1049l"), "{shown}");
+        assert!(place("\x1b[?1049l") < place("what went wrong"), "{shown}");
+    }
+}
