@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsString,
     fmt,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     os::unix::process::ExitStatusExt as _,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -81,17 +81,9 @@ impl Tracer {
             let log = Arc::clone(&log);
             readers.push(thread::spawn(move || log.read(stdout)));
         }
-        if let Some(mut stderr) = child.stderr.take() {
+        if let Some(stderr) = child.stderr.take() {
             let log = Arc::clone(&log);
-            readers.push(thread::spawn(move || {
-                let mut bytes = Vec::new();
-                let outcome = stderr.read_to_end(&mut bytes);
-                let mut text = String::from_utf8_lossy(&bytes).into_owned();
-                if let Err(error) = outcome {
-                    text.push_str(&error.to_string());
-                }
-                log.written().stderr = text;
-            }));
+            readers.push(thread::spawn(move || log.hear(stderr)));
         }
         Self { child: Mutex::new(child), log, readers: Mutex::new(readers) }
     }
@@ -144,6 +136,11 @@ impl Tracer {
             let wait = self.log.grown.wait_timeout(written, left);
             written = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Whether it has said such a thing on standard error so far.
+    pub(crate) fn has_said(&self, words: &str) -> bool {
+        self.log.written().stderr.contains(words)
     }
 
     /// Sends a signal.
@@ -222,6 +219,23 @@ impl fmt::Debug for Tracer {
 }
 
 impl Log {
+    /// Takes in standard error, line by line.
+    fn hear(&self, stderr: impl std::io::Read) {
+        let mut stderr = BufReader::new(stderr);
+        let mut line = Vec::new();
+        loop {
+            let outcome = stderr.read_until(b'\n', &mut line);
+            let mut written = self.written();
+            written.stderr.push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+            match outcome {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return written.stderr.push_str(&error.to_string()),
+            }
+        }
+    }
+
     fn written(&self) -> MutexGuard<'_, Written> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

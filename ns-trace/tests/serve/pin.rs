@@ -290,51 +290,58 @@ fn full(room: &Room) -> Result<()> {
         let mut collector = base.start(room, "")?;
         let ended = collector.end(Signal::TERM)?;
         ensure!(ended.status.success(), "{}", ended.stderr);
-        mount("tmpfs", collector.runtime(), "tmpfs", MountFlags::empty(), Some(c"size=8m"))?;
-        collector.run()?;
-        let errors = || -> Result<u64> {
-            let (_, metrics, _) = http::ask(&collector, "GET /metrics", "")?;
-            let name = "nstrace_journal_errors_total ";
-            let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-            Ok(line.with_context(|| metrics.clone())?.parse()?)
-        };
-        make(collector.tracer()?)?;
-        let ballast = collector.runtime().join("ballast");
-        let written = fs::write(&ballast, vec![0; 8 << 20]);
-        ensure!(written.is_err() && errors()? == 0, "the disk is larger than it was made");
-        eventually("no failure is noticed", || {
-            make(collector.tracer()?)?;
-            Ok(errors()? > 0)
-        })?;
-        for _ in 0..4 {
-            make(collector.tracer()?)?;
-        }
-        fs::remove_file(&ballast)?;
-        let is_state =
-            |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("state-");
-        eventually("it is not written again", || {
-            make(collector.tracer()?)?;
-            Ok(fs::read_dir(collector.runtime())?.flatten().any(|entry| is_state(&entry)))
-        })?;
-        ensure!(errors()? == 1, "it is said more than once");
-        // From then on a restart loses nothing again.
-        let maker = Maker::start()?;
-        maker.make(20)?;
-        let ended = collector.end(Signal::KILL)?;
-        for sentence in ["going on without, and trying again", "a restart loses nothing again"] {
-            let count = ended.stderr.matches(sentence).count();
-            ensure!(count == 1, "`{sentence}` is said {count} times: {}", ended.stderr);
-        }
-        maker.make(40)?;
-        collector.run()?;
-        let (pid, made) = (maker.pid, maker.end()?);
-        eventually("the last one is gone", || Ok(gone(pid, &base.events()?) == made.len()))?;
-        let ended = collector.end(Signal::TERM)?;
-        ensure!(ended.status.success(), "{}", ended.stderr);
-        ensure!(collector.unpin_command().output()?.status.success(), "it is not unpinned");
-        unmount(collector.runtime(), UnmountFlags::DETACH)?;
+        let place = collector.runtime();
+        mount("tmpfs", &place, "tmpfs", MountFlags::empty(), Some(c"size=8m"))?;
+        let done = fills_up(base, &mut collector);
+        unmount(&place, UnmountFlags::DETACH)?;
+        let (pid, made) = done?;
         expect_all(pid, &made, &base.events()?)
     })
+}
+
+/// Starts the collector on a small disk, and fills that for a while; returns what was made afterwards,
+/// and by whom.
+fn fills_up(base: &Base, collector: &mut Collector) -> Result<(u32, Vec<u64>)> {
+    collector.run()?;
+    let errors = || -> Result<u64> {
+        let (_, metrics, _) = http::ask(collector, "GET /metrics", "")?;
+        let name = "nstrace_journal_errors_total ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        Ok(line.with_context(|| metrics.clone())?.parse()?)
+    };
+    make(collector.tracer()?)?;
+    let ballast = collector.runtime().join("ballast");
+    let written = fs::write(&ballast, vec![0; 8 << 20]);
+    ensure!(written.is_err() && errors()? == 0, "the disk is larger than it was made");
+    eventually("no failure is noticed", || {
+        make(collector.tracer()?)?;
+        Ok(errors()? > 0)
+    })?;
+    for _ in 0..4 {
+        make(collector.tracer()?)?;
+    }
+    fs::remove_file(&ballast)?;
+    eventually("it is not written again", || {
+        make(collector.tracer()?)?;
+        Ok(collector.tracer()?.has_said("a restart loses nothing again"))
+    })?;
+    ensure!(errors()? == 1, "it is said more than once");
+    // From then on a restart loses nothing again.
+    let maker = Maker::start()?;
+    maker.make(20)?;
+    let ended = collector.end(Signal::KILL)?;
+    for sentence in ["going on without, and trying again", "a restart loses nothing again"] {
+        let count = ended.stderr.matches(sentence).count();
+        ensure!(count == 1, "`{sentence}` is said {count} times: {}", ended.stderr);
+    }
+    maker.make(40)?;
+    collector.run()?;
+    let (pid, made) = (maker.pid, maker.end()?);
+    eventually("the last one is gone", || Ok(gone(pid, &base.events()?) == made.len()))?;
+    let ended = collector.end(Signal::TERM)?;
+    ensure!(ended.status.success(), "{}", ended.stderr);
+    ensure!(collector.unpin_command().output()?.status.success(), "it is not unpinned");
+    Ok((pid, made))
 }
 
 /// Waits until the last namespace of a maker is gone, ends the collector and its pins, and checks what

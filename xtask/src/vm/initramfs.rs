@@ -37,7 +37,9 @@ pub(super) fn write(programs: &Programs, xtask: Option<&PathBuf>) -> Result<Path
     }
     archive.add("init", REGULAR | 0o755, 0, &read(&programs.rooms)?);
     archive.add("TRAILER!!!", 0, 0, &[]);
-    let path = command::target()?.join("vm/initramfs");
+    let folder = command::target()?.join("vm");
+    let path = folder.join("initramfs");
+    fs::create_dir_all(folder).context("cannot create target/vm")?;
     fs::write(&path, archive.bytes).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }

@@ -17,9 +17,8 @@ pub(super) struct Programs {
     pub(super) rooms: PathBuf,
 }
 
-/// Builds both.
+/// Builds both: the tests of a package bring its command along.
 pub(super) fn build() -> Result<Programs> {
-    command::run(&mut tested::cargo(ARCH, &["build", "--bin", "ns-trace"])?)?;
     let mut rooms = tested::cargo(ARCH, &["test", "--no-run", "--test", "rooms"])?;
     rooms.args(["--message-format", "json-render-diagnostics"]);
     eprintln!("$ {}", command::show(&rooms));

@@ -53,6 +53,8 @@ pub(super) struct Keeping {
     is_due: bool,
     /// When to try again; `None` unless it could not be written.
     again: Option<Instant>,
+    /// After that, the event that must have arrived before the stream can be taken up again.
+    resumed: Option<u64>,
     /// Probes that were replaced, and the event that must have arrived before they go.
     replaced: Option<(probe::Former, Option<u64>)>,
 }
@@ -102,6 +104,7 @@ pub(super) fn take_up(
         pending: VecDeque::new(),
         is_due: true,
         again: None,
+        resumed: None,
         replaced: None,
     };
     let former = match found.filter(|_| loaded.probes.were_there()) {
@@ -287,8 +290,9 @@ impl Live {
         keeping.pending.clear();
         keeping.settled.settle(self.position);
         keeping.is_due = true;
-        let is_news = keeping.again.replace(Instant::now() + AGAIN).is_none();
-        if is_news {
+        let was_resumed = keeping.resumed.take().is_some();
+        let was_given_up = keeping.again.replace(Instant::now() + AGAIN).is_some();
+        if !(was_resumed || was_given_up) {
             self.stream.outlet().can_be_taken_up(Err(&error));
         }
     }
@@ -313,7 +317,7 @@ impl Live {
                 return Ok(());
             }
             if keeping.again.take().is_some() {
-                self.stream.outlet().can_be_taken_up(Ok(()));
+                keeping.resumed = Some(mark.0);
             }
             if let Some((_, until)) = &mut keeping.replaced {
                 until.get_or_insert(mark.0);
@@ -332,6 +336,10 @@ impl Live {
             keeping.settled.settle(position);
         }
         keeping.journal.arrived(arrived);
+        // Until then there is no state that what has arrived leads to.
+        if keeping.resumed.take_if(|seq| *seq <= arrived).is_some() {
+            self.stream.outlet().can_be_taken_up(Ok(()));
+        }
         let is_over = |until: &Option<u64>| until.is_some_and(|until| until <= arrived);
         if let Some((replaced, _)) = keeping.replaced.take_if(|(_, until)| is_over(until)) {
             replaced.remove().map_err(Error::Keep)?;
