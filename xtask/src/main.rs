@@ -45,7 +45,7 @@ Usage: cargo xtask VERB
   vm [--kernel 5.10|6.1|6.12|7] [--backend fentry|kprobe|tracepoint]
      [--timeout SECONDS] [FILTER]
                         run the room tests in virtual machines, one per kernel and backend
-  bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start|list|create|fentry] [--peers] [--readme]
+  bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start|list|create|serve|fentry] [--peers] [--readme]
                         measure what tracing costs; --peers: and other tracers that are installed
   soak [MINUTES] [--seed N]
                         trace a random life in namespaces and compare the events with /proc
