@@ -123,7 +123,7 @@ impl Context {
     }
 
     /// Registers a `test` that needs no tracer: where each backend has a machine of its own, only
-    /// the best has it run.
+    /// the best has it run, and of a series of kernels only those that are not between others.
     pub(crate) fn once(
         self: &Arc<Self>,
         name: &str,
@@ -145,8 +145,10 @@ impl Context {
     /// Why what needs no tracer is not run here.
     fn once_elsewhere(&self, name: &str) -> Option<String> {
         let wanted = std::env::var("NS_TRACE_TEST_BACKEND").ok();
-        let other_kernel = || is_once(name).then(tested_elsewhere).flatten();
-        other_kernel().or_else(|| wanted.and_then(|backend| self.is_second(&backend)))
+        let other_kernel = is_once(name).then(tested_elsewhere).flatten();
+        other_kernel
+            .or_else(tested_around)
+            .or_else(|| wanted.and_then(|backend| self.is_second(&backend)))
     }
 
     #[expect(clippy::print_stdout, reason = "whoever skips says why")]
@@ -279,6 +281,12 @@ fn is_once(name: &str) -> bool {
 /// Why [`ONCE`] is not run here: `NS_TRACE_TEST_ONCE` names the kernel on which it is.
 fn tested_elsewhere() -> Option<String> {
     std::env::var("NS_TRACE_TEST_ONCE").ok().map(|kernel| format!("on Linux {kernel} alone"))
+}
+
+/// Why what needs no tracer is not run here: `NS_TRACE_TEST_BETWEEN` is set.
+fn tested_around() -> Option<String> {
+    let is_between = std::env::var_os("NS_TRACE_TEST_BETWEEN").is_some();
+    is_between.then(|| "on older and newer kernels, which this one is between".to_owned())
 }
 
 /// The backend that `--probe auto` takes here, in ns-trace's own words.

@@ -87,6 +87,7 @@ fn tests() -> Result<String> {
     for (option_name, variable) in [
         ("rooms.backend=", "NS_TRACE_TEST_BACKEND"),
         ("rooms.once=", "NS_TRACE_TEST_ONCE"),
+        ("rooms.between=", "NS_TRACE_TEST_BETWEEN"),
         ("rooms.seed=", "NS_TRACE_TEST_SEED"),
     ] {
         if let Some(value) = option(&options, option_name) {

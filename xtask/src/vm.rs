@@ -56,15 +56,17 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let mut guests = VecDeque::new();
     // What is the same on every kernel runs on the newest that must be there.
     let once = kernels.iter().map(|(release, _)| release).find(|release| release.is_must());
-    for (release, kernel) in &kernels {
+    for (place, (release, kernel)) in kernels.iter().enumerate() {
         let elsewhere = once.filter(|once| *once != release);
+        // There is an older and a newer one.
+        let is_between = elsewhere.is_some() && place > 0 && place + 1 < kernels.len();
         let filter = plan.filter.as_deref();
         for backend in &plan.backends {
             guests.push_back(Guest {
                 name: format!("{release} {backend}"),
                 kernel,
                 initramfs: &initramfs,
-                options: options(backend, filter, elsewhere),
+                options: options(backend, filter, elsewhere, is_between),
                 parallel: false,
                 timeout: plan.timeout,
             });
@@ -101,11 +103,17 @@ fn fetch<'a>(releases: &[&'a Release], failed: &mut Vec<String>) -> Vec<(&'a Rel
 }
 
 /// What init is told (`ns-trace/tests/init.rs`).
-fn options(backend: &str, filter: Option<&str>, elsewhere: Option<&&Release>) -> String {
+fn options(
+    backend: &str,
+    filter: Option<&str>,
+    elsewhere: Option<&&Release>,
+    is_between: bool,
+) -> String {
     let filter = filter.map(|filter| format!(" rooms.filter={filter}")).unwrap_or_default();
+    let between = if is_between { " rooms.between=1" } else { "" };
     let once = elsewhere.map(|release| format!(" rooms.once={release}")).unwrap_or_default();
     let seed = env::var("NS_TRACE_TEST_SEED").map(|seed| format!(" rooms.seed={seed}"));
-    format!("rooms.backend={backend}{}{once}{filter}", seed.unwrap_or_default())
+    format!("rooms.backend={backend}{}{once}{between}{filter}", seed.unwrap_or_default())
 }
 
 /// Boots a machine with this very program in it, to do `args` there with an ns-trace that probes by
