@@ -29,6 +29,18 @@ const ONCE: [&str; 11] = [
     "trace::usage::",
 ];
 
+/// Of these groups what is about words, files and clients: the same on every kernel, it is not run in
+/// machines at all.
+const HERE: [&str; 7] = [
+    "netns::bad_",
+    "serve::control::nobody_is_in_anybodys_way",
+    "serve::http::rows_are_filtered_and_paged",
+    "serve::http::what_is_wrong_is_a_problem",
+    "serve::only_one_has_the_directory",
+    "serve::past::",
+    "serve::the_configuration_is_read_again",
+];
+
 /// What a trial does in its room.
 pub(crate) trait Test: Fn(&Room) -> Result<()> + Clone + Send + 'static {}
 impl<T: Fn(&Room) -> Result<()> + Clone + Send + 'static> Test for T {}
@@ -138,15 +150,13 @@ impl Context {
         name: &str,
         test: impl Fn() -> Result<()> + Send + 'static,
     ) -> Trial {
-        let elsewhere = init::is_ours().then_some("the same on every kernel, run outside");
-        self.unless_elsewhere(name, elsewhere, test)
+        self.unless_elsewhere(name, tested_outside().as_deref(), test)
     }
 
     /// Why what needs no tracer is not run here.
     fn once_elsewhere(&self, name: &str) -> Option<String> {
         let wanted = std::env::var("NS_TRACE_TEST_BACKEND").ok();
-        let other_kernel = is_once(name).then(tested_elsewhere).flatten();
-        other_kernel
+        other_kernel(name)
             .or_else(tested_around)
             .or_else(|| wanted.and_then(|backend| self.is_second(&backend)))
     }
@@ -191,8 +201,8 @@ impl Context {
             // Why a whole backend cannot run has been said.
             let obstacle = || {
                 let second = || self.is_second(backend.name);
-                let elsewhere = is_once(name).then(|| tested_elsewhere().or_else(second)).flatten();
-                elsewhere.or_else(|| obstacle(backend.name))
+                let second = || is_once(name).then(second).flatten();
+                other_kernel(name).or_else(second).or_else(|| obstacle(backend.name))
             };
             let obstacle = if backend.obstacle.is_none() { obstacle() } else { None };
             if let Some(obstacle) = &obstacle {
@@ -278,9 +288,18 @@ fn is_once(name: &str) -> bool {
     ONCE.iter().any(|group| name.starts_with(group))
 }
 
-/// Why [`ONCE`] is not run here: `NS_TRACE_TEST_ONCE` names the kernel on which it is.
-fn tested_elsewhere() -> Option<String> {
-    std::env::var("NS_TRACE_TEST_ONCE").ok().map(|kernel| format!("on Linux {kernel} alone"))
+/// Why a test is not run on this kernel: of [`ONCE`], `NS_TRACE_TEST_ONCE` names the one on which it is.
+fn other_kernel(name: &str) -> Option<String> {
+    let elsewhere = || {
+        std::env::var("NS_TRACE_TEST_ONCE").ok().map(|kernel| format!("on Linux {kernel} alone"))
+    };
+    let is_here = HERE.iter().any(|group| name.starts_with(group));
+    is_here.then(tested_outside).flatten().or_else(|| is_once(name).then(elsewhere).flatten())
+}
+
+/// Why what is the same on every kernel is not run in a machine.
+fn tested_outside() -> Option<String> {
+    init::is_ours().then(|| "the same on every kernel, run outside".to_owned())
 }
 
 /// Why what needs no tracer is not run here: `NS_TRACE_TEST_BETWEEN` is set.
