@@ -200,8 +200,7 @@ impl Context {
             let title = format!("{name} [{}]", backend.name);
             // Why a whole backend cannot run has been said.
             let obstacle = || {
-                let second = || self.is_second(backend.name);
-                let second = || is_once(name).then(second).flatten();
+                let second = || if is_once(name) { self.is_second(backend.name) } else { None };
                 other_kernel(name).or_else(second).or_else(|| obstacle(backend.name))
             };
             let obstacle = if backend.obstacle.is_none() { obstacle() } else { None };
@@ -290,11 +289,10 @@ fn is_once(name: &str) -> bool {
 
 /// Why a test is not run on this kernel: of [`ONCE`], `NS_TRACE_TEST_ONCE` names the one on which it is.
 fn other_kernel(name: &str) -> Option<String> {
-    let elsewhere = || {
-        std::env::var("NS_TRACE_TEST_ONCE").ok().map(|kernel| format!("on Linux {kernel} alone"))
-    };
     let is_here = HERE.iter().any(|group| name.starts_with(group));
-    is_here.then(tested_outside).flatten().or_else(|| is_once(name).then(elsewhere).flatten())
+    let outside = if is_here { tested_outside() } else { None };
+    let once = || std::env::var("NS_TRACE_TEST_ONCE").ok().filter(|_| is_once(name));
+    outside.or_else(|| once().map(|kernel| format!("on Linux {kernel} alone")))
 }
 
 /// Why what is the same on every kernel is not run in a machine.

@@ -41,10 +41,8 @@ const STAGES: [Stage; 8] = [
     stage("tidy", &["xtask", "tidy"]),
     stage("lints", &["clippy", "--workspace", "--exclude", "ns-trace-ebpf", "--all-targets", "--", "-D", "warnings"]),
     Stage {
-        name: "documentation",
-        cargo: |words| command::cargo(words),
-        command: &["doc", "--no-deps", "--workspace", "--exclude", "ns-trace-ebpf"],
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        ..stage("documentation", &["doc", "--no-deps", "--workspace", "--exclude", "ns-trace-ebpf"])
     },
     stage("other architectures", &["xtask", "arch"]),
     tests("unit tests", &["test", "--no-fail-fast", "--lib", "--bins"]),

@@ -1,8 +1,8 @@
 //! The control socket: where commands ask instead of looking for themselves.
 //!
 //! A client sends one line of JSON and gets a line of JSON that says whether it is refused, and behind
-//! it what it asked for: a world in bytes ([`pack`]), or events in lines of JSON. Each has a thread with a small stack; none
-//! waits for another, and how many there may be is bounded for each user.
+//! it what it asked for: a world in bytes ([`pack`]), or events in lines of JSON. Each has a thread with
+//! a small stack; none waits for another, and how many there may be is bounded for each user.
 
 mod answer;
 pub mod pack;
