@@ -48,7 +48,7 @@ impl Program {
 pub(super) type SharedProgram = Rc<OnceCell<Program>>;
 
 /// Ten namespaces, as a task has them; shared by tasks that have the same.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Set {
     pub(super) key: [Ns; SLOTS],
     pub(super) rows: [Option<RowId>; SLOTS],

@@ -1,8 +1,8 @@
 //! Taking in a snapshot while the world goes on.
 
-use std::{cell::OnceCell, rc::Rc, sync::Arc};
+use std::{cell::OnceCell, collections::hash_map::Entry, rc::Rc, sync::Arc};
 
-use ns_trace_common::{Kind, Ns, Slot, Task};
+use ns_trace_common::{Kind, Ns, SLOTS, Slot, Task};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
@@ -25,6 +25,8 @@ pub(super) struct Walk {
     died: FxHashMap<(Kind, Ns), u64>,
     /// Tasks that it met.
     met: FxHashSet<u32>,
+    /// The sets of these, the last with the same namespaces.
+    sets: FxHashMap<[Ns; SLOTS], Rc<Set>>,
 }
 
 impl Walk {
@@ -34,6 +36,14 @@ impl Walk {
 
     pub(super) fn died(&mut self, kind: Kind, ns: Ns, boot_ns: u64) {
         self.died.insert((kind, ns), boot_ns);
+    }
+
+    /// The one set for all tasks that have the same.
+    fn share(&mut self, set: Set) -> Rc<Set> {
+        match self.sets.entry(set.key) {
+            Entry::Occupied(known) if **known.get() == set => Rc::clone(known.get()),
+            entry => Rc::clone(entry.insert_entry(Rc::new(set)).get()),
+        }
     }
 }
 
@@ -71,7 +81,9 @@ impl Table {
         if self.is_outdated(task, boot_ns) {
             return;
         }
-        let set = Rc::new(self.resolve(&task.slots, boot_ns, out));
+        let set = self.resolve(&task.slots, boot_ns, out);
+        let Some(walk) = &mut self.walk else { return };
+        let set = walk.share(set);
         let known = self.tasks.get(&task.tid);
         let same = known.filter(|member| member.task.start_ns == task.start_ns);
         let member = if let Some(member) = same {
@@ -153,11 +165,17 @@ impl Table {
             rename(&mut row.owner);
             rename(&mut row.parent);
         }
+        let mut renamed: FxHashMap<*const Set, (Rc<Set>, Rc<Set>)> = FxHashMap::default();
         for member in self.tasks.values_mut() {
-            let mut names = Slot::ALL.map(|slot| member.set.slots.get(slot).copied());
-            names.iter_mut().for_each(rename);
-            let Set { key, rows, .. } = *member.set;
-            member.set = Rc::new(Set { key, rows, slots: Slots(Arc::new(names)) });
+            let (_, set) = renamed.entry(Rc::as_ptr(&member.set)).or_insert_with(|| {
+                let mut names = Slot::ALL.map(|slot| member.set.slots.get(slot).copied());
+                names.iter_mut().for_each(rename);
+                let Set { key, rows, .. } = *member.set;
+                let set = Set { key, rows, slots: Slots(Arc::new(names)) };
+                // The former one is kept, lest another has its address.
+                (Rc::clone(&member.set), Rc::new(set))
+            });
+            member.set = Rc::clone(set);
         }
     }
 }
