@@ -10,6 +10,7 @@ pub(super) fn enter(draft: &mut Draft<'_>, processes: &[ProcessRow]) {
         for ns in own(&process.slots) {
             if let Some(row) = draft.row(*ns) {
                 row.processes.push(process.pid);
+                row.nprocs += 1;
                 row.threads += process.count.saturating_sub(elsewhere);
             }
         }

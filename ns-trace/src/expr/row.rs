@@ -61,7 +61,7 @@ mod tests {
             Column::Type => "net".into(),
             Column::Nprocs => 9_u32.into(),
             Column::Age => Cell::Seconds(61),
-            Column::Container => Cell::Digest("3f2a".repeat(16)),
+            Column::Container => Cell::Digest("3f2a".repeat(16).into()),
             _ => Cell::Empty,
         }
     }

@@ -451,7 +451,7 @@ fn cell<'e>(cell: Cell) -> Option<View<'e>> {
     match cell {
         Cell::Empty => None,
         Cell::Number(number) | Cell::Seconds(number) => int(number),
-        Cell::Text(value) | Cell::Digest(value) => text(value),
+        Cell::Text(value) | Cell::Digest(value) => text(value.to_string()),
     }
 }
 

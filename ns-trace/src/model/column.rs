@@ -1,6 +1,6 @@
 //! The columns of the list of namespaces, and what stands in them.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 /// A column. The first thirteen are those of lsns(8), in its order.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -159,12 +159,12 @@ pub enum Cell {
     Empty,
     /// A number.
     Number(u64),
-    /// Text.
-    Text(String),
+    /// Text, which mostly stands in many cells.
+    Text(Arc<str>),
     /// A number of seconds, which people read as a duration.
     Seconds(u64),
     /// A long name of which people read but the start.
-    Digest(String),
+    Digest(Arc<str>),
 }
 
 impl Cell {
@@ -174,7 +174,7 @@ impl Cell {
         match self {
             Self::Empty => None,
             Self::Number(number) | Self::Seconds(number) => Some(number.to_string().into()),
-            Self::Text(text) | Self::Digest(text) => Some(text.into()),
+            Self::Text(text) | Self::Digest(text) => Some((&**text).into()),
         }
     }
 }
@@ -199,12 +199,18 @@ impl From<u32> for Cell {
 
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        Self::Text(text.into())
     }
 }
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Arc<str>> for Cell {
+    fn from(text: Arc<str>) -> Self {
         Self::Text(text)
     }
 }

@@ -34,7 +34,7 @@ pub struct Want {
     /// All that the kernel has, also what no file of /proc shows. Needs BPF, or `listns(2)`.
     pub complete: bool,
     /// Who is in a namespace only by number, but for the first of its processes: of the others nothing
-    /// but `pid` and `slots` need be found out.
+    /// but `pid` and `slots` need be found out, and nothing be told but how many they are.
     pub first: bool,
 }
 

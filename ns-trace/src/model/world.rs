@@ -3,7 +3,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
+#[cfg(doc)]
+use super::Want;
 use super::{Cause, Creator, Holder, Kind, NsInfo, NsRef, Slots, text};
 
 /// What exists at one moment.
@@ -29,8 +32,11 @@ pub struct NsRow {
     pub owner_uid: Option<u32>,
     /// The processes whose first thread is in it, ascending. In a pid or time namespace are those
     /// that were born into it, not those whose children will be.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub processes: Vec<u32>,
+    #[serde(default, skip_serializing_if = "SmallVec::is_empty")]
+    pub processes: SmallVec<[u32; 4]>,
+    /// How many processes those are. Where [`Want::first`] was asked for, `processes` may have but
+    /// the first of them.
+    pub nprocs: u32,
     /// How many threads are in it, those of `processes` included.
     pub threads: u32,
     /// What else keeps it, sorted; only if it was asked for.
@@ -49,7 +55,7 @@ pub struct NsRow {
     pub maps: Option<Maps>,
     /// Who made it; unknown unless a tracer saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub creator: Option<Creator>,
+    pub creator: Option<Arc<Creator>>,
     /// What made it; unknown unless a tracer saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
@@ -131,7 +137,8 @@ impl NsRow {
                 level: None,
             },
             owner_uid: None,
-            processes: Vec::new(),
+            processes: SmallVec::new_const(),
+            nprocs: 0,
             threads: 0,
             holders: Vec::new(),
             nsfs: Vec::new(),

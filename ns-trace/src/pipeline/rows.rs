@@ -1,14 +1,19 @@
 //! What stands in the cells of a row.
 
 use std::{
-    cell::RefCell, collections::HashSet, fmt::Write as _, fs::File, io::Read as _, sync::OnceLock,
+    cell::RefCell,
+    collections::HashSet,
+    fmt::Write as _,
+    fs::File,
+    io::Read as _,
+    sync::{Arc, OnceLock},
 };
 
 use rustc_hash::FxHashMap;
 
 use crate::{
     enrich,
-    model::{Cause, Cell, Column, Holder, Maps, NsRow, ProcessRow, Time, printable},
+    model::{Cause, Cell, Column, Holder, Kind, Maps, NsRow, ProcessRow, Time, printable},
     sys::{account, clock},
 };
 
@@ -24,8 +29,9 @@ pub struct Subject<'w> {
 /// What is found out for cells, each thing once.
 #[derive(Debug)]
 pub struct Rows {
-    users: RefCell<FxHashMap<u32, String>>,
-    commands: RefCell<FxHashMap<u32, String>>,
+    kinds: [Arc<str>; Kind::ALL.len()],
+    users: RefCell<FxHashMap<u32, Arc<str>>>,
+    commands: RefCell<FxHashMap<u32, Arc<str>>>,
     /// Nanoseconds of the boot clock.
     now: u64,
 }
@@ -40,7 +46,12 @@ impl Rows {
     /// Nothing is found out yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { users: RefCell::default(), commands: RefCell::default(), now: clock::boot_ns() }
+        Self {
+            kinds: Kind::ALL.map(|kind| kind.name().into()),
+            users: RefCell::default(),
+            commands: RefCell::default(),
+            now: clock::boot_ns(),
+        }
     }
 
     /// What stands in a column.
@@ -50,11 +61,11 @@ impl Rows {
         let uid = process.map(|process| process.uid).or(ns.owner_uid);
         match column {
             Column::Ns => info.inode.into(),
-            Column::Type => info.kind.name().into(),
+            Column::Type => self.kinds.get(info.kind as usize).cloned().into(),
             Column::Path => {
                 process.map(|p| format!("/proc/{}/ns/{}", p.pid, info.kind.name())).into()
             }
-            Column::Nprocs => Cell::Number(ns.processes.len() as u64),
+            Column::Nprocs => ns.nprocs.into(),
             Column::Pid => process.map(|process| process.pid).into(),
             Column::Ppid => process.map(|process| process.ppid).into(),
             Column::Command => process.map(|process| self.command(process)).into(),
@@ -84,20 +95,20 @@ impl Rows {
         }
     }
 
-    fn command(&self, process: &ProcessRow) -> String {
-        if let Some(args) = &process.args {
-            return args.join(" ");
-        }
-        let read = || command_line(process.pid).unwrap_or_else(|| process.comm.to_string());
-        self.commands.borrow_mut().entry(process.pid).or_insert_with(read).clone()
+    fn command(&self, process: &ProcessRow) -> Arc<str> {
+        let command = || match &process.args {
+            Some(args) => args.join(" ").into(),
+            None => command_line(process.pid).map_or_else(|| Arc::clone(&process.comm), Arc::from),
+        };
+        self.commands.borrow_mut().entry(process.pid).or_insert_with(command).clone()
     }
 
     /// The name of a user, the number if it has none.
-    fn user(&self, uid: u32) -> String {
+    fn user(&self, uid: u32) -> Arc<str> {
         let name = || {
             let number = uid.to_string();
             let found = account::find("passwd", number.as_ref());
-            found.map_or(number, |account| account.name.to_string_lossy().into_owned())
+            found.map_or(number, |account| account.name.to_string_lossy().into_owned()).into()
         };
         self.users.borrow_mut().entry(uid).or_insert_with(name).clone()
     }
@@ -181,7 +192,7 @@ fn place(pid: u32, column: Column) -> Cell {
         return Cell::Empty;
     };
     let is_digest = container.id.len() == 64 && container.id.bytes().all(|b| b.is_ascii_hexdigit());
-    let id = container.id.to_string();
+    let id = Arc::clone(&container.id);
     if is_digest { Cell::Digest(id) } else { Cell::Text(id) }
 }
 

@@ -70,8 +70,10 @@ impl Set {
 /// A task.
 #[derive(Debug)]
 pub(super) struct Member {
+    /// `task.pid`: who counts all tasks reads no more of each than the map holds.
+    pub(super) pid: u32,
     /// As last seen.
-    pub(super) task: Task,
+    pub(super) task: Box<Task>,
     pub(super) set: Rc<Set>,
     pub(super) program: SharedProgram,
     comm: Arc<str>,
@@ -91,7 +93,16 @@ impl Member {
     ) -> Self {
         let (comm, comm_lossy) = comm_of(task);
         let placement = surroundings.placement(task.cgroup_id, task.legacy_cgroup_id);
-        Self { task: *task, set, program, comm, comm_lossy, placement, seen_ns }
+        Self {
+            pid: task.pid,
+            task: Box::new(*task),
+            set,
+            program,
+            comm,
+            comm_lossy,
+            placement,
+            seen_ns,
+        }
     }
 
     /// A child: what is the same is shared.
@@ -103,7 +114,8 @@ impl Member {
         surroundings: &mut impl Surroundings,
     ) -> Self {
         let mut child = Self {
-            task: self.task,
+            pid: task.pid,
+            task: self.task.clone(),
             set,
             program: Rc::clone(&self.program),
             comm: Arc::clone(&self.comm),
@@ -129,13 +141,14 @@ impl Member {
         if ids(task) != ids(&self.task) {
             self.placement = surroundings.placement(task.cgroup_id, task.legacy_cgroup_id);
         }
-        self.task = *task;
+        self.pid = task.pid;
+        *self.task = *task;
         self.seen_ns = seen_ns;
     }
 
     /// Learns from its child what it is allowed: a new task has the credentials of its maker
     /// (`copy_creds` of kernel/cred.c), and nothing tells when these change.
-    pub(super) const fn has_credentials_of(&mut self, child: &Task) {
+    pub(super) fn has_credentials_of(&mut self, child: &Task) {
         (self.task.uid, self.task.gid, self.task.euid) = (child.uid, child.gid, child.euid);
         self.task.caps = child.caps;
     }
@@ -208,7 +221,7 @@ impl Member {
         known.and_then(|program| program.args.as_ref()).filter(is_shown).cloned()
     }
 
-    pub(super) const fn reference(&self) -> TaskRef {
+    pub(super) fn reference(&self) -> TaskRef {
         TaskRef { pid: self.task.pid, tid: self.task.tid, start_ns: self.task.start_ns }
     }
 

@@ -122,8 +122,8 @@ impl Table {
 
     /// The first threads of the process of `task`, of its parent, and so on.
     fn line<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = &'a Task> {
-        let leader = self.tasks.get(&task.pid).map_or(task, |member| &member.task);
-        let parent = |task: &&Task| self.tasks.get(&task.ppid).map(|member| &member.task);
+        let leader = self.tasks.get(&task.pid).map_or(task, |member| &*member.task);
+        let parent = |task: &&Task| self.tasks.get(&task.ppid).map(|member| &*member.task);
         std::iter::successors(Some(leader), parent).take(ANCESTORS)
     }
 }

@@ -67,7 +67,7 @@ impl Table {
                 programs.push(member.program.get().cloned());
                 programs.len() - 1
             });
-            let task = Task { slots: member.set.key, ..member.task };
+            let task = Task { slots: member.set.key, ..*member.task };
             let placement = member.placement.clone();
             tasks.push(TaskState { task, seen_ns: member.seen_ns, program, placement });
         }

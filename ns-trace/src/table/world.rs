@@ -1,8 +1,9 @@
 //! The table as others see it: a plain picture of what exists.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use ns_trace_common::Slot;
+use rustc_hash::FxHashMap;
 
 use super::{
     Row, RowId, Surroundings, Table,
@@ -15,26 +16,37 @@ use crate::model::{NsRow, ProcessRow, Slots, ThreadRow, World};
 pub enum Crowd {
     /// All.
     Whole,
-    /// The first in each namespace.
+    /// The first in each namespace: of the others nothing but how many they are.
     Firsts,
 }
 
-/// A task with its numbers of process and thread, and where it is.
-type Placed<'m> = (u32, u32, &'m Set, &'m Member);
-
-fn placed(member: &Member) -> Placed<'_> {
-    (member.task.pid, member.task.tid, &member.set, member)
+/// How many are in a set.
+#[derive(Default)]
+struct Tally {
+    threads: u32,
+    nprocs: u32,
+    /// The process of the lowest number, if there is one.
+    first: Option<u32>,
 }
 
-/// The slots that a task is in, those for its children left out.
-fn own_slots() -> impl Iterator<Item = Slot> {
-    let is_own = |slot: &Slot| !matches!(slot, Slot::PidForChildren | Slot::TimeForChildren);
-    Slot::ALL.into_iter().filter(is_own)
+/// Where in a picture the row of each namespace is.
+struct Places(Vec<Option<(RowId, usize)>>);
+
+impl Places {
+    /// Those of the rows that tasks in `set` are in; the ones for their children are left out.
+    fn of(&self, set: &Set) -> impl Iterator<Item = usize> {
+        let is_own = |slot: &Slot| !matches!(slot, Slot::PidForChildren | Slot::TimeForChildren);
+        Slot::ALL.into_iter().filter(is_own).filter_map(|slot| {
+            let id = set.rows.get(slot as usize).copied().flatten()?;
+            // One that is gone may have left its place to another.
+            let found = self.0.get(id.place()).copied().flatten();
+            found.filter(|(known, _)| *known == id).map(|(_, at)| at)
+        })
+    }
 }
 
 impl Table {
-    /// What is alive, with what is known of it and who is in it; nothing of files, mounts and users. Of
-    /// the processes only the first in each namespace, if no more are wanted.
+    /// What is alive, with what is known of it and who is in it; nothing of files, mounts and users.
     #[must_use]
     pub fn world(&self, crowd: Crowd) -> World {
         let mut order: Vec<_> =
@@ -42,45 +54,76 @@ impl Table {
         order.sort_unstable_by_key(|(inode, kind, _)| (*inode, *kind));
         let rows = order.iter().filter_map(|(.., id)| self.rows.get(*id));
         let mut namespaces: Vec<NsRow> = rows.map(Row::picture).collect();
-        // Which row is at a place, and where its picture is.
-        let mut places: Vec<Option<(RowId, usize)>> = vec![None; self.rows.room()];
+        let mut places = Places(vec![None; self.rows.room()]);
         for (at, (.., id)) in order.iter().enumerate() {
-            if let Some(place) = places.get_mut(id.place()) {
+            if let Some(place) = places.0.get_mut(id.place()) {
                 *place = Some((*id, at));
             }
         }
-        let picture = |set: &Set, slot: Slot| {
-            let id = set.rows.get(slot as usize).copied().flatten()?;
-            // One that is gone may have left its place to another.
-            let found = places.get(id.place()).copied().flatten();
-            found.filter(|(known, _)| *known == id).map(|(_, at)| at)
+        let processes = match crowd {
+            Crowd::Whole => self.whole(&mut namespaces, &places),
+            Crowd::Firsts => self.firsts(&mut namespaces, &places),
         };
-        // What is looked at twice is taken out: tasks lie far apart, those of a set side by side.
-        let mut members: Vec<Placed<'_>> = self.tasks.values().map(placed).collect();
-        members.sort_unstable_by_key(|(pid, tid, ..)| (*pid, *tid));
-        let (mut processes, mut met, mut pictures) = (Vec::new(), None, Vec::new());
-        for group in members.chunk_by(|one, other| one.0 == other.0) {
-            let mut is_first = false;
-            for (pid, tid, set, _) in group {
-                if !met.is_some_and(|met| std::ptr::eq(met, *set)) {
-                    met = Some(*set);
-                    pictures.clear();
-                    pictures.extend(own_slots().filter_map(|slot| picture(set, slot)));
+        World { namespaces, processes, unreadable: 0 }
+    }
+
+    /// Puts everybody into the rows.
+    fn whole(&self, namespaces: &mut [NsRow], places: &Places) -> Vec<ProcessRow> {
+        let mut members: Vec<_> = self.tasks.values().collect();
+        members.sort_unstable_by_key(|member| (member.task.pid, member.task.tid));
+        for member in &members {
+            let task = &member.task;
+            for at in places.of(&member.set) {
+                let Some(row) = namespaces.get_mut(at) else { continue };
+                row.threads += 1;
+                if task.pid == task.tid {
+                    row.nprocs += 1;
+                    row.processes.push(task.pid);
                 }
-                for at in &pictures {
-                    let Some(row) = namespaces.get_mut(*at) else { continue };
-                    row.threads += 1;
-                    if pid == tid {
-                        is_first |= row.processes.is_empty();
-                        row.processes.push(*pid);
-                    }
-                }
-            }
-            if is_first || crowd == Crowd::Whole {
-                processes.push(process(group));
             }
         }
-        World { namespaces, processes, unreadable: 0 }
+        members.chunk_by(|one, other| one.task.pid == other.task.pid).map(process).collect()
+    }
+
+    /// Counts those in the rows, and puts the first of each there: set by set, for there are far fewer
+    /// sets than tasks.
+    fn firsts(&self, namespaces: &mut [NsRow], places: &Places) -> Vec<ProcessRow> {
+        let mut tallies: FxHashMap<*const Set, (&Set, Tally)> = FxHashMap::default();
+        for (tid, Member { pid, set, .. }) in &self.tasks {
+            let (_, tally) = tallies.entry(Rc::as_ptr(set)).or_insert((set, Tally::default()));
+            tally.threads += 1;
+            if pid == tid {
+                tally.nprocs += 1;
+                tally.first = Some(tally.first.map_or(*pid, |first| first.min(*pid)));
+            }
+        }
+        for (set, tally) in tallies.values() {
+            for at in places.of(set) {
+                let Some(row) = namespaces.get_mut(at) else { continue };
+                row.threads += tally.threads;
+                row.nprocs += tally.nprocs;
+                let first = row.processes.first().copied().into_iter().chain(tally.first).min();
+                row.processes.clear();
+                row.processes.extend(first);
+            }
+        }
+        let firsts = namespaces.iter().filter_map(|row| row.processes.first());
+        let mut groups: FxHashMap<u32, Vec<&Member>> =
+            firsts.map(|pid| (*pid, Vec::new())).collect();
+        for member in self.tasks.values() {
+            if let Some(group) = groups.get_mut(&member.pid) {
+                group.push(member);
+            }
+        }
+        let mut processes: Vec<_> = groups
+            .into_values()
+            .map(|mut group| {
+                group.sort_unstable_by_key(|member| member.task.tid);
+                process(&group)
+            })
+            .collect();
+        processes.sort_unstable_by_key(|process| process.pid);
+        processes
     }
 
     /// Finds out what a process runs that is older than the tracer, if nobody has before.
@@ -97,7 +140,7 @@ impl Row {
     pub fn picture(&self) -> NsRow {
         NsRow {
             info: self.info(),
-            creator: self.creator.as_deref().cloned(),
+            creator: self.creator.clone(),
             cause: self.cause,
             died: self.died,
             ..NsRow::new(self.info().to_ref())
@@ -106,14 +149,13 @@ impl Row {
 }
 
 /// A process from its threads, which are in the order of their numbers.
-fn process(group: &[Placed<'_>]) -> ProcessRow {
-    let pid = group.first().map_or(0, |(pid, ..)| *pid);
-    let members = || group.iter().map(|(.., member)| *member);
+fn process(group: &[&Member]) -> ProcessRow {
+    let pid = group.first().map_or(0, |member| member.task.pid);
+    let members = || group.iter().copied();
     let leader = members().find(|member| member.task.tid == pid);
     // The first thread may have ended before the others.
     let slots = leader.map_or_else(Slots::default, |leader| leader.set.slots.clone());
     let shown = leader.or(members().next());
-    let task = shown.map(|member| member.task).unwrap_or_default();
     let is_elsewhere = |member: &&Member| member.task.tid != pid && member.set.slots != slots;
     let thread = |member: &Member| ThreadRow {
         tid: member.task.tid,
@@ -122,8 +164,8 @@ fn process(group: &[Placed<'_>]) -> ProcessRow {
     };
     ProcessRow {
         pid,
-        ppid: task.ppid,
-        uid: task.euid,
+        ppid: shown.map_or(0, |shown| shown.task.ppid),
+        uid: shown.map_or(0, |shown| shown.task.euid),
         comm: shown.map_or_else(|| Arc::from(""), Member::comm),
         count: u32::try_from(group.len()).unwrap_or(u32::MAX),
         args: shown.and_then(Member::args),

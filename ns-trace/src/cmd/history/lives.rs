@@ -57,7 +57,7 @@ pub(super) fn difference(
     let mut table = table(true);
     for (sign, lives) in [("-", &gone), ("+", &made)] {
         for life in lives {
-            let mut row = vec![Cell::Text(sign.to_owned())];
+            let mut row = vec![Cell::from(sign)];
             row.extend(cells(life));
             table.push(None, row);
         }
@@ -108,7 +108,7 @@ fn table(with_sign: bool) -> Table {
 }
 
 fn cells(life: &Life) -> Vec<Cell> {
-    let text = |text: &str| Cell::Text(text.to_owned());
+    let text = |text: &str| Cell::from(text);
     let creator = life.creator.as_deref();
     vec![
         text(&life.ns.inode.to_string()),

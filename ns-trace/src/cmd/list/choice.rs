@@ -44,8 +44,12 @@ impl Choice {
             netnsid: used(&[Column::NetnsId]),
             maps: used(&[Column::UidMap]),
             complete: holders || args.persistent,
-            // Threads are counted process by process, and the processes of one namespace all shown.
-            first: args.namespace.is_none() && !holders && !used(&[Column::Nthreads]),
+            // Threads are counted process by process, and the processes of one namespace all shown or
+            // looked through.
+            first: args.namespace.is_none()
+                && args.task.is_none()
+                && !holders
+                && !used(&[Column::Nthreads]),
         };
         Self { columns, headings, relation, want }
     }

@@ -41,7 +41,7 @@ pub(super) fn run(rules: &Rules, json: bool) -> Result<ExitCode, Failure> {
 
 fn cells(rule: &Rule) -> Vec<Cell> {
     let off = if rule.enabled { "" } else { " (off)" };
-    let text = |text: &str| Cell::Text(text.to_owned());
+    let text = |text: &str| Cell::from(text);
     vec![
         text(&rule.id),
         text(&format!("{}{off}", rule.severity.name())),

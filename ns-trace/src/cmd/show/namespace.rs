@@ -49,7 +49,7 @@ impl<'a> Report<'a> {
                 .iter()
                 .map(|path| printable(path.as_os_str().as_encoded_bytes()).0)
                 .collect(),
-            creator: row.creator.as_ref(),
+            creator: row.creator.as_deref(),
             cause: row.cause,
             threads: row.threads,
             processes: Member::of(row, world),

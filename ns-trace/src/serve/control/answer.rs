@@ -154,8 +154,8 @@ fn line(mut stream: &UnixStream) -> io::Result<Line> {
 /// What exists, as far as it is wanted: from the table alone, if that knows it all.
 fn world(shared: &Shared, want: &Want, seen: Sight) -> Result<World, String> {
     let is_known = !want.files && !want.netnsid && !want.maps && want.mounts < Mounts::Every;
-    // A look finds the processes by itself; and whose is what, all of them tell.
-    let is_enough = !is_known || (want.first && seen == Sight::All);
+    // Whose is what, all of them tell.
+    let is_enough = is_known && want.first && seen == Sight::All;
     let crowd = if is_enough { Crowd::Firsts } else { Crowd::Whole };
     let picture = picture(shared, crowd).ok_or("the pipeline does not answer")?;
     if !is_known {

@@ -2,13 +2,14 @@
 //!
 //! Ten thousand namespaces are a few hundred kilobytes so, and read in a millisecond. Numbers are of
 //! variable length (LEB128), lists and texts have their length before them, what may be missing has a
-//! 0 or a 1 before it. A text or a set of slots that comes again is but a number. A namespace of which
+//! 0 or a 1 before it. A text, a creator or a set of slots that comes again is but a number. A namespace of which
 //! more is known than the table tells is one line of JSON in the place of its fields. The version of
 //! the protocol is also that of this.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::model::{
     Cause, Creator, Kind, NsInfo, NsRef, NsRow, ProcessRow, SLOTS, Slots, ThreadRow, World,
@@ -31,7 +32,7 @@ pub fn pack(world: &World) -> Vec<u8> {
 /// The world in such bytes; `None` if they are none.
 #[must_use]
 pub fn unpack(bytes: &[u8]) -> Option<World> {
-    let mut from = Unpacker { bytes, texts: Vec::new(), slots: Vec::new() };
+    let mut from = Unpacker { bytes, texts: Vec::new(), creators: Vec::new(), slots: Vec::new() };
     let world = World {
         namespaces: from.list(Unpacker::row)?,
         processes: from.list(Unpacker::process)?,
@@ -44,6 +45,7 @@ pub fn unpack(bytes: &[u8]) -> Option<World> {
 struct Packer {
     bytes: Vec<u8>,
     texts: FxHashMap<Arc<str>, usize>,
+    creators: FxHashMap<*const Creator, usize>,
     slots: FxHashMap<*const [Option<NsRef>; SLOTS], usize>,
 }
 
@@ -129,13 +131,22 @@ impl Packer {
             out.number(pid.wrapping_sub(last));
             last = *pid;
         });
+        self.number(row.nprocs);
         self.number(row.threads);
         self.optional(row.creator.as_ref(), Self::creator);
         self.optional(row.cause.map(|cause| cause as u32), Self::number);
         self.optional(row.died, Self::number);
     }
 
-    fn creator(&mut self, creator: &Creator) {
+    fn creator(&mut self, creator: &Arc<Creator>) {
+        let key = Arc::as_ptr(creator);
+        if let Some(place) = self.creators.get(&key) {
+            self.number(*place as u64);
+            return;
+        }
+        let place = self.creators.len() + 1;
+        self.creators.insert(key, place);
+        self.number(0_u8);
         self.number(creator.pid);
         self.number(creator.tid);
         self.number(creator.start_ns);
@@ -165,6 +176,7 @@ impl Packer {
 struct Unpacker<'b> {
     bytes: &'b [u8],
     texts: Vec<Arc<str>>,
+    creators: Vec<Arc<Creator>>,
     slots: Vec<Slots>,
 }
 
@@ -253,14 +265,15 @@ impl<'b> Unpacker<'b> {
         let level = self.optional(Self::number)?;
         let info = NsInfo { kind, inode, id, initial, born, owner, parent, level };
         let owner_uid = self.optional(Self::number)?;
-        let mut last = 0_u32;
-        let processes = self.list(|from| {
-            last = last.wrapping_add(from.number()?);
-            Some(last)
-        })?;
+        let (mut processes, mut last) = (SmallVec::new(), 0_u32);
+        for _ in 0..self.number::<usize>()? {
+            last = last.wrapping_add(self.number()?);
+            processes.push(last);
+        }
         Some(NsRow {
             owner_uid,
             processes,
+            nprocs: self.number()?,
             threads: self.number()?,
             creator: self.optional(Self::creator)?,
             cause: self.optional(Self::number)?.map(Cause::from_wire),
@@ -270,15 +283,21 @@ impl<'b> Unpacker<'b> {
         })
     }
 
-    fn creator(&mut self) -> Option<Creator> {
-        Some(Creator {
+    fn creator(&mut self) -> Option<Arc<Creator>> {
+        let place: usize = self.number()?;
+        if place != 0 {
+            return self.creators.get(place - 1).cloned();
+        }
+        let creator = Arc::new(Creator {
             pid: self.number()?,
             tid: self.number()?,
             start_ns: self.number()?,
             comm: self.text()?,
             exe: self.optional(Self::text)?,
             uid: self.number()?,
-        })
+        });
+        self.creators.push(Arc::clone(&creator));
+        Some(creator)
     }
 
     fn process(&mut self) -> Option<ProcessRow> {
@@ -314,23 +333,27 @@ mod tests {
         let rows = prop::collection::vec((row, any::<Vec<u32>>(), arbitrary::text()), 0..9);
         (rows, any::<u32>()).prop_map(|(rows, unreadable)| {
             let mut world = World { unreadable, ..World::default() };
+            let mut last = None;
             for ((ns, other, [born, died]), processes, text) in rows {
                 let comm: Arc<str> = text.into();
-                let creator = Creator {
+                let creator = Arc::new(Creator {
                     pid: ns.inode,
                     tid: other.inode,
                     start_ns: born.unwrap_or_default(),
                     comm: Arc::clone(&comm),
                     exe: born.map(|_| Arc::clone(&comm)),
                     uid: unreadable,
-                };
+                });
+                // Of some it is the same.
+                let creator = last.get_or_insert(creator);
                 let mut row = NsRow {
                     owner_uid: died.map(|_| other.inode),
+                    nprocs: other.inode,
                     threads: ns.inode,
-                    creator: died.map(|_| creator),
+                    creator: died.map(|_| Arc::clone(creator)),
                     cause: born.map(|_| Cause::Setns),
                     died,
-                    processes,
+                    processes: processes.into(),
                     ..NsRow::new(ns)
                 };
                 (row.info.born, row.info.owner) = (born, Some(other));
@@ -338,6 +361,7 @@ mod tests {
                     row.holders.push(Holder::Child(other));
                     row.nsfs.push(PathBuf::from("/run/netns/a"));
                 }
+                last.take_if(|_| ns.initial);
                 world.namespaces.push(row);
                 let mut names = [None; SLOTS];
                 names[ns.kind as usize] = Some(ns);

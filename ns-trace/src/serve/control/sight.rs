@@ -23,6 +23,7 @@ pub(in crate::serve) fn world(mut world: World, sight: Sight, uid: u32) -> World
     let own: FxHashSet<u32> = world.processes.iter().map(|process| process.pid).collect();
     for row in &mut world.namespaces {
         row.processes.retain(|pid| own.contains(pid));
+        row.nprocs = u32::try_from(row.processes.len()).unwrap_or(u32::MAX);
         row.holders.retain(|holder| holder.pid().is_some_and(|pid| own.contains(&pid)));
         row.creator.take_if(|creator| creator.uid != uid);
     }
@@ -54,7 +55,7 @@ mod tests {
             let ns = NsRef { kind: Kind::Net, inode, id: None, initial };
             let holders = holder.map(|pid| Holder::Fd { pid, tid: pid, fd: 3 });
             NsRow {
-                processes: processes.to_vec(),
+                processes: processes.into(),
                 holders: holders.into_iter().collect(),
                 ..NsRow::new(ns)
             }
@@ -75,7 +76,7 @@ mod tests {
         let own = world(whole, of_user(1000, Sight::Own), 1000);
         let inodes: Vec<_> = own.namespaces.iter().map(|row| row.info.inode).collect();
         assert_eq!(inodes, [1, 3, 4]);
-        assert_eq!(own.namespaces[0].processes, [7]);
+        assert_eq!(own.namespaces[0].processes.as_slice(), [7]);
         assert!(own.namespaces[1].holders.is_empty());
         assert_eq!(own.processes.len(), 1);
     }

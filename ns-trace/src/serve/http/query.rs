@@ -73,7 +73,7 @@ impl<'a> Item<'a> {
     fn new(row: &'a NsRow) -> Self {
         Self {
             ns: &row.info,
-            creator: row.creator.as_ref(),
+            creator: row.creator.as_deref(),
             cause: row.cause,
             threads: row.threads,
             processes: &row.processes,

@@ -72,7 +72,7 @@ fn value(cell: &Cell, out: &mut String) {
         Cell::Empty => out.write_str("null"),
         Cell::Number(number) | Cell::Seconds(number) => write!(out, "{number}"),
         Cell::Text(text) | Cell::Digest(text) => {
-            out.write_str(&serde_json::to_string(text).unwrap_or_default())
+            out.write_str(&serde_json::to_string(&**text).unwrap_or_default())
         }
     };
 }

@@ -92,7 +92,13 @@ impl Table {
             for (column, cell) in cells() {
                 lines.push(|text| {
                     if column.tree {
-                        text.push_str(&branch(place, number > 0, &has_child, charset));
+                        branch(place, number > 0, &has_child, charset, text);
+                    }
+                    if let Cell::Number(shown) = cell {
+                        if number == 0 {
+                            text.push_str(itoa::Buffer::new().format(*shown));
+                        }
+                        return;
                     }
                     let shown = shown(cell);
                     let line = if column.wrap {
@@ -139,17 +145,27 @@ impl Table {
             let is_cut = column.cut && part.width > *room;
             let shown = if is_cut { start(whole, *room) } else { whole };
             let taken = if is_cut { width(shown) } else { part.width };
-            let padding = std::iter::repeat_n(' ', room.saturating_sub(taken));
+            let padding = room.saturating_sub(taken);
             if is_right(column) {
-                text.extend(padding);
+                blanks(padding, text);
                 text.push_str(shown);
             } else {
                 text.push_str(shown);
                 // Nothing is to the right of the last column that it could push away.
-                text.extend(padding.take(if index < last { usize::MAX } else { 0 }));
+                blanks(if index < last { padding } else { 0 }, text);
             }
             text.push(if index < last { ' ' } else { '\n' });
         }
+    }
+}
+
+/// Writes so many blanks, not one by one.
+fn blanks(mut count: usize, text: &mut String) {
+    const BLANKS: &str = "                                ";
+    while count > 0 {
+        let some = BLANKS.get(..count).unwrap_or(BLANKS);
+        text.push_str(some);
+        count -= some.len();
     }
 }
 
@@ -168,13 +184,18 @@ fn shown(cell: &Cell) -> Cow<'_, str> {
     }
 }
 
-/// The branches of the tree before a row, and before the further lines of it.
-fn branch(place: &Place, further: bool, has_child: &dyn Fn() -> bool, charset: Charset) -> String {
+/// Writes the branches of the tree before a row, and before the further lines of it.
+fn branch(
+    place: &Place,
+    further: bool,
+    has_child: &dyn Fn() -> bool,
+    charset: Charset,
+    text: &mut String,
+) {
     let [fork, end, pass, blank] = match charset {
         Charset::Utf8 => ["├─", "└─", "│ ", "  "],
         Charset::Ascii => ["|-", "`-", "| ", "  "],
     };
-    let mut text = String::new();
     if let Some((own, above)) = place.last.split_last() {
         text.extend(above.iter().map(|last| if *last { blank } else { pass }));
         text.push_str(match (further, own) {
@@ -187,7 +208,6 @@ fn branch(place: &Place, further: bool, has_child: &dyn Fn() -> bool, charset: C
     if further && has_child() {
         text.push_str(pass);
     }
-    text
 }
 
 /// The start of `text` that is at most `width` columns wide.

@@ -77,7 +77,7 @@ impl Column {
         let first = row.processes.first().and_then(|pid| world.process(*pid));
         match self {
             Self::Namespace => row.info.to_ref().to_string(),
-            Self::Processes => row.processes.len().to_string(),
+            Self::Processes => row.nprocs.to_string(),
             Self::Threads => row.threads.to_string(),
             Self::Pid => row.processes.first().map_or_else(String::new, u32::to_string),
             Self::User => first.map_or_else(String::new, |process| process.uid.to_string()),
@@ -112,7 +112,7 @@ impl Column {
         let is_last = |unknown: bool| u8::from(unknown);
         match self {
             Self::Namespace => place(a).cmp(&place(b)),
-            Self::Processes => b.processes.len().cmp(&a.processes.len()),
+            Self::Processes => b.nprocs.cmp(&a.nprocs),
             Self::Threads => b.threads.cmp(&a.threads),
             Self::Pid => {
                 let key = |row| (is_last(first(row).is_none()), first(row));

@@ -33,8 +33,9 @@ fn ns(kind: Kind, inode: u32) -> NsRef {
 }
 
 fn row(kind: Kind, inode: u32, processes: &[u32]) -> NsRow {
-    let threads = u32::try_from(processes.len()).unwrap();
-    let mut row = NsRow { processes: processes.to_vec(), threads, ..NsRow::new(ns(kind, inode)) };
+    let nprocs = u32::try_from(processes.len()).unwrap();
+    let processes = processes.into();
+    let mut row = NsRow { processes, nprocs, threads: nprocs, ..NsRow::new(ns(kind, inode)) };
     row.info.owner = (inode != 1).then(|| ns(Kind::User, 1));
     row
 }
@@ -43,14 +44,14 @@ fn made(mut row: NsRow, seconds_ago: u64, owner: u32) -> NsRow {
     row.info.born = Some(NOW - seconds_ago * SECOND);
     row.info.owner = Some(ns(Kind::User, owner));
     row.cause = Some(Cause::Unshare);
-    row.creator = Some(Creator {
+    row.creator = Some(Arc::new(Creator {
         pid: 42,
         tid: 42,
         start_ns: 1,
         comm: "maker\x1b[2J".into(),
         exe: Some("/bin/maker".into()),
         uid: 7,
-    });
+    }));
     row
 }
 
