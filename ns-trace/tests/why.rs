@@ -43,8 +43,8 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials
 }
 
-/// What no file of /proc leads to: in a message on its way, among the files of a ring, behind memory
-/// that is attached, and a pid namespace that waits for its first process.
+/// What nothing leads to that can be looked at: a mount in a mount namespace without a process; and
+/// what /proc does not show, a pid namespace that waits for its first process.
 fn listed(context: &Arc<Context>) -> Trial {
     let name = "why::nothing_visible";
     let trial = context.once(name, nothing_visible);
@@ -71,39 +71,31 @@ fn kernel_lists() -> Result<bool> {
 }
 
 fn nothing_visible() -> Result<()> {
-    for hold in ["post", "register"] {
-        let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
-        let child = maker.task("clone3 4000000")?;
-        let ns = of_task(child.pid, child.tid, "uts")?;
-        let file = holder.number(&format!("open /proc/{}/ns/uts", child.pid))?;
-        if hold == "post" {
-            holder.number(&format!("post {file}"))?;
-        } else {
-            let ring = holder.number("ring")?;
-            holder.act(&format!("register {ring} {file}"))?;
-        }
-        holder.act(&format!("close {file}"))?;
-        maker.act("exit 0")?;
-        maker.act("reap")?;
-        let report = expect_holders(&ns, &[])?;
-        ensure!(pids(&report).is_empty() && report["frees"] == json!([]), "{report:#}");
-        ensure!(report["ns"]["owner"]["type"] == "user", "{report:#}");
-        let text = String::from_utf8(run(&["why", &ns])?.stdout)?;
-        ensure!(text.contains("nothing visible holds it"), "{text}");
-        holder.end()?;
-        expect_gone(&ns)?;
-        maker.end()?;
-    }
-    let mut actor = Actor::start()?;
-    let back = actor.number("open /proc/self/ns/ipc")?;
-    actor.act("unshare 8000000")?;
-    let memory = actor.number("attach")?;
-    let task = actor.who()?;
-    let ns = of_task(task.pid, task.tid, "ipc")?;
-    actor.act(&format!("setns {back} 8000000"))?;
-    expect_holders(&ns, &[])?;
-    actor.act(&format!("detach {memory}"))?;
+    let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
+    let place = std::env::temp_dir().join(format!("ns-trace-test-{}-nowhere", std::process::id()));
+    std::fs::write(&place, "")?;
+    let path = place.to_str().context("a strange directory for files")?;
+    let child = maker.task("clone3 4000000")?;
+    let ns = of_task(child.pid, child.tid, "uts")?;
+    let back = holder.number("open /proc/self/ns/mnt")?;
+    holder.act("unshare 20000")?;
+    holder.act("private")?;
+    holder.act(&format!("bind /proc/{}/ns/uts {path}", child.pid))?;
+    let mounts = holder.number("open /proc/self/ns/mnt")?;
+    holder.act(&format!("setns {back} 20000"))?;
+    maker.act("exit 0")?;
+    maker.act("reap")?;
+    let report = expect_holders(&ns, &[])?;
+    ensure!(pids(&report).is_empty() && report["frees"] == json!([]), "{report:#}");
+    ensure!(report["ns"]["owner"]["type"] == "user", "{report:#}");
+    let text = String::from_utf8(run(&["why", &ns])?.stdout)?;
+    ensure!(text.contains("nothing visible holds it"), "{text}");
+    holder.act(&format!("close {mounts}"))?;
     expect_gone(&ns)?;
+    holder.end()?;
+    maker.end()?;
+    std::fs::remove_file(&place)?;
+    let mut actor = Actor::start()?;
     actor.act("unshare 20000000")?;
     let report = run(&["show", &actor.pid().to_string(), "-J"])?;
     let report: Value = serde_json::from_slice(&report.stdout)?;

@@ -81,9 +81,9 @@ fn text(report: &Report<'_>, row: &NsRow) -> String {
     }
     if report.frees.is_empty() {
         sheet.row(Mark::Notable, ["nothing visible holds it"]);
-        let hint = "it may be a descriptor in a message on its way, a file of io_uring, attached \
-                    memory, a key, a mount where no process is, the kernel itself, or it is just \
-                    being freed";
+        let hint = "it may be a key, credentials of io_uring, a mount where no process is, the kernel \
+                    itself, or it is just being freed; where the kernel's memory cannot be read also \
+                    a message on its way, a file of io_uring, attached memory";
         sheet.row(Mark::Fact, [hint]);
     }
     sheet.render()

@@ -25,7 +25,7 @@ pub struct Member {
 /// What holds a namespace; what does not apply is left out.
 #[derive(Debug, Serialize)]
 pub struct Keeper {
-    /// `thread`, `for_children`, `fd`, `socket`, `pidfd`, `proc_file`, `cgroup_file`, `cred`, `mount`, `proc_mount`, `child`, `owned`.
+    /// `thread`, `for_children`, `fd`, `socket`, `pidfd`, `proc_file`, `cgroup_file`, `cred`, `peer`, `signal`, `message`, `ring`, `memory`, `mount`, `proc_mount`, `child`, `owned`.
     pub holder: &'static str,
     /// The process; of a mount one that sees it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +39,12 @@ pub struct Keeper {
     /// The number of the descriptor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fd: Option<u32>,
+    /// What a message or ring keeps, by the word for it as an open file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<&'static str>,
+    /// The number of the segment of memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<u32>,
     /// Which slot for children.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
@@ -79,6 +85,8 @@ impl Keeper {
             tid: None,
             comm: None,
             fd: None,
+            kept: holder.kept(),
+            segment: None,
             slot: None,
             path: None,
             mnt_ns: None,
@@ -95,6 +103,10 @@ impl Keeper {
             | Holder::File { pid, tid, fd, .. } => {
                 keeper.fd = Some(*fd);
                 Some((*pid, *tid))
+            }
+            Holder::Memory { pid, segment } => {
+                keeper.segment = Some(*segment);
+                Some((*pid, *pid))
             }
             Holder::Mount { path, mnt_ns, pid } | Holder::ProcMount { path, mnt_ns, pid } => {
                 keeper.path = Some(printable(path.as_os_str().as_encoded_bytes()).0);
@@ -120,7 +132,14 @@ impl Keeper {
     pub fn what(&self) -> String {
         let ns = self.ns.map(|ns| ns.to_string()).unwrap_or_default();
         match (self.fd, &self.path, self.slot) {
-            (Some(fd), ..) => format!("descriptor {fd} of {}", self.task()),
+            (Some(fd), ..) => {
+                let place = format!("descriptor {fd} of {}", self.task());
+                match (self.holder, self.kept) {
+                    ("message", Some(kept)) => format!("{kept} in a message that waits at {place}"),
+                    ("ring", Some(kept)) => format!("{kept} registered with {place}"),
+                    _ => place,
+                }
+            }
             (_, Some(path), _) => {
                 let place = self.mnt_ns.map(|ns| ns.to_string()).unwrap_or_default();
                 let pid = self.pid.unwrap_or_default();
@@ -128,7 +147,10 @@ impl Keeper {
             }
             (_, _, Some(slot)) => format!("{} of {}", slot.name(), self.task()),
             _ if self.ns.is_some() => ns,
-            _ => self.task(),
+            _ => match self.segment {
+                Some(segment) => format!("segment {segment}, attached to {}", self.task()),
+                None => self.task(),
+            },
         }
     }
 
@@ -146,8 +168,14 @@ impl Keeper {
             }
             ("child", _) => format!("the end of {ns}, which is below it"),
             ("owned", _) => format!("the end of {ns}, which it owns"),
-            _ if self.fd.is_some() => format!("closing {}", self.what()),
-            _ => format!("the end of {}", self.task()),
+            ("memory", _) => {
+                let segment = self.segment.unwrap_or_default();
+                format!("detaching segment {segment} from {}", self.task())
+            }
+            _ => self.fd.map_or_else(
+                || format!("the end of {}", self.task()),
+                |fd| format!("closing descriptor {fd} of {}", self.task()),
+            ),
         }
     }
 
