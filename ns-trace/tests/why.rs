@@ -28,6 +28,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         plain("why::a_zombie", a_zombie),
         plain("why::a_descriptor_of_every_type", a_descriptor_of_every_type),
         plain("why::a_descriptor_of_a_thread", a_descriptor_of_a_thread),
+        plain("why::more_than_people_read", more_than_people_read),
         plain("why::a_socket", a_socket),
         plain("why::a_thread", a_thread),
         plain("why::a_thread_without_its_first", a_thread_without_its_first),
@@ -187,8 +188,15 @@ fn a_zombie() -> Result<()> {
     let (pid_ns, user_ns) =
         (of_task(child.pid, child.tid, "pid")?, of_task(child.pid, child.tid, "user")?);
     actor.act("exit 0")?;
-    ensure!(pids(&why(&pid_ns)?) == [child.pid]);
-    ensure!(pids(&why(&user_ns)?) == [child.pid]);
+    for ns in [&pid_ns, &user_ns] {
+        let report = why(ns)?;
+        ensure!(pids(&report) == [child.pid], "{report:#}");
+        ensure!(report["processes"][0]["ended"] == true, "{report:#}");
+        let step = report["frees"].to_string();
+        ensure!(step.contains(&format!("process {} waiting for its child", actor.pid())), "{step}");
+    }
+    let text = String::from_utf8(run(&["show", &child.pid.to_string()])?.stdout)?;
+    ensure!(text.contains("has ended, its parent has not waited for it"), "{text}");
     actor.act("reap")?;
     expect_gone(&pid_ns)?;
     expect_gone(&user_ns)?;
@@ -229,6 +237,30 @@ fn a_descriptor_of_a_thread() -> Result<()> {
     maker.act("reap")?;
     let held = json!({ "holder": "fd", "pid": thread.pid, "tid": thread.tid, "fd": fd });
     expect_holders(&ns, &[held])?;
+    holder.end()?;
+    expect_gone(&ns)?;
+    maker.end()
+}
+
+/// Text is cut, JSON is not.
+fn more_than_people_read() -> Result<()> {
+    const MANY: usize = 25;
+    let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
+    let child = maker.task("clone3 4000000")?;
+    let ns = of_task(child.pid, child.tid, "uts")?;
+    for _ in 0..MANY {
+        holder.number(&format!("open /proc/{}/ns/uts", child.pid))?;
+    }
+    maker.act("exit 0")?;
+    maker.act("reap")?;
+    let report = why(&ns)?;
+    for list in ["holders", "frees"] {
+        ensure!(report[list].as_array().is_some_and(|list| list.len() == MANY), "{report:#}");
+    }
+    let text = String::from_utf8(run(&["why", &ns])?.stdout)?;
+    ensure!(text.matches("and 5 more; -J lists all").count() == 2, "{text}");
+    let shown = String::from_utf8(run(&["show", &ns])?.stdout)?;
+    ensure!(shown.matches("and 5 more; -J lists all").count() == 1, "{shown}");
     holder.end()?;
     expect_gone(&ns)?;
     maker.end()

@@ -20,6 +20,8 @@ pub struct Member {
     pub comm: Arc<str>,
     /// How many threads it has.
     pub threads: u32,
+    /// Whether it has ended, and is there until its parent waits for it.
+    pub ended: bool,
 }
 
 /// What holds a namespace; what does not apply is left out.
@@ -70,6 +72,7 @@ impl Member {
             uid: process.uid,
             comm: Arc::clone(&process.comm),
             threads: process.count,
+            ended: process.has_ended(),
         });
         member.collect()
     }
@@ -195,19 +198,25 @@ fn name(world: &World, pid: u32, tid: u32) -> Option<Arc<str>> {
 
 /// What would free `row`, one step each, all of which must happen; none if nothing visible holds it.
 #[must_use]
-pub fn releases(row: &NsRow, keepers: &[Keeper]) -> Vec<String> {
+pub fn releases(row: &NsRow, members: &[Member], keepers: &[Keeper]) -> Vec<String> {
     if row.info.initial {
         return vec!["nothing: it is initial, and there as long as the system runs".to_owned()];
     }
     let mut steps = Vec::new();
-    if !row.processes.is_empty() {
-        let count = Count(row.processes.len() as u64, "process");
-        let mut pids: Vec<_> = row.processes.iter().take(8).map(u32::to_string).collect();
-        if row.processes.len() > pids.len() {
+    let (ended, running): (Vec<_>, Vec<_>) = members.iter().partition(|member| member.ended);
+    if !running.is_empty() {
+        let count = Count(running.len() as u64, "process");
+        let pids = running.iter().take(8).map(|member| member.pid.to_string());
+        let mut pids: Vec<_> = pids.collect();
+        if running.len() > pids.len() {
             pids.push("\u{2026}".to_owned());
         }
         steps.push(format!("the end of {count} in it: {}", pids.join(", ")));
     }
+    steps.extend(ended.iter().map(|member| {
+        let Member { pid, ppid, comm, .. } = member;
+        format!("process {ppid} waiting for its child {comm} ({pid}), which has ended")
+    }));
     steps.extend(keepers.iter().map(Keeper::release));
     steps
 }
