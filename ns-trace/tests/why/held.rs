@@ -318,7 +318,8 @@ fn by_what_a_ring_tells() -> Result<()> {
     let ring = registered(&mut maker, &mut holder, child.pid)?;
     maker.act("exit 0")?;
     maker.act("reap")?;
-    let output = as_nobody(CapabilitySet::SYS_PTRACE, |command| {
+    let enough = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
+    let output = as_nobody(enough, |command| {
         Ok(Command::new(command.get_program()).args(["why", &ns, "-J"]).output()?)
     })?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
