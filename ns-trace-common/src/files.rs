@@ -8,10 +8,27 @@ pub const BATCH: u32 = 1024;
 
 /// How many to pass over.
 pub const SKIP: usize = 0;
-/// Where to put the first: 0, which the verifier must not know.
-pub const FIRST: usize = 1;
 /// How many arguments there are.
-pub const ARGUMENTS: usize = 2;
+pub const ARGUMENTS: usize = 1;
+
+/// Where an open file is kept.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[repr(u32)]
+pub enum Way {
+    /// By the descriptor itself, or by memory that is attached.
+    Open = 0,
+    /// In a message that waits to be received from the unix socket that the descriptor is, or from
+    /// one that came with such a message or asks to be accepted there (`SCM_RIGHTS`).
+    Message = 1,
+    /// Among the registered files of the `io_uring` that the descriptor is.
+    Ring = 2,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Message, Self::Ring];
+}
 
 /// By what an open file keeps a namespace.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -27,11 +44,34 @@ pub enum Hold {
     Cgroup = 2,
     /// Who opened it had credentials of that user namespace (`file.f_cred`).
     Cred = 3,
+    /// It is a file of nsfs. Told of those that no descriptor leads to.
+    Nsfs = 4,
+    /// It is a socket. Told of those that no descriptor leads to.
+    Socket = 5,
+    /// It is a unix socket whose other end had that number (pid) and those credentials (user) when
+    /// they were connected (`SO_PEERCRED`), or that a message with such a number waits in
+    /// (`SCM_CREDENTIALS`).
+    Peer = 6,
+    /// Signals about it go to a process with that number (`F_SETOWN`).
+    Signal = 7,
+    /// It is memory of System V that the process has attached; in place of the descriptor stands the
+    /// number of the segment.
+    Memory = 8,
 }
 
 impl Hold {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Pidfd, Self::Proc, Self::Cgroup, Self::Cred];
+    pub const ALL: [Self; 9] = [
+        Self::Pidfd,
+        Self::Proc,
+        Self::Cgroup,
+        Self::Cred,
+        Self::Nsfs,
+        Self::Socket,
+        Self::Peer,
+        Self::Signal,
+        Self::Memory,
+    ];
 }
 
 /// One that was found.
@@ -52,6 +92,6 @@ pub struct Held {
     pub tid: u32,
     /// The number of the descriptor.
     pub fd: u32,
-    /// Always 0; fills the struct.
-    pub reserved: u32,
+    /// A [`Way`].
+    pub way: u32,
 }

@@ -167,6 +167,64 @@ offsets! {
         kernfs_open_priv: u32,
         /// `cgroup_file_ctx.ns`
         cgroup_file_ns: u32,
+        /// `file.f_owner` (6.12+)
+        file_owner: u32,
+        /// `file.f_owner.pid` (before 6.12)
+        file_owner_pid: u32,
+        /// `fown_struct.pid`
+        fown_pid: u32,
+        /// `socket.sk`
+        socket_sk: u32,
+        /// `sock.__sk_common.skc_family`
+        sock_family: u32,
+        /// `sock.__sk_common.skc_state`
+        sock_state: u32,
+        /// `sock.__sk_common.skc_net.net`
+        sock_net: u32,
+        /// `sock.sk_receive_queue`
+        sock_queue: u32,
+        /// `sock.sk_peer_pid`
+        sock_peer_pid: u32,
+        /// `sock.sk_peer_cred`
+        sock_peer_cred: u32,
+        /// `sk_buff.next`
+        skb_next: u32,
+        /// `sk_buff.sk`
+        skb_sk: u32,
+        /// `sk_buff.cb`
+        skb_cb: u32,
+        /// `unix_skb_parms.pid`
+        unix_pid: u32,
+        /// `unix_skb_parms.fp`
+        unix_fp: u32,
+        /// `scm_fp_list.count`
+        scm_count: u32,
+        /// `scm_fp_list.fp`
+        scm_fp: u32,
+        /// `io_ring_ctx.file_table.files` (before 6.13)
+        ring_files: u32,
+        /// `io_ring_ctx.nr_user_files` (before 6.13)
+        ring_files_count: u32,
+        /// `io_ring_ctx.file_table.data.nodes` (6.13+)
+        ring_nodes: u32,
+        /// `io_ring_ctx.file_table.data.nr` (6.13+)
+        ring_nodes_count: u32,
+        /// `io_rsrc_node.file_ptr` (6.13+)
+        ring_node_file: u32,
+        /// `mm_struct.mm_mt.ma_root` (6.1+)
+        mm_tree: u32,
+        /// `maple_node.mr64.slot` (6.1+)
+        maple_slots: u32,
+        /// `maple_node.ma64.slot` (6.1+)
+        maple_arange_slots: u32,
+        /// `vm_area_struct.vm_mm`
+        vma_mm: u32,
+        /// `vm_area_struct.vm_file`
+        vma_file: u32,
+        /// `shm_file_data.id`
+        shm_id: u32,
+        /// `shm_file_data.ns`
+        shm_ns: u32,
         /// `kernel_clone_args.flags`
         clone_args_flags: u32,
         /// `trace_event_raw_task_newtask.pid`

@@ -1,5 +1,8 @@
 //! A walk over all file tables: open files that keep a namespace, which neither their link in /proc
-//! nor any request of theirs tells.
+//! nor any request of theirs tells; and what is behind them and behind the memory of processes.
+
+mod inner;
+mod look;
 
 use core::ffi::c_void;
 
@@ -11,34 +14,30 @@ use aya_ebpf::{
 };
 use ns_trace_common::{
     Kind, Slot,
-    files::{self as argument, BATCH, Held, Hold},
+    files::{self as argument, BATCH, Held, Way},
 };
 
+use self::look::look;
 use crate::{
     maps::MMAPABLE,
     memory::{Memory as _, Probed, offset, present},
     snapshot::first_task,
-    task::{namespace, own_pid, pid_namespace},
+    task::own_pid,
 };
 
 /// What was found.
 #[map]
 static FILES: Array<Held> = Array::with_max_entries(BATCH, MMAPABLE);
 
-/// The most descriptors and tasks that are visited in one run: `BPF_MAX_LOOPS`.
+/// The most descriptors, tasks and what is behind them that are visited in one run: `BPF_MAX_LOOPS`.
 const STEPS: u32 = 1 << 23;
 
-/// Magic numbers of file systems (include/uapi/linux/magic.h).
-const PROC: u64 = 0x9fa0;
-const CGROUP: u64 = 0x0027_e0eb;
-const CGROUP2: u64 = 0x6367_7270;
-const PIDFS: u64 = 0x5049_4446;
-const ANONYMOUS: u64 = 0x0904_1934;
+/// Where the walk stands. The verifier knows nothing of what is in a map: if it knew the values on a
+/// stack, it would follow each of them.
+#[map]
+static WALK: Array<Walk> = Array::with_max_entries(1, 0);
 
-/// The name of a pidfd before there was pidfs (6.9), which ends in a zero.
-const PIDFD: u64 = u64::from_ne_bytes(*b"[pidfd]\0");
-
-/// Where the walk stands.
+#[derive(Clone, Copy)]
 struct Walk {
     /// The first task of all, where the list of leaders ends.
     init: *const u8,
@@ -59,15 +58,30 @@ struct Walk {
     end: u32,
     pid: u32,
     tid: u32,
+    /// The memory of the process being visited.
+    mm: *const u8,
+    /// How many lists within each other are being gone through, and how many entries of them may
+    /// still be visited.
+    depth: u32,
+    left: u32,
+    /// What is being looked at: a [`Way`], and the number of the descriptor that led to it.
+    way: u32,
+    at: u32,
     /// The operations of a kind of namespace: what has them is one of that kind, whatever led there.
     of_mnt: u64,
     of_pid: u64,
+    of_ipc: u64,
+    of_uts: u64,
     of_net: u64,
     of_user: u64,
     of_cgroup: u64,
+    of_time: u64,
     skip: u64,
     found: u64,
 }
+
+// SAFETY: the pointers are addresses in the kernel's memory, which are probed and nothing else.
+unsafe impl Sync for Walk {}
 
 /// The operations of a namespace.
 macro_rules! operations {
@@ -76,6 +90,7 @@ macro_rules! operations {
         Probed::pointer($address, common + offset!(ops)) as u64
     }};
 }
+use operations;
 
 /// Never attached: userspace runs it with `BPF_PROG_TEST_RUN`, with the arguments of
 /// [`ns_trace_common::files`].
@@ -86,9 +101,11 @@ macro_rules! operations {
 /// match-proto: none
 #[raw_tracepoint]
 pub fn files(context: RawTracePointContext) {
-    let first: u64 = context.arg(argument::FIRST);
+    let Some(walk) = WALK.get_ptr_mut(0) else {
+        return;
+    };
     let init = first_task();
-    // SAFETY: the callback matches its context, which outlives the call; pointers may have any bits.
+    // SAFETY: the callback does without a context; pointers may have any bits.
     unsafe {
         let nsproxy = Probed::pointer(init, offset!(task_nsproxy));
         let cred = Probed::pointer(init, offset!(task_real_cred));
@@ -98,48 +115,59 @@ pub fn files(context: RawTracePointContext) {
                 operations!($kind, Probed::pointer(nsproxy, offset!(nsproxy[Slot::$kind as usize])))
             };
         }
-        // The first task itself begins the list of its threads. As in the walk over tasks, nothing
-        // that a branch depends on may be known to the verifier.
+        // The first task itself begins the list of its threads.
         let signal = Probed::pointer(init, offset!(task_signal));
         let head = signal.wrapping_add(offset!(signal_thread_head) as usize);
-        let mut walk = Walk {
+        let null = core::ptr::null();
+        *walk = Walk {
             init,
             leader: init,
             head,
             node: Probed::pointer(head, 0),
-            shared: first as *const u8,
+            shared: null,
             user,
             next: 0,
-            fd: first as u32,
-            end: first as u32,
-            pid: first as u32,
-            tid: first as u32,
+            fd: 0,
+            end: 0,
+            pid: 0,
+            tid: 0,
+            mm: null,
+            depth: 0,
+            left: 0,
+            way: 0,
+            at: 0,
             of_mnt: proxied!(Mnt),
             of_pid: operations!(Pid, own_pid::<Probed>(init).0),
+            of_ipc: proxied!(Ipc),
+            of_uts: proxied!(Uts),
             of_net: proxied!(Net),
             of_user: operations!(User, user),
             of_cgroup: proxied!(Cgroup),
+            of_time: proxied!(Time),
             skip: context.arg(argument::SKIP),
-            found: first,
+            found: 0,
         };
-        bpf_loop(STEPS, step as *const () as *mut c_void, (&raw mut walk).cast(), 0);
+        bpf_loop(STEPS, step as *const () as *mut c_void, core::ptr::null_mut(), 0);
     }
 }
 
-/// Visits one descriptor, or goes on to the next thread or thread group.
-unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> i64 {
-    // SAFETY: the loop passes the context that it was given; pointers may have any bits.
+/// Visits one descriptor or an entry of a list behind one, or goes on to the next thread or thread
+/// group.
+unsafe extern "C" fn step(_: u64, _: *mut c_void) -> i64 {
+    let Some(walk) = WALK.get_ptr_mut(0) else {
+        return 1;
+    };
+    // SAFETY: it is in bounds, and nobody else uses it meanwhile; pointers may have any bits.
     unsafe {
         if (*walk).found >= u64::from(BATCH) {
             return 1;
         }
-        if (*walk).fd < (*walk).end {
-            let file = Probed::pointer((*walk).next as *const u8, 0);
+        let is_inner = (*walk).depth > 0;
+        if is_inner || (*walk).fd < (*walk).end {
+            let file = if is_inner { inner::next(walk) } else { next(walk) };
             if !file.is_null() {
                 look(walk, file);
             }
-            (*walk).next += 8;
-            (*walk).fd += 1;
             return 0;
         }
         let node = (*walk).node;
@@ -158,11 +186,30 @@ unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> i64 {
         (*walk).head = signal.wrapping_add(offset!(signal_thread_head) as usize);
         (*walk).node = Probed::pointer((*walk).head, 0);
         (*walk).shared = core::ptr::null();
+        (*walk).mm = core::ptr::null();
     }
     0
 }
 
-/// Goes into the table of a thread, unless it is the one that others of its process have as well.
+/// The file of the next descriptor.
+#[inline(always)]
+unsafe fn next(walk: *mut Walk) -> *const u8 {
+    /// More than anybody has on the way; who has more shall not keep the walk from the others.
+    const MOST: u32 = 1 << 16;
+    // SAFETY: as promised by the caller; pointers may have any bits.
+    unsafe {
+        let file = Probed::pointer((*walk).next as *const u8, 0);
+        (*walk).way = Way::Open as u32;
+        (*walk).at = (*walk).fd;
+        (*walk).left = MOST;
+        (*walk).next += 8;
+        (*walk).fd += 1;
+        file
+    }
+}
+
+/// Goes into the table of a thread, unless it is the one that others of its process have as well; and
+/// into the memory of its process, which all its threads share.
 #[inline(always)]
 unsafe fn enter(walk: *mut Walk, task: *const u8) {
     // SAFETY: as promised by the caller; integers and pointers may have any bits.
@@ -184,82 +231,14 @@ unsafe fn enter(walk: *mut Walk, task: *const u8) {
         (*walk).next = Probed::pointer(table, offset!(fdt_fd)) as u64;
         (*walk).fd = 0;
         (*walk).end = Probed::read(table, offset!(fdt_max_fds));
-    }
-}
-
-/// Notes a namespace of a kind, if that is what stands at an address.
-macro_rules! note {
-    ($walk:ident, $kind:ident, $operations:ident, $address:expr, $hold:ident) => {{
-        let address: *const u8 = $address;
-        let operations = (*$walk).$operations;
-        if operations != 0 && operations!($kind, address) == operations {
-            if (*$walk).skip > 0 {
-                (*$walk).skip -= 1;
-            } else if let Some(held) = FILES.get_ptr_mut((*$walk).found as u32) {
-                namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*held).ns);
-                (*held).kind = Kind::$kind as u32;
-                (*held).hold = Hold::$hold as u32;
-                (*held).pid = (*$walk).pid;
-                (*held).tid = (*$walk).tid;
-                (*held).fd = (*$walk).fd;
-                (*$walk).found += 1;
-            }
-        }
-    }};
-}
-
-/// Looks at one open file.
-#[inline(always)]
-unsafe fn look(walk: *mut Walk, file: *const u8) {
-    // SAFETY: as promised by the caller; integers and pointers may have any bits.
-    unsafe {
-        let cred = Probed::pointer(file, offset!(file_cred));
-        let user = Probed::pointer(cred, offset!(cred_user_ns));
-        if user != (*walk).user {
-            note!(walk, User, of_user, user, Cred);
-        }
-        let private = Probed::pointer(file, offset!(file_private));
-        let inode = Probed::pointer(file, offset!(file_inode));
-        let block = Probed::pointer(inode, offset!(inode_sb));
-        let magic: u64 = Probed::read(block, offset!(sb_magic));
-        match magic {
-            PIDFS => {
-                let pid = Probed::pointer(inode, offset!(inode_private));
-                note!(walk, Pid, of_pid, pid_namespace(pid), Pidfd);
-            }
-            ANONYMOUS => {
-                let dentry = Probed::pointer(file, offset!(file_dentry));
-                let name = Probed::pointer(dentry, offset!(dentry_name));
-                let name: u64 = Probed::read(name, 0);
-                if name == PIDFD {
-                    note!(walk, Pid, of_pid, pid_namespace(private), Pidfd);
-                }
-            }
-            PROC => {
-                let vfs = offset!(proc_inode_vfs);
-                if present(vfs) {
-                    let inode = inode.wrapping_sub(vfs as usize);
-                    let pid = Probed::pointer(inode, offset!(proc_inode_pid));
-                    note!(walk, Pid, of_pid, pid_namespace(pid), Proc);
-                }
-                // What most files keep here are sequences; if it is none, nothing is found.
-                let sequence = Probed::pointer(private, offset!(seq_private));
-                if present(offset!(mounts_ns)) {
-                    let mnt = Probed::pointer(sequence, offset!(mounts_ns));
-                    note!(walk, Mnt, of_mnt, mnt, Proc);
-                }
-                // The namespace itself (`single_open_net`), or `struct seq_net_private`, whose first
-                // member it is (include/linux/seq_file_net.h).
-                note!(walk, Net, of_net, sequence, Proc);
-                note!(walk, Net, of_net, Probed::pointer(sequence, 0), Proc);
-            }
-            CGROUP | CGROUP2 if present(offset!(cgroup_file_ns)) => {
-                let open = Probed::pointer(private, offset!(seq_private));
-                let context = Probed::pointer(open, offset!(kernfs_open_priv));
-                let ns = Probed::pointer(context, offset!(cgroup_file_ns));
-                note!(walk, Cgroup, of_cgroup, ns, Cgroup);
-            }
-            _ => {}
+        let mm = Probed::pointer(task, offset!(task_mm));
+        if (*walk).mm.is_null() && !mm.is_null() {
+            /// The most mappings of a process that are visited, many times `vm.max_map_count`.
+            const MAPPINGS: u32 = 1 << 20;
+            (*walk).mm = mm;
+            (*walk).way = Way::Open as u32;
+            (*walk).left = MAPPINGS;
+            inner::memory(walk);
         }
     }
 }

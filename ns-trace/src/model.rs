@@ -37,4 +37,8 @@ pub use self::{
     want::{From, Kinds, Mounts, Want},
     world::{MapLine, Maps, NsRow, ProcessRow, ThreadRow, World},
 };
-pub use ns_trace_common::{Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot, files::Hold, map::MapFile};
+pub use ns_trace_common::{
+    Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot,
+    files::{Hold, Way},
+    map::MapFile,
+};

@@ -28,6 +28,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         plain("why::a_zombie", a_zombie),
         plain("why::a_descriptor_of_every_type", a_descriptor_of_every_type),
         plain("why::a_descriptor_of_a_thread", a_descriptor_of_a_thread),
+        plain("why::more_than_people_read", more_than_people_read),
         plain("why::a_socket", a_socket),
         plain("why::a_thread", a_thread),
         plain("why::a_thread_without_its_first", a_thread_without_its_first),
@@ -43,8 +44,8 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials
 }
 
-/// What no file of /proc leads to: in a message on its way, among the files of a ring, behind memory
-/// that is attached, and a pid namespace that waits for its first process.
+/// What nothing leads to that can be looked at: a mount in a mount namespace without a process; and
+/// what /proc does not show, a pid namespace that waits for its first process.
 fn listed(context: &Arc<Context>) -> Trial {
     let name = "why::nothing_visible";
     let trial = context.once(name, nothing_visible);
@@ -71,39 +72,31 @@ fn kernel_lists() -> Result<bool> {
 }
 
 fn nothing_visible() -> Result<()> {
-    for hold in ["post", "register"] {
-        let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
-        let child = maker.task("clone3 4000000")?;
-        let ns = of_task(child.pid, child.tid, "uts")?;
-        let file = holder.number(&format!("open /proc/{}/ns/uts", child.pid))?;
-        if hold == "post" {
-            holder.number(&format!("post {file}"))?;
-        } else {
-            let ring = holder.number("ring")?;
-            holder.act(&format!("register {ring} {file}"))?;
-        }
-        holder.act(&format!("close {file}"))?;
-        maker.act("exit 0")?;
-        maker.act("reap")?;
-        let report = expect_holders(&ns, &[])?;
-        ensure!(pids(&report).is_empty() && report["frees"] == json!([]), "{report:#}");
-        ensure!(report["ns"]["owner"]["type"] == "user", "{report:#}");
-        let text = String::from_utf8(run(&["why", &ns])?.stdout)?;
-        ensure!(text.contains("nothing visible holds it"), "{text}");
-        holder.end()?;
-        expect_gone(&ns)?;
-        maker.end()?;
-    }
-    let mut actor = Actor::start()?;
-    let back = actor.number("open /proc/self/ns/ipc")?;
-    actor.act("unshare 8000000")?;
-    let memory = actor.number("attach")?;
-    let task = actor.who()?;
-    let ns = of_task(task.pid, task.tid, "ipc")?;
-    actor.act(&format!("setns {back} 8000000"))?;
-    expect_holders(&ns, &[])?;
-    actor.act(&format!("detach {memory}"))?;
+    let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
+    let place = std::env::temp_dir().join(format!("ns-trace-test-{}-nowhere", std::process::id()));
+    std::fs::write(&place, "")?;
+    let path = place.to_str().context("a strange directory for files")?;
+    let child = maker.task("clone3 4000000")?;
+    let ns = of_task(child.pid, child.tid, "uts")?;
+    let back = holder.number("open /proc/self/ns/mnt")?;
+    holder.act("unshare 20000")?;
+    holder.act("private")?;
+    holder.act(&format!("bind /proc/{}/ns/uts {path}", child.pid))?;
+    let mounts = holder.number("open /proc/self/ns/mnt")?;
+    holder.act(&format!("setns {back} 20000"))?;
+    maker.act("exit 0")?;
+    maker.act("reap")?;
+    let report = expect_holders(&ns, &[])?;
+    ensure!(pids(&report).is_empty() && report["frees"] == json!([]), "{report:#}");
+    ensure!(report["ns"]["owner"]["type"] == "user", "{report:#}");
+    let text = String::from_utf8(run(&["why", &ns])?.stdout)?;
+    ensure!(text.contains("nothing visible holds it"), "{text}");
+    holder.act(&format!("close {mounts}"))?;
     expect_gone(&ns)?;
+    holder.end()?;
+    maker.end()?;
+    std::fs::remove_file(&place)?;
+    let mut actor = Actor::start()?;
     actor.act("unshare 20000000")?;
     let report = run(&["show", &actor.pid().to_string(), "-J"])?;
     let report: Value = serde_json::from_slice(&report.stdout)?;
@@ -195,8 +188,15 @@ fn a_zombie() -> Result<()> {
     let (pid_ns, user_ns) =
         (of_task(child.pid, child.tid, "pid")?, of_task(child.pid, child.tid, "user")?);
     actor.act("exit 0")?;
-    ensure!(pids(&why(&pid_ns)?) == [child.pid]);
-    ensure!(pids(&why(&user_ns)?) == [child.pid]);
+    for ns in [&pid_ns, &user_ns] {
+        let report = why(ns)?;
+        ensure!(pids(&report) == [child.pid], "{report:#}");
+        ensure!(report["processes"][0]["ended"] == true, "{report:#}");
+        let step = report["frees"].to_string();
+        ensure!(step.contains(&format!("process {} waiting for its child", actor.pid())), "{step}");
+    }
+    let text = String::from_utf8(run(&["show", &child.pid.to_string()])?.stdout)?;
+    ensure!(text.contains("has ended, its parent has not waited for it"), "{text}");
     actor.act("reap")?;
     expect_gone(&pid_ns)?;
     expect_gone(&user_ns)?;
@@ -237,6 +237,30 @@ fn a_descriptor_of_a_thread() -> Result<()> {
     maker.act("reap")?;
     let held = json!({ "holder": "fd", "pid": thread.pid, "tid": thread.tid, "fd": fd });
     expect_holders(&ns, &[held])?;
+    holder.end()?;
+    expect_gone(&ns)?;
+    maker.end()
+}
+
+/// Text is cut, JSON is not.
+fn more_than_people_read() -> Result<()> {
+    const MANY: usize = 25;
+    let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
+    let child = maker.task("clone3 4000000")?;
+    let ns = of_task(child.pid, child.tid, "uts")?;
+    for _ in 0..MANY {
+        holder.number(&format!("open /proc/{}/ns/uts", child.pid))?;
+    }
+    maker.act("exit 0")?;
+    maker.act("reap")?;
+    let report = why(&ns)?;
+    for list in ["holders", "frees"] {
+        ensure!(report[list].as_array().is_some_and(|list| list.len() == MANY), "{report:#}");
+    }
+    let text = String::from_utf8(run(&["why", &ns])?.stdout)?;
+    ensure!(text.matches("and 5 more; -J lists all").count() == 2, "{text}");
+    let shown = String::from_utf8(run(&["show", &ns])?.stdout)?;
+    ensure!(shown.matches("and 5 more; -J lists all").count() == 1, "{shown}");
     holder.end()?;
     expect_gone(&ns)?;
     maker.end()

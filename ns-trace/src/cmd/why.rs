@@ -23,7 +23,7 @@ use crate::{
 /// Name and version of the JSON report.
 const SCHEMA: &str = "ns-trace-why/1";
 
-/// How many processes are listed for people.
+/// How many processes and holders are listed for people.
 const LISTED: usize = 20;
 
 #[derive(Serialize)]
@@ -43,11 +43,12 @@ pub(super) fn run(args: &WhyArgs) -> Result<ExitCode, Failure> {
     let world = sight::everything(args.source.0)?;
     let row = resolve::one(&args.selector, &world).map_err(|error| sight::refusal(&error))?;
     let holders: Vec<_> = row.holders.iter().map(|holder| Keeper::new(holder, &world)).collect();
+    let processes = Member::of(row, &world);
     let report = Report {
         schema: SCHEMA,
         ns: &row.info,
-        processes: Member::of(row, &world),
-        frees: releases(row, &holders),
+        frees: releases(row, &processes, &holders),
+        processes,
         holders,
         unreadable: world.unreadable,
     };
@@ -69,21 +70,17 @@ fn text(report: &Report<'_>, row: &NsRow) -> String {
     let members = if none { "no process is in it".to_owned() } else { format!("{count} in it") };
     sheet.row(Mark::Fact, ["members", &members]);
     members_of(&mut sheet, &report.processes);
-    if !report.holders.is_empty() {
-        sheet.section("Held by");
-        for keeper in &report.holders {
-            sheet.row(Mark::Fact, [keeper.holder, &keeper.what()]);
-        }
-    }
+    held_by(&mut sheet, &report.holders);
     sheet.section("What would free it");
-    for step in &report.frees {
+    for step in report.frees.iter().take(LISTED) {
         sheet.row(Mark::Fact, [step.as_str()]);
     }
+    more(&mut sheet, report.frees.len());
     if report.frees.is_empty() {
         sheet.row(Mark::Notable, ["nothing visible holds it"]);
-        let hint = "it may be a descriptor in a message on its way, a file of io_uring, attached \
-                    memory, a key, a mount where no process is, the kernel itself, or it is just \
-                    being freed";
+        let hint = "it may be a key, credentials of io_uring, a mount where no process is, the kernel \
+                    itself, or it is just being freed; where the kernel's memory cannot be read also \
+                    a message on its way, a file of io_uring, attached memory";
         sheet.row(Mark::Fact, [hint]);
     }
     sheet.render()
@@ -98,9 +95,32 @@ pub(super) fn members_of(sheet: &mut Sheet, members: &[Member]) {
     for member in members.iter().take(LISTED) {
         let (pid, uid) = (member.pid.to_string(), format!("uid {}", member.uid));
         let threads = Count(member.threads.into(), "thread").to_string();
-        sheet.row(Mark::Fact, [&pid, &uid, &threads, &member.comm]);
+        if member.ended {
+            let ended = format!("has ended; its parent {} has not waited for it", member.ppid);
+            sheet.row(Mark::Notable, [&pid, &uid, &threads, &member.comm, &ended]);
+        } else {
+            sheet.row(Mark::Fact, [&pid, &uid, &threads, &member.comm]);
+        }
     }
-    if let Some(more) = members.len().checked_sub(LISTED + 1) {
-        sheet.row(Mark::Fact, [&format!("and {} more", more + 1)]);
+    more(sheet, members.len());
+}
+
+/// A section of holders, cut where it gets long: a named network namespace is mounted in every mount
+/// namespace there is.
+pub(super) fn held_by(sheet: &mut Sheet, holders: &[Keeper]) {
+    if holders.is_empty() {
+        return;
+    }
+    sheet.section("Held by");
+    for keeper in holders.iter().take(LISTED) {
+        sheet.row(Mark::Fact, [keeper.holder, &keeper.what()]);
+    }
+    more(sheet, holders.len());
+}
+
+/// How many of so many are not listed.
+fn more(sheet: &mut Sheet, count: usize) {
+    if let Some(more) = count.checked_sub(LISTED).filter(|more| *more > 0) {
+        sheet.row(Mark::Fact, [&format!("and {more} more; -J lists all")]);
     }
 }

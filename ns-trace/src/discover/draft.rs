@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Known, files, listns, members, mounts, relatives};
 use crate::{
-    model::{Holder, Kind, Mounts, NsRef, NsRow, ProcessRow, Slot, Slots, Want},
+    model::{Hold, Holder, Kind, Mounts, NsRef, NsRow, ProcessRow, Slot, Slots, Want},
     sys::process::initial_in_sight,
 };
 
@@ -82,8 +82,12 @@ impl<'a> Draft<'a> {
                 own.is_some_and(|own| own.inode == ns.inode)
             };
             match &holder {
+                Holder::File { hold: Hold::Nsfs, .. } => self.hold(ns, holder),
                 // Every socket would be one: what its process does already.
-                Holder::Socket { pid, .. } | Holder::File { pid, .. } if is_member(pid) => {}
+                Holder::Socket { pid, .. }
+                | Holder::File { pid, .. }
+                | Holder::Memory { pid, .. }
+                    if is_member(pid) => {}
                 _ => self.hold(ns, holder),
             }
         }

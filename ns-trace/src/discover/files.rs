@@ -1,8 +1,10 @@
-//! Open files that keep a namespace: those of nsfs, sockets, tap devices.
+//! Open files that keep a namespace: those of nsfs, sockets, tap devices, rings.
 
 use std::{
+    fs,
     mem::MaybeUninit,
     os::fd::{AsFd as _, OwnedFd},
+    path::Path,
 };
 
 use rustc_hash::FxHashMap;
@@ -16,7 +18,7 @@ use super::{
     tasks::{DIRECTORY, inode, numbers},
 };
 use crate::{
-    model::{Holder, Kind, NsRef, ProcessRow, Want},
+    model::{Hold, Holder, Kind, NsRef, ProcessRow, Want, Way},
     sys::{file, nsfs},
 };
 
@@ -89,7 +91,7 @@ impl Worker<'_> {
     /// Reads the table of one thread.
     fn table(&mut self, pid: u32, tid: u32) -> Result<(), Errno> {
         let path = if pid == tid { format!("{pid}/fd") } else { format!("{pid}/task/{tid}/fd") };
-        let directory = openat(self.proc, path, DIRECTORY, Mode::empty())?;
+        let directory = openat(self.proc, &path, DIRECTORY, Mode::empty())?;
         let mut handle = None;
         let mut room = [const { MaybeUninit::uninit() }; 40];
         for fd in numbers(&directory).unwrap_or_default() {
@@ -101,6 +103,12 @@ impl Worker<'_> {
                 self.held.holders.push((ns, Holder::Fd { pid, tid, fd }));
                 continue;
             }
+            // Older kernels say of registered files no more than that they are there.
+            if link == b"anon_inode:[io_uring]" {
+                let path = path.strip_suffix("/fd").unwrap_or_default();
+                self.ring(&format!("{path}/fdinfo/{fd}"), pid, tid, fd);
+                continue;
+            }
             let asked = self.want.kinds.contains(Kind::Net)
                 && (link.starts_with(b"socket:[") || link == b"/dev/net/tun");
             if asked && let Some(ns) = self.socket(link, pid, tid, fd, &mut handle) {
@@ -108,6 +116,13 @@ impl Worker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Files of nsfs that a ring holds. What is busy says nothing of its files.
+    fn ring(&mut self, path: &str, pid: u32, tid: u32, fd: u32) {
+        let Ok(about) = fs::read(Path::new("/proc").join(path)) else { return };
+        let holder = Holder::File { way: Way::Ring, hold: Hold::Nsfs, pid, tid, fd };
+        self.held.holders.extend(registered(&about).map(|ns| (ns, holder.clone())));
     }
 
     /// The network namespace that a socket or tap device was made in.
@@ -139,6 +154,19 @@ impl Worker<'_> {
     }
 }
 
+/// The namespaces among the files that a ring's `fdinfo` tells: `UserFiles:`, and for each a line
+/// with its place and path (`io_uring/fdinfo.c`).
+fn registered(about: &[u8]) -> impl Iterator<Item = NsRef> {
+    let lines = about.split(|byte| *byte == b'\n');
+    let lines = lines.skip_while(|line| !line.starts_with(b"UserFiles:")).skip(1);
+    let files = lines.map_while(|line| {
+        let line = line.trim_ascii_start();
+        let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        line.get(digits..)?.strip_prefix(b": ").filter(|_| digits > 0)
+    });
+    files.filter_map(namespace)
+}
+
 /// The namespace in `net:[4026531840]`. No path looks like this: paths begin with a slash.
 pub(super) fn namespace(link: &[u8]) -> Option<NsRef> {
     let colon = link.iter().position(|byte| *byte == b':')?;
@@ -157,6 +185,17 @@ mod tests {
         assert_eq!(ns, Some((Kind::Net, 4_026_531_840)));
         for link in ["socket:[4026531840]", "/net:[1]", "net", "net:[", "pipe:[7]", ""] {
             assert_eq!(namespace(link.as_bytes()), None, "{link}");
+        }
+    }
+
+    #[test]
+    fn a_ring_tells_its_files() {
+        let about = "SqThread:\t-1\nUserFiles:\t3\n    0: uts:[4026532111]\n    2: /dev/null\n\
+                     \x20   3: net:[4026532112]\nUserBufs:\t1\n    4: user:[4026532113]\n";
+        let found: Vec<_> = registered(about.as_bytes()).map(|ns| ns.to_string()).collect();
+        assert_eq!(found, ["uts:4026532111", "net:4026532112"]);
+        for before in ["UserFiles:\t1\n    0: /\n", "UserFiles:\t0\n", "", "pos:\t0\n"] {
+            assert_eq!(registered(before.as_bytes()).count(), 0, "{before}");
         }
     }
 }

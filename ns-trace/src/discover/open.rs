@@ -93,8 +93,10 @@ fn through(holder: &Holder) -> io::Result<OwnedFd> {
         Holder::Thread { pid, tid, kind } => {
             at(format!("/proc/{pid}/task/{tid}/ns/{}", kind.name()))
         }
-        Holder::File { .. } | Holder::ProcMount { .. } | Holder::Child(_) | Holder::Owned(_) => {
-            Err(io::ErrorKind::NotFound.into())
-        }
+        Holder::File { .. }
+        | Holder::Memory { .. }
+        | Holder::ProcMount { .. }
+        | Holder::Child(_)
+        | Holder::Owned(_) => Err(io::ErrorKind::NotFound.into()),
     }
 }

@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::tasks::Tasks;
 use crate::{
-    model::{Hold, Holder, NsRef, ProcessRow, Slots, ThreadRow, Want, printable},
+    model::{Hold, Holder, NsRef, ProcessRow, Slots, ThreadRow, Want, Way, printable},
     sys::process::initial_in_sight,
 };
 
@@ -148,9 +148,14 @@ impl<'a> Picture<'a> {
     pub fn held(&self, found: &Held) -> Option<(NsRef, Holder)> {
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u32 == found.kind)?;
         let hold = Hold::ALL.into_iter().find(|hold| *hold as u32 == found.hold)?;
+        let way = Way::ALL.into_iter().find(|way| *way as u32 == found.way)?;
         let Held { pid, tid, fd, .. } = *found;
         let ns = reference(kind, &found.ns, &self.initial);
-        Some((ns, Holder::File { hold, pid, tid, fd }))
+        let holder = match hold {
+            Hold::Memory => Holder::Memory { pid, segment: fd },
+            _ => Holder::File { way, hold, pid, tid, fd },
+        };
+        Some((ns, holder))
     }
 
     /// The processes.

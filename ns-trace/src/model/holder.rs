@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hold, Kind, NsRef, Slot, text};
+use super::{Hold, Kind, NsRef, Slot, Way, text};
 
 /// One reason why a namespace exists. Each shape names a row of the kernel's own book-keeping;
 /// numbers are those of the looker's pid namespace.
@@ -48,17 +48,28 @@ pub enum Holder {
         /// The number of the descriptor.
         fd: u32,
     },
-    /// An open file of another kind that keeps it, of a process that is elsewhere. Only the kernel's
-    /// memory tells.
+    /// An open file of another kind that keeps it, or one that no descriptor leads to, of a process
+    /// that is elsewhere. Only the kernel's memory tells, and of rings their `fdinfo`.
     File {
+        /// Where it is kept.
+        way: Way,
         /// By what.
         hold: Hold,
         /// The process.
         pid: u32,
         /// The thread, if it has a file table of its own; else the process.
         tid: u32,
-        /// The number of the descriptor.
+        /// The number of the descriptor; in another [`Way`] that of the socket or ring.
         fd: u32,
+    },
+    /// Memory of System V that a process has attached which is elsewhere. Only the kernel's memory
+    /// tells: the mapping is a file of one and the same tmpfs for all namespaces, whose inode is the
+    /// number of the segment (`ipc/shm.c`, `newseg`), and that begins at 0 in each.
+    Memory {
+        /// The process.
+        pid: u32,
+        /// The number of the segment (`shmid`), in that namespace.
+        segment: u32,
     },
     /// A bind mount of nsfs.
     Mount {
@@ -96,6 +107,7 @@ impl Holder {
             | Self::Fd { pid, .. }
             | Self::Socket { pid, .. }
             | Self::File { pid, .. }
+            | Self::Memory { pid, .. }
             | Self::Mount { pid, .. }
             | Self::ProcMount { pid, .. } => Some(*pid),
             Self::Child(_) | Self::Owned(_) => None,
@@ -110,14 +122,39 @@ impl Holder {
             Self::ForChildren { .. } => "for_children",
             Self::Fd { .. } => "fd",
             Self::Socket { .. } => "socket",
-            Self::File { hold: Hold::Pidfd, .. } => "pidfd",
-            Self::File { hold: Hold::Proc, .. } => "proc_file",
-            Self::File { hold: Hold::Cgroup, .. } => "cgroup_file",
-            Self::File { hold: Hold::Cred, .. } => "cred",
+            Self::File { way: Way::Message, .. } => "message",
+            Self::File { way: Way::Ring, .. } => "ring",
+            Self::File { way: Way::Open, hold, .. } => word(*hold),
+            Self::Memory { .. } => "memory",
             Self::Mount { .. } => "mount",
             Self::ProcMount { .. } => "proc_mount",
             Self::Child(_) => "child",
             Self::Owned(_) => "owned",
         }
+    }
+
+    /// What it is that a message or ring keeps, with the word that it had as an open file; `None` of
+    /// all others.
+    #[must_use]
+    pub const fn kept(&self) -> Option<&'static str> {
+        match self {
+            Self::File { way: Way::Message | Way::Ring, hold, .. } => Some(word(*hold)),
+            _ => None,
+        }
+    }
+}
+
+/// The word for what a file keeps a namespace by.
+const fn word(hold: Hold) -> &'static str {
+    match hold {
+        Hold::Pidfd => "pidfd",
+        Hold::Proc => "proc_file",
+        Hold::Cgroup => "cgroup_file",
+        Hold::Cred => "cred",
+        Hold::Nsfs => "fd",
+        Hold::Socket => "socket",
+        Hold::Peer => "peer",
+        Hold::Signal => "signal",
+        Hold::Memory => "memory",
     }
 }

@@ -17,8 +17,8 @@ pub struct Want {
     pub children: bool,
     /// Threads that are elsewhere than the first one of their process: [`Holder::Thread`].
     pub threads: bool,
-    /// Open files and sockets: [`Holder::Fd`], [`Holder::Socket`], [`Holder::File`], and what only
-    /// they hold.
+    /// Open files and sockets and attached memory: [`Holder::Fd`], [`Holder::Socket`],
+    /// [`Holder::File`], [`Holder::Memory`], and what only they hold.
     pub files: bool,
     /// Mounts: `nsfs`, and what only a mount holds.
     pub mounts: Mounts,

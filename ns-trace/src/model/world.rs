@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 #[cfg(doc)]
 use super::Want;
-use super::{Cause, Creator, Holder, Kind, NsInfo, NsRef, Slots, text};
+use super::{Cause, Creator, Holder, Kind, NsInfo, NsRef, Slot, Slots, text};
 
 /// What exists at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -108,6 +108,16 @@ pub struct ProcessRow {
     /// The threads whose namespaces differ from the first one's, by number; only if asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub threads: Vec<ThreadRow>,
+}
+
+impl ProcessRow {
+    /// Whether it has ended and its parent has not waited for it yet: a zombie keeps no namespaces but
+    /// those of its number and its credentials. Unknown of one that must not be looked into.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let has = |slot| self.slots.get(slot).is_some();
+        has(Slot::User) && !has(Slot::Mnt) && !has(Slot::Net) && self.threads.is_empty()
+    }
 }
 
 /// A thread that is elsewhere than the first one of its process.

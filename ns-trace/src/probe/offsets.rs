@@ -78,7 +78,7 @@ const NEWTASK: &str = "trace_event_raw_task_newtask";
 const EXEC: &str = "trace_event_raw_sched_process_exec";
 
 /// Every struct that [`resolve`] asks for.
-pub const STRUCTS: [&str; 37] = [
+pub const STRUCTS: [&str; 48] = [
     "cgroup",
     "cgroup_file_ctx",
     "cgroup_namespace",
@@ -90,12 +90,16 @@ pub const STRUCTS: [&str; 37] = [
     "fdtable",
     "file",
     "files_struct",
+    "fown_struct",
     "inode",
+    "io_ring_ctx",
+    "io_rsrc_node",
     "ipc_namespace",
     "kernel_clone_args",
     "kernfs_node",
     "kernfs_open_file",
     "linux_binprm",
+    "maple_node",
     "mm_struct",
     "mnt_namespace",
     "net",
@@ -107,15 +111,22 @@ pub const STRUCTS: [&str; 37] = [
     "proc_mounts",
     "proc_ns_operations",
     "pt_regs",
+    "scm_fp_list",
     "seq_file",
+    "shm_file_data",
     "signal_struct",
+    "sk_buff",
+    "sock",
+    "socket",
     "super_block",
     "task_struct",
     "time_namespace",
     EXEC,
     NEWTASK,
+    "unix_skb_parms",
     "user_namespace",
     "uts_namespace",
+    "vm_area_struct",
 ];
 
 /// The cgroup controllers that the kernel was built with: `css_set.subsys` has one pointer for each,
@@ -153,6 +164,8 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
             *offset = must("nsproxy", member)?;
         }
     }
+    // A pointer since 6.12.
+    let embedded = optional("file", "f_owner.pid");
     Ok(Offsets {
         namespaces,
         inum: must("ns_common", "inum")?,
@@ -214,6 +227,35 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         mounts_ns: optional("proc_mounts", "ns"),
         kernfs_open_priv: optional("kernfs_open_file", "priv"),
         cgroup_file_ns: optional("cgroup_file_ctx", "ns"),
+        file_owner: if embedded == ABSENT { optional("file", "f_owner") } else { ABSENT },
+        file_owner_pid: embedded,
+        fown_pid: optional("fown_struct", "pid"),
+        socket_sk: optional("socket", "sk"),
+        sock_family: optional("sock", "__sk_common.skc_family"),
+        sock_state: optional("sock", "__sk_common.skc_state"),
+        sock_net: optional("sock", "__sk_common.skc_net.net"),
+        sock_queue: optional("sock", "sk_receive_queue"),
+        sock_peer_pid: optional("sock", "sk_peer_pid"),
+        sock_peer_cred: optional("sock", "sk_peer_cred"),
+        skb_next: optional("sk_buff", "next"),
+        skb_sk: optional("sk_buff", "sk"),
+        skb_cb: optional("sk_buff", "cb"),
+        unix_pid: optional("unix_skb_parms", "pid"),
+        unix_fp: optional("unix_skb_parms", "fp"),
+        scm_count: optional("scm_fp_list", "count"),
+        scm_fp: optional("scm_fp_list", "fp"),
+        ring_files: optional("io_ring_ctx", "file_table.files"),
+        ring_files_count: optional("io_ring_ctx", "nr_user_files"),
+        ring_nodes: optional("io_ring_ctx", "file_table.data.nodes"),
+        ring_nodes_count: optional("io_ring_ctx", "file_table.data.nr"),
+        ring_node_file: optional("io_rsrc_node", "file_ptr"),
+        mm_tree: optional("mm_struct", "mm_mt.ma_root"),
+        maple_slots: optional("maple_node", "mr64.slot"),
+        maple_arange_slots: optional("maple_node", "ma64.slot"),
+        vma_mm: optional("vm_area_struct", "vm_mm"),
+        vma_file: optional("vm_area_struct", "vm_file"),
+        shm_id: optional("shm_file_data", "id"),
+        shm_ns: optional("shm_file_data", "ns"),
         clone_args_flags: must("kernel_clone_args", "flags")?,
         newtask_pid: optional(NEWTASK, "pid"),
         newtask_flags: optional(NEWTASK, "clone_flags"),

@@ -20,12 +20,14 @@ pub struct Member {
     pub comm: Arc<str>,
     /// How many threads it has.
     pub threads: u32,
+    /// Whether it has ended, and is there until its parent waits for it.
+    pub ended: bool,
 }
 
 /// What holds a namespace; what does not apply is left out.
 #[derive(Debug, Serialize)]
 pub struct Keeper {
-    /// `thread`, `for_children`, `fd`, `socket`, `pidfd`, `proc_file`, `cgroup_file`, `cred`, `mount`, `proc_mount`, `child`, `owned`.
+    /// `thread`, `for_children`, `fd`, `socket`, `pidfd`, `proc_file`, `cgroup_file`, `cred`, `peer`, `signal`, `message`, `ring`, `memory`, `mount`, `proc_mount`, `child`, `owned`.
     pub holder: &'static str,
     /// The process; of a mount one that sees it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +41,12 @@ pub struct Keeper {
     /// The number of the descriptor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fd: Option<u32>,
+    /// What a message or ring keeps, by the word for it as an open file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<&'static str>,
+    /// The number of the segment of memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<u32>,
     /// Which slot for children.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
@@ -64,6 +72,7 @@ impl Member {
             uid: process.uid,
             comm: Arc::clone(&process.comm),
             threads: process.count,
+            ended: process.has_ended(),
         });
         member.collect()
     }
@@ -79,6 +88,8 @@ impl Keeper {
             tid: None,
             comm: None,
             fd: None,
+            kept: holder.kept(),
+            segment: None,
             slot: None,
             path: None,
             mnt_ns: None,
@@ -95,6 +106,10 @@ impl Keeper {
             | Holder::File { pid, tid, fd, .. } => {
                 keeper.fd = Some(*fd);
                 Some((*pid, *tid))
+            }
+            Holder::Memory { pid, segment } => {
+                keeper.segment = Some(*segment);
+                Some((*pid, *pid))
             }
             Holder::Mount { path, mnt_ns, pid } | Holder::ProcMount { path, mnt_ns, pid } => {
                 keeper.path = Some(printable(path.as_os_str().as_encoded_bytes()).0);
@@ -120,7 +135,14 @@ impl Keeper {
     pub fn what(&self) -> String {
         let ns = self.ns.map(|ns| ns.to_string()).unwrap_or_default();
         match (self.fd, &self.path, self.slot) {
-            (Some(fd), ..) => format!("descriptor {fd} of {}", self.task()),
+            (Some(fd), ..) => {
+                let place = format!("descriptor {fd} of {}", self.task());
+                match (self.holder, self.kept) {
+                    ("message", Some(kept)) => format!("{kept} in a message that waits at {place}"),
+                    ("ring", Some(kept)) => format!("{kept} registered with {place}"),
+                    _ => place,
+                }
+            }
             (_, Some(path), _) => {
                 let place = self.mnt_ns.map(|ns| ns.to_string()).unwrap_or_default();
                 let pid = self.pid.unwrap_or_default();
@@ -128,7 +150,10 @@ impl Keeper {
             }
             (_, _, Some(slot)) => format!("{} of {}", slot.name(), self.task()),
             _ if self.ns.is_some() => ns,
-            _ => self.task(),
+            _ => match self.segment {
+                Some(segment) => format!("segment {segment}, attached to {}", self.task()),
+                None => self.task(),
+            },
         }
     }
 
@@ -146,8 +171,14 @@ impl Keeper {
             }
             ("child", _) => format!("the end of {ns}, which is below it"),
             ("owned", _) => format!("the end of {ns}, which it owns"),
-            _ if self.fd.is_some() => format!("closing {}", self.what()),
-            _ => format!("the end of {}", self.task()),
+            ("memory", _) => {
+                let segment = self.segment.unwrap_or_default();
+                format!("detaching segment {segment} from {}", self.task())
+            }
+            _ => self.fd.map_or_else(
+                || format!("the end of {}", self.task()),
+                |fd| format!("closing descriptor {fd} of {}", self.task()),
+            ),
         }
     }
 
@@ -167,19 +198,25 @@ fn name(world: &World, pid: u32, tid: u32) -> Option<Arc<str>> {
 
 /// What would free `row`, one step each, all of which must happen; none if nothing visible holds it.
 #[must_use]
-pub fn releases(row: &NsRow, keepers: &[Keeper]) -> Vec<String> {
+pub fn releases(row: &NsRow, members: &[Member], keepers: &[Keeper]) -> Vec<String> {
     if row.info.initial {
         return vec!["nothing: it is initial, and there as long as the system runs".to_owned()];
     }
     let mut steps = Vec::new();
-    if !row.processes.is_empty() {
-        let count = Count(row.processes.len() as u64, "process");
-        let mut pids: Vec<_> = row.processes.iter().take(8).map(u32::to_string).collect();
-        if row.processes.len() > pids.len() {
+    let (ended, running): (Vec<_>, Vec<_>) = members.iter().partition(|member| member.ended);
+    if !running.is_empty() {
+        let count = Count(running.len() as u64, "process");
+        let pids = running.iter().take(8).map(|member| member.pid.to_string());
+        let mut pids: Vec<_> = pids.collect();
+        if running.len() > pids.len() {
             pids.push("\u{2026}".to_owned());
         }
         steps.push(format!("the end of {count} in it: {}", pids.join(", ")));
     }
+    steps.extend(ended.iter().map(|member| {
+        let Member { pid, ppid, comm, .. } = member;
+        format!("process {ppid} waiting for its child {comm} ({pid}), which has ended")
+    }));
     steps.extend(keepers.iter().map(Keeper::release));
     steps
 }

@@ -1,6 +1,13 @@
 //! What actors do that programs seldom do.
 
-use std::{env, ffi::CString, io, net::UdpSocket, os::fd::IntoRawFd as _, time::Duration};
+use std::{
+    env,
+    ffi::CString,
+    io,
+    net::UdpSocket,
+    os::{fd::IntoRawFd as _, unix::net::UnixDatagram},
+    time::Duration,
+};
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -68,6 +75,12 @@ pub(super) fn perform(words: &[&str]) -> io::Result<Next> {
             done()
         }
         ["post", fd] => descriptor(holder::post(number(fd)?)?),
+        ["knock", fd] => descriptor(holder::knock(number(fd)?)?),
+        ["pair"] => descriptor(UnixDatagram::pair()?.0.into()),
+        ["signals", fd, pid] => {
+            holder::signals(number(fd)?, number(pid)?)?;
+            done()
+        }
         ["fetch", pidfd, fd] => descriptor(holder::fetch(number(pidfd)?, number(fd)?)?),
         ["socket"] => descriptor(UdpSocket::bind(("0.0.0.0", 0))?.into()),
         ["attach"] => Ok(Next::Answer(json!({ "value": holder::attach()? }))),

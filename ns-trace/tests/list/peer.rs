@@ -26,6 +26,7 @@ pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let trials = vec![
         context.once("list::peer::same_rows", same_rows),
         context.once("list::peer::same_processes", same_processes),
+        context.once("list::peer::same_order", same_order),
         context.once("list::peer::same_text", same_text),
     ];
     if !has_lsns {
@@ -134,6 +135,34 @@ fn same_processes() -> Result<()> {
                 ensure!(first.is_some(), "{args:?}: nobody");
             }
         }
+    }
+    crowd.end()
+}
+
+/// Namespaces from the first line to the last: those of the crowd, and the initial ones, whose inodes
+/// are the lowest.
+fn order(rows: &[Value], crowd: &Crowd, out: &mut Vec<u64>) {
+    /// Where the kernel begins to count (include/linux/proc_ns.h, include/uapi/linux/nsfs.h).
+    const FIRST: std::ops::Range<u64> = 0xEFFF_FFF7..0xF000_0000;
+    for row in rows {
+        let is_crowd = row["pid"].as_u64().is_some_and(|pid| crowd.pids.contains(&pid));
+        let inode = row["ns"].as_u64();
+        out.extend(inode.filter(|inode| is_crowd || FIRST.contains(inode)));
+        order(row["children"].as_array().map_or(&[], Vec::as_slice), crowd, out);
+    }
+}
+
+/// Trees begin with the same roots, and nothing is among its siblings where lsns has it not.
+fn same_order() -> Result<()> {
+    let _alone = ROOM.lock();
+    let crowd = Crowd::gather(2, 4)?;
+    for tree in ["-T", "-Towner", "-Tparent", "-Tprocess"] {
+        let args = ["-J", tree, "-o", COLUMNS];
+        let [mut theirs, mut ours] = [Vec::new(), Vec::new()];
+        order(&table(&lsns(&args)?)?, &crowd, &mut theirs);
+        order(&table(&list(&args)?)?, &crowd, &mut ours);
+        ensure!(ours == theirs, "{tree}: {ours:?}, lsns {theirs:?}");
+        ensure!(ours.len() > 16, "{tree}: {ours:?} only");
     }
     crowd.end()
 }

@@ -1,16 +1,18 @@
 //! Holders that only the kernel's memory tells, and those that the kernel itself must be asked about.
 
-use std::{fs, sync::Arc};
+use std::{fs, os::fd::AsRawFd as _, process::Command, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
-use serde_json::json;
+use rustix::thread::CapabilitySet;
+use serde_json::{Value, json};
 
 use super::{expect_gone, expect_holders, of_task, pids, why};
 use crate::{
-    actor::Actor,
+    actor::{Actor, syscall::holder},
     context::{Context, doctor, skipped},
     facts::kind_named,
+    trace::privilege::as_nobody,
 };
 
 /// Has `holder` take hold of the namespace of `child`, which is in front of `maker`; returns the
@@ -59,15 +61,32 @@ pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     let no_tap = no_tap.map(|error| format!("no /dev/net/tun: {error}"));
     add(no_tap.as_deref(), "by_a_tap_device", by_a_tap_device);
     add(None, "by_a_procfs", by_a_procfs);
+    add(walks, "by_a_message_on_its_way", by_messages);
+    add(walks, "by_the_other_end_of_a_socket", || {
+        held("pid", "peer", |maker, holder, child| {
+            let socket = maker.number("pair")?;
+            take(holder, child, socket)
+        })
+    });
+    add(walks, "by_whom_signals_go_to", || {
+        held("pid", "signal", |_, holder, child| {
+            let file = holder.number("open /dev/null")?;
+            holder.act(&format!("signals {file} {child}"))?;
+            Ok(file)
+        })
+    });
+    let ring = holder::ring(false).err().map(|error| format!("no io_uring: {error}"));
+    add(walks.or(ring.as_deref()), "by_a_file_of_io_uring", || held("uts", "ring", registered));
+    let silent = tells().err().map(|error| format!("{error:#}"));
+    add(silent.as_deref(), "by_what_a_ring_tells", by_what_a_ring_tells);
+    let old = (release() < (6, 1)).then_some("the list of mappings is not walked before Linux 6.1");
+    add(walks.or(old), "by_attached_memory", by_attached_memory);
     trials
 }
 
 /// Why the memory of the kernel is not read here; none if it is.
 fn no_walk() -> Option<String> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split('.').map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next(), numbers.next());
-    if version < (Some(5), Some(17)) {
+    if release() < (5, 17) {
         return Some("programs cannot loop before Linux 5.17".to_owned());
     }
     match doctor() {
@@ -77,6 +96,13 @@ fn no_walk() -> Option<String> {
     }
 }
 
+/// Which kernel it is.
+fn release() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 fn open(holder: &mut Actor, child: u64, file: &str) -> Result<u64> {
     holder.number(&format!("open /proc/{child}{file}"))
 }
@@ -84,10 +110,51 @@ fn open(holder: &mut Actor, child: u64, file: &str) -> Result<u64> {
 /// What the child opened, in the hands of somebody elsewhere.
 fn fetch(maker: &mut Actor, holder: &mut Actor, child: u64, path: &str) -> Result<u64> {
     let file = maker.number(&format!("open {path}"))?;
+    take(holder, child, file)
+}
+
+/// A descriptor of the child, in the hands of somebody elsewhere.
+fn take(holder: &mut Actor, child: u64, file: u64) -> Result<u64> {
     let pidfd = holder.number(&format!("pidfd {child}"))?;
     let same = holder.number(&format!("fetch {pidfd} {file}"))?;
     holder.act(&format!("close {pidfd}"))?;
     Ok(same)
+}
+
+/// In a message that nobody has received yet.
+fn posted(_: &mut Actor, holder: &mut Actor, child: u64) -> Result<u64> {
+    sent(holder, child, &["post"])
+}
+
+/// In a message to a socket that is in a message itself.
+fn posted_twice(_: &mut Actor, holder: &mut Actor, child: u64) -> Result<u64> {
+    sent(holder, child, &["post", "post"])
+}
+
+/// In a message to a socket that has not accepted the sender yet, which is in a message itself.
+fn knocked(_: &mut Actor, holder: &mut Actor, child: u64) -> Result<u64> {
+    sent(holder, child, &["knock", "post"])
+}
+
+/// Sends a file in each of these ways, the first time that of the namespace, then the socket that it
+/// waits in; returns the last socket.
+fn sent(holder: &mut Actor, child: u64, ways: &[&str]) -> Result<u64> {
+    let mut file = open(holder, child, "/ns/uts")?;
+    for way in ways {
+        let socket = holder.number(&format!("{way} {file}"))?;
+        holder.act(&format!("close {file}"))?;
+        file = socket;
+    }
+    Ok(file)
+}
+
+/// Among the files of a ring, which no /proc/PID/fd shows.
+fn registered(_: &mut Actor, holder: &mut Actor, child: u64) -> Result<u64> {
+    let file = open(holder, child, "/ns/uts")?;
+    let ring = holder.number("ring")?;
+    holder.act(&format!("register {ring} {file}"))?;
+    holder.act(&format!("close {file}"))?;
+    Ok(ring)
 }
 
 /// A namespace whose process has gone, and that one descriptor holds.
@@ -171,4 +238,97 @@ fn by_a_procfs() -> Result<()> {
     expect_gone(&ns)?;
     actor.end()?;
     Ok(fs::remove_dir(&place)?)
+}
+
+/// A file of nsfs of every type; and to sockets that no descriptor leads to themselves.
+fn by_messages() -> Result<()> {
+    const KINDS: [&str; 7] = ["mnt", "pid", "ipc", "uts", "net", "user", "cgroup"];
+    let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
+    let mut flags = 0;
+    for name in KINDS {
+        flags |= kind_named(name)?.flag;
+    }
+    let child = maker.task(&format!("clone3 {flags:x}"))?;
+    let mut sockets = Vec::new();
+    for name in KINDS {
+        let ns = of_task(child.pid, child.tid, name)?;
+        let file = open(&mut holder, child.pid, &format!("/ns/{name}"))?;
+        sockets.push((ns, holder.number(&format!("post {file}"))?));
+        holder.act(&format!("close {file}"))?;
+    }
+    maker.act("exit 0")?;
+    maker.act("reap")?;
+    for (ns, socket) in &sockets {
+        let report = why(ns)?;
+        let mut holders = report["holders"].as_array().into_iter().flatten();
+        let held = holders.find(|one| one["holder"] == "message").context("no message")?;
+        ensure!(held["kept"] == "fd" && held["fd"] == *socket, "{report:#}");
+        ensure!(held["pid"] == holder.pid(), "{report:#}");
+    }
+    for (_, socket) in &sockets {
+        holder.act(&format!("close {socket}"))?;
+    }
+    for (ns, _) in &sockets {
+        expect_gone(ns)?;
+    }
+    holder.end()?;
+    maker.end()?;
+    for way in [posted, posted_twice, knocked] {
+        held("uts", "message", way)?;
+    }
+    Ok(())
+}
+
+/// Memory of System V that is attached to who has left.
+fn by_attached_memory() -> Result<()> {
+    let mut actor = Actor::start()?;
+    let task = actor.who()?;
+    let back = actor.number("open /proc/self/ns/ipc")?;
+    actor.act("unshare 8000000")?;
+    let ns = of_task(task.pid, task.tid, "ipc")?;
+    let memory = actor.number("attach")?;
+    expect_holders(&ns, &[])?;
+    actor.act(&format!("setns {back} 8000000"))?;
+    // The first segment of its namespace.
+    let held = json!({ "holder": "memory", "pid": task.pid, "segment": 0 });
+    let report = expect_holders(&ns, &[held])?;
+    ensure!(pids(&report).is_empty(), "{report:#}");
+    let step = report["frees"][0].as_str().context("no step")?;
+    ensure!(step.starts_with("detaching segment 0 from "), "{step}");
+    actor.act(&format!("detach {memory}"))?;
+    expect_gone(&ns)?;
+    actor.end()
+}
+
+/// Whether rings tell the paths of their files: some kernels just tell that they are there.
+fn tells() -> Result<()> {
+    let ring = holder::ring(false).context("no io_uring")?;
+    let file = fs::File::open("/proc/self/ns/uts")?;
+    holder::register(ring.as_raw_fd(), file.as_raw_fd())?;
+    let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", ring.as_raw_fd()))?;
+    ensure!(about.contains(" 0: uts:["), "rings do not tell the paths of their files here");
+    Ok(())
+}
+
+/// To those who must not read the memory of the kernel.
+fn by_what_a_ring_tells() -> Result<()> {
+    let (mut maker, mut holder) = (Actor::start()?, Actor::start()?);
+    let child = maker.task("clone3 4000000")?;
+    let ns = of_task(child.pid, child.tid, "uts")?;
+    let ring = registered(&mut maker, &mut holder, child.pid)?;
+    maker.act("exit 0")?;
+    maker.act("reap")?;
+    let enough = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
+    let output = as_nobody(enough, |command| {
+        Ok(Command::new(command.get_program()).args(["why", &ns, "-J"]).output()?)
+    })?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let held = &report["holders"][0];
+    ensure!(held["holder"] == "ring" && held["kept"] == "fd", "{report:#}");
+    ensure!(held["pid"] == holder.pid() && held["fd"] == ring, "{report:#}");
+    holder.act(&format!("close {ring}"))?;
+    expect_gone(&ns)?;
+    holder.end()?;
+    maker.end()
 }

@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Choice, Filters};
 use crate::{
     cli::{ListArgs, Relation},
-    model::{Kind, NsRow, World},
+    model::{Kind, NsRef, NsRow, World},
     pipeline::{Rows, Subject},
     view::table::Table,
 };
@@ -105,18 +105,19 @@ fn parents_first<'w>(subjects: &[Subject<'w>]) -> Vec<Subject<'w>> {
     order
 }
 
-/// Each row below that of its owner or parent.
+/// Each row below that of its owner or parent. What has no parent comes after its owner, as lsns has it.
 fn by_namespace(relation: Relation, subjects: &[Subject<'_>], table: &mut Table, push: Push<'_>) {
     let places: FxHashMap<(Kind, u32), usize> = subjects
         .iter()
         .enumerate()
         .map(|(place, subject)| ((subject.ns.info.kind, subject.ns.info.inode), place))
         .collect();
+    let place = |ns: Option<NsRef>| places.get(&ns.map(|ns| (ns.kind, ns.inode))?).copied();
     let above = |subject: &Subject<'_>| {
         let info = &subject.ns.info;
-        let above = if relation == Relation::Owner { info.owner } else { info.parent };
-        above.and_then(|above| places.get(&(above.kind, above.inode)).copied())
+        place(if relation == Relation::Owner { info.owner } else { info.parent })
     };
+    let before = |subject: &Subject<'_>| above(subject).or_else(|| place(subject.ns.info.owner));
     let mut rows: Vec<Option<usize>> = vec![None; subjects.len()];
     let mut met = FxHashSet::default();
     for start in 0..subjects.len() {
@@ -125,7 +126,7 @@ fn by_namespace(relation: Relation, subjects: &[Subject<'_>], table: &mut Table,
         let mut next = Some(start);
         while let Some(place) = next.filter(|place| met.insert(*place)) {
             path.push(place);
-            next = above(&subjects[place]);
+            next = before(&subjects[place]);
         }
         for place in path.into_iter().rev() {
             let parent = above(&subjects[place]).and_then(|above| rows[above]);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{SCHEMA, chain, map_rows};
 use crate::{
-    cmd::why::members_of,
+    cmd::why::{held_by, members_of},
     model::{Cause, Creator, Maps, NsInfo, NsRef, NsRow, World, printable},
     view::{
         keeper::{Keeper, Member},
@@ -84,12 +84,7 @@ impl<'a> Report<'a> {
             map_rows(sheet, maps);
         }
         members_of(sheet, &self.processes);
-        if !self.holders.is_empty() {
-            sheet.section("Held by");
-            for keeper in &self.holders {
-                sheet.row(Mark::Fact, [keeper.holder, &keeper.what()]);
-            }
-        }
+        held_by(sheet, &self.holders);
     }
 }
 

@@ -35,6 +35,8 @@ struct Process<'a> {
     comm: &'a str,
     args: Option<Vec<String>>,
     threads: u32,
+    /// Whether it is there only until its parent waits for it.
+    ended: bool,
     container: Option<Container>,
     ns: &'a Slots,
     /// Those of the first process that is in sight; null where they may not be read.
@@ -68,6 +70,7 @@ impl<'a> Report<'a> {
                 args.map(|arg| printable(arg).0).collect()
             }),
             threads: row.count,
+            ended: row.has_ended(),
             container: enrich::container_of(row.pid),
             ns: &row.slots,
             init_ns: init.filter(|slots| slots.get(Slot::Mnt).is_some()),
@@ -103,13 +106,17 @@ impl<'a> Report<'a> {
         sheet.row(Mark::Fact, ["parent", &process.ppid.to_string()]);
         sheet.row(Mark::Fact, ["uid", &process.uid.to_string()]);
         sheet.row(Mark::Fact, ["threads", &process.threads.to_string()]);
+        if process.ended {
+            sheet.row(Mark::Notable, ["state", "has ended, its parent has not waited for it"]);
+        }
         if let Some(container) = &process.container {
             sheet.row(Mark::Fact, ["container", &container.id]);
         }
         sheet.section("Namespaces");
         for slot in Slot::ALL {
             let Some(ns) = process.ns.get(slot) else {
-                sheet.row(Mark::Unknown, [slot.name(), "none, or not to be read"]);
+                let none = if process.ended { "let go of" } else { "none, or not to be read" };
+                sheet.row(Mark::Unknown, [slot.name(), none]);
                 continue;
             };
             let (mark, note) = match process.init_ns.and_then(|init| init.get(slot)) {

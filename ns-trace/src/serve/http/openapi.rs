@@ -146,6 +146,7 @@ fn schemas(text: &Value, number: &Value, kinds: &Value, severities: &Value) -> V
         })),
         "Member": object(&json!({
             "pid": number, "ppid": number, "uid": number, "comm": text, "threads": number,
+            "ended": { "type": "boolean" },
         })),
         "Holder": {
             "type": "object", "properties": { "holder": text }, "required": ["holder"],

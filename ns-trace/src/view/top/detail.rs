@@ -105,6 +105,9 @@ impl Top {
             | Holder::File { pid, fd, .. } => {
                 format!("{word:<13} descriptor {fd} of process {pid}")
             }
+            Holder::Memory { pid, segment } => {
+                format!("{word:<13} segment {segment}, attached to process {pid}")
+            }
             Holder::Mount { path, mnt_ns, pid } | Holder::ProcMount { path, mnt_ns, pid } => {
                 let path = path.to_string_lossy();
                 format!("{word:<13} {} in {mnt_ns}, of process {pid}", self.safe(&path))

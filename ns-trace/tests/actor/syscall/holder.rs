@@ -5,7 +5,8 @@ use std::{
     io,
     os::{
         fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-        unix::net::UnixDatagram,
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream},
     },
 };
 
@@ -43,8 +44,30 @@ pub(crate) fn register(ring: i32, fd: i32) -> io::Result<()> {
     result(registered).map(drop)
 }
 
-/// Sends a descriptor and returns the socket in which it waits to be received (`SCM_RIGHTS`).
+/// Sends a descriptor and returns the socket in which it waits to be received.
 pub(crate) fn post(fd: i32) -> io::Result<OwnedFd> {
+    let (sender, receiver) = UnixDatagram::pair()?;
+    send(sender.as_raw_fd(), fd)?;
+    Ok(receiver.into())
+}
+
+/// Sends a descriptor to a socket that has not accepted the connection yet, and returns that.
+pub(crate) fn knock(fd: i32) -> io::Result<OwnedFd> {
+    let name = format!("ns-trace-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(name)?;
+    let listener = UnixListener::bind_addr(&address)?;
+    send(UnixStream::connect_addr(&address)?.as_raw_fd(), fd)?;
+    Ok(listener.into())
+}
+
+/// Has signals about a file go to a process (`F_SETOWN`).
+pub(crate) fn signals(fd: i32, pid: i32) -> io::Result<()> {
+    // SAFETY: it takes numbers only.
+    result(unsafe { libc::fcntl(fd, libc::F_SETOWN, pid) }.into()).map(drop)
+}
+
+/// Sends a descriptor (`SCM_RIGHTS`).
+fn send(socket: i32, fd: i32) -> io::Result<()> {
     /// One `struct cmsghdr` and the descriptor behind it, padded.
     #[repr(C)]
     struct Rights {
@@ -52,7 +75,6 @@ pub(crate) fn post(fd: i32) -> io::Result<OwnedFd> {
         fd: i32,
         padding: i32,
     }
-    let (sender, receiver) = UnixDatagram::pair()?;
     let mut letter = *b"x";
     let mut part = libc::iovec { iov_base: letter.as_mut_ptr().cast(), iov_len: 1 };
     let length = size_of::<libc::cmsghdr>() + size_of::<i32>();
@@ -72,8 +94,7 @@ pub(crate) fn post(fd: i32) -> io::Result<OwnedFd> {
         msg_flags: 0,
     };
     // SAFETY: the kernel reads the message and all that it points at, which outlives the call.
-    result(unsafe { libc::sendmsg(sender.as_raw_fd(), &raw const message, 0) } as i64)?;
-    Ok(receiver.into())
+    result(unsafe { libc::sendmsg(socket, &raw const message, 0) } as i64).map(drop)
 }
 
 /// `pidfd_getfd`(2): another process's descriptor, the same open file.

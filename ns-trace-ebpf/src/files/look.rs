@@ -1,0 +1,145 @@
+//! What one open file keeps.
+
+use ns_trace_common::{
+    Kind,
+    files::{Hold, Way},
+};
+
+use super::{Walk, inner, operations};
+use crate::{
+    memory::{Memory as _, Probed, offset, present},
+    task::{namespace, pid_namespace},
+};
+
+/// Magic numbers of file systems (include/uapi/linux/magic.h).
+const PROC: u64 = 0x9fa0;
+const CGROUP: u64 = 0x0027_e0eb;
+const CGROUP2: u64 = 0x6367_7270;
+const PIDFS: u64 = 0x5049_4446;
+const ANONYMOUS: u64 = 0x0904_1934;
+const SOCKETS: u64 = 0x534f_434b;
+const NSFS: u64 = 0x6e73_6673;
+
+/// The name of a pidfd before there was pidfs (6.9), which ends in a zero.
+const PIDFD: u64 = u64::from_ne_bytes(*b"[pidfd]\0");
+/// How the name of a ring begins, `[io_uring]`.
+const RING: u64 = u64::from_ne_bytes(*b"[io_urin");
+
+/// Notes a namespace of a kind, if that is what stands at an address.
+macro_rules! note {
+    ($walk:ident, $kind:ident, $operations:ident, $address:expr, $hold:ident) => {{
+        let address: *const u8 = $address;
+        let operations = (*$walk).$operations;
+        if operations != 0 && operations!($kind, address) == operations {
+            if (*$walk).skip > 0 {
+                (*$walk).skip -= 1;
+            } else if let Some(held) = $crate::files::FILES.get_ptr_mut((*$walk).found as u32) {
+                namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*held).ns);
+                (*held).kind = Kind::$kind as u32;
+                (*held).hold = Hold::$hold as u32;
+                (*held).way = (*$walk).way;
+                (*held).pid = (*$walk).pid;
+                (*held).tid = (*$walk).tid;
+                (*held).fd = (*$walk).at;
+                (*$walk).found += 1;
+            }
+        }
+    }};
+}
+pub(super) use note;
+
+/// Looks at one open file.
+#[inline(always)]
+pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
+    // SAFETY: as promised by the caller; integers and pointers may have any bits.
+    unsafe {
+        let cred = Probed::pointer(file, offset!(file_cred));
+        let user = Probed::pointer(cred, offset!(cred_user_ns));
+        if user != (*walk).user {
+            note!(walk, User, of_user, user, Cred);
+        }
+        let signalled = signalled(file);
+        if !signalled.is_null() {
+            note!(walk, Pid, of_pid, pid_namespace(signalled), Signal);
+        }
+        let private = Probed::pointer(file, offset!(file_private));
+        let inode = Probed::pointer(file, offset!(file_inode));
+        let block = Probed::pointer(inode, offset!(inode_sb));
+        let magic: u64 = Probed::read(block, offset!(sb_magic));
+        match magic {
+            PIDFS => {
+                let pid = Probed::pointer(inode, offset!(inode_private));
+                note!(walk, Pid, of_pid, pid_namespace(pid), Pidfd);
+            }
+            ANONYMOUS => {
+                let dentry = Probed::pointer(file, offset!(file_dentry));
+                let name = Probed::pointer(dentry, offset!(dentry_name));
+                let name: u64 = Probed::read(name, 0);
+                if name == PIDFD {
+                    note!(walk, Pid, of_pid, pid_namespace(private), Pidfd);
+                }
+                if name == RING {
+                    inner::ring(walk, private);
+                }
+            }
+            SOCKETS => {
+                let socket = Probed::pointer(private, offset!(socket_sk));
+                if (*walk).way != Way::Open as u32 {
+                    note!(walk, Net, of_net, Probed::pointer(socket, offset!(sock_net)), Socket);
+                }
+                inner::socket(walk, socket);
+            }
+            // Of a descriptor its link in /proc tells that.
+            NSFS if (*walk).way != Way::Open as u32 => {
+                let common = Probed::pointer(inode, offset!(inode_private));
+                macro_rules! either {
+                    ($($kind:ident $operations:ident)+) => {$({
+                        let before = offset!(namespaces[Kind::$kind as usize].common) as usize;
+                        note!(walk, $kind, $operations, common.wrapping_sub(before), Nsfs);
+                    })+};
+                }
+                either!(Mnt of_mnt Pid of_pid Ipc of_ipc Uts of_uts);
+                either!(Net of_net User of_user Cgroup of_cgroup Time of_time);
+            }
+            PROC => {
+                let vfs = offset!(proc_inode_vfs);
+                if present(vfs) {
+                    let inode = inode.wrapping_sub(vfs as usize);
+                    let pid = Probed::pointer(inode, offset!(proc_inode_pid));
+                    note!(walk, Pid, of_pid, pid_namespace(pid), Proc);
+                }
+                // What most files keep here are sequences; if it is none, nothing is found.
+                let sequence = Probed::pointer(private, offset!(seq_private));
+                if present(offset!(mounts_ns)) {
+                    let mnt = Probed::pointer(sequence, offset!(mounts_ns));
+                    note!(walk, Mnt, of_mnt, mnt, Proc);
+                }
+                // The namespace itself (`single_open_net`), or `struct seq_net_private`, whose first
+                // member it is (include/linux/seq_file_net.h).
+                note!(walk, Net, of_net, sequence, Proc);
+                note!(walk, Net, of_net, Probed::pointer(sequence, 0), Proc);
+            }
+            CGROUP | CGROUP2 if present(offset!(cgroup_file_ns)) => {
+                let open = Probed::pointer(private, offset!(seq_private));
+                let context = Probed::pointer(open, offset!(kernfs_open_priv));
+                let ns = Probed::pointer(context, offset!(cgroup_file_ns));
+                note!(walk, Cgroup, of_cgroup, ns, Cgroup);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The `struct pid` that signals about a file go to.
+#[inline(always)]
+unsafe fn signalled(file: *const u8) -> *const u8 {
+    // SAFETY: as promised by the caller; pointers may have any bits.
+    unsafe {
+        if present(offset!(file_owner)) {
+            let owner = Probed::pointer(file, offset!(file_owner));
+            Probed::pointer(owner, offset!(fown_pid))
+        } else {
+            Probed::pointer(file, offset!(file_owner_pid))
+        }
+    }
+}
