@@ -2,7 +2,7 @@
 
 use std::{hash::Hash, sync::Arc};
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, Statement};
 use rustc_hash::FxHashMap;
 
 use super::{
@@ -44,7 +44,10 @@ struct Life {
 
 /// Makes events of rows; what they share is read once.
 pub(super) struct Events<'c> {
-    connection: &'c Connection,
+    changes_of: Statement<'c>,
+    life_of: Statement<'c>,
+    task_of: Statement<'c>,
+    slots_of: Statement<'c>,
     tasks: FxHashMap<i64, Task>,
     lives: FxHashMap<i64, Life>,
     slots: FxHashMap<i64, Slots>,
@@ -64,13 +67,29 @@ struct Columns {
 }
 
 impl<'c> Events<'c> {
-    pub(super) fn new(connection: &'c Connection) -> Self {
-        Self {
-            connection,
+    pub(super) fn new(connection: &'c Connection) -> Result<Self> {
+        Ok(Self {
+            changes_of: connection.prepare(
+                "SELECT c.slot, s.kind, s.inode, s.ns_id, s.initial, \
+                t.kind, t.inode, t.ns_id, t.initial FROM change c \
+                LEFT JOIN namespace s ON s.id = c.source LEFT JOIN namespace t ON t.id = c.target \
+                WHERE c.seq = ?1 ORDER BY c.number",
+            )?,
+            life_of: connection.prepare(&format!(
+                "SELECT {INFO}, n.last_task, {CREATOR} FROM namespace n {JOIN} {CREATOR_JOIN} \
+                 WHERE n.id = ?1"
+            ))?,
+            task_of: connection.prepare(
+                "SELECT p.pid, p.tid, p.ppid, p.vpid, p.start_ns, p.comm, p.uid, p.gid, p.euid, \
+                p.caps, p.slots, g.exe, g.args, g.truncated, l.cgroup, l.cgroup_id, l.container, \
+                l.runtime, l.pod FROM process p JOIN program g ON g.id = p.program \
+                JOIN place l ON l.id = p.place WHERE p.id = ?1",
+            )?,
+            slots_of: connection.prepare("SELECT * FROM slots WHERE id = ?1")?,
             tasks: FxHashMap::default(),
             lives: FxHashMap::default(),
             slots: FxHashMap::default(),
-        }
+        })
     }
 
     /// Makes an event of a row of [`COLUMNS`].
@@ -117,7 +136,7 @@ impl<'c> Events<'c> {
 
     /// What is special to a sort of event; `None` if something of it is not there.
     fn body(
-        &self,
+        &mut self,
         kind: EventKind,
         seq: u64,
         boot_ns: u64,
@@ -130,13 +149,8 @@ impl<'c> Events<'c> {
         Ok(body(kind, boot_ns, columns, changes))
     }
 
-    fn changes(&self, seq: u64) -> Result<Vec<Change>> {
-        let query = "SELECT c.slot, s.kind, s.inode, s.ns_id, s.initial, \
-            t.kind, t.inode, t.ns_id, t.initial FROM change c \
-            LEFT JOIN namespace s ON s.id = c.source LEFT JOIN namespace t ON t.id = c.target \
-            WHERE c.seq = ?1 ORDER BY c.number";
-        let mut statement = self.connection.prepare_cached(query)?;
-        let rows = statement.query_map([seq.cast_signed()], |row| {
+    fn changes(&mut self, seq: u64) -> Result<Vec<Change>> {
+        let rows = self.changes_of.query_map([seq.cast_signed()], |row| {
             let slot =
                 Slot::ALL.get(usize::from(row.get::<_, u8>(0)?)).copied().unwrap_or(Slot::Mnt);
             Ok(Change { slot, from: life::optional(row, 1)?, to: life::optional(row, 5)? })
@@ -148,11 +162,7 @@ impl<'c> Events<'c> {
         if let Some(life) = self.lives.get(&id) {
             return Ok(life.clone());
         }
-        let query = format!(
-            "SELECT {INFO}, n.last_task, {CREATOR} FROM namespace n {JOIN} {CREATOR_JOIN} \
-             WHERE n.id = ?1"
-        );
-        let life = self.connection.prepare_cached(&query)?.query_row([id], |row| {
+        let life = self.life_of.query_row([id], |row| {
             Ok(Life {
                 ns: life::info(row)?,
                 last_task: unsigned(row, INFO_COLUMNS)?,
@@ -167,16 +177,9 @@ impl<'c> Events<'c> {
         if let Some(task) = self.tasks.get(&id) {
             return Ok(task.clone());
         }
-        let query = "SELECT p.pid, p.tid, p.ppid, p.vpid, p.start_ns, p.comm, p.uid, p.gid, p.euid, \
-            p.caps, p.slots, g.exe, g.args, g.truncated, l.cgroup, l.cgroup_id, l.container, \
-            l.runtime, l.pod FROM process p JOIN program g ON g.id = p.program \
-            JOIN place l ON l.id = p.place WHERE p.id = ?1";
-        let read = self
-            .connection
-            .prepare_cached(query)?
-            .query_row([id], |row| Ok((task(row)?, row.get::<_, i64>(10)?)));
+        let read = self.task_of.query_row([id], |row| Ok((task(row)?, row.get::<_, i64>(10)?)));
         let (mut task, slots) = read?;
-        task.process = Arc::new(Process { ns: self.slots(slots)?, ..(*task.process).clone() });
+        Arc::make_mut(&mut task.process).ns = self.slots(slots)?;
         remember(&mut self.tasks, id, task.clone());
         Ok(task)
     }
@@ -186,16 +189,13 @@ impl<'c> Events<'c> {
             return Ok(slots.clone());
         }
         let mut names = [None; SLOTS];
-        let rows: [Option<i64>; SLOTS] = self
-            .connection
-            .prepare_cached("SELECT * FROM slots WHERE id = ?1")?
-            .query_row([id], |row| {
-                let mut rows = [None; SLOTS];
-                for (at, place) in rows.iter_mut().enumerate() {
-                    *place = row.get(at + 1)?;
-                }
-                Ok(rows)
-            })?;
+        let rows: [Option<i64>; SLOTS] = self.slots_of.query_row([id], |row| {
+            let mut rows = [None; SLOTS];
+            for (at, place) in rows.iter_mut().enumerate() {
+                *place = row.get(at + 1)?;
+            }
+            Ok(rows)
+        })?;
         for (name, row) in names.iter_mut().zip(rows) {
             *name = row.map(|row| self.life(row)).transpose()?.map(|life| life.ns.to_ref());
         }
