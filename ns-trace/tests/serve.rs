@@ -3,6 +3,7 @@
 mod alerts;
 mod control;
 pub(crate) mod http;
+mod killed;
 mod past;
 mod pin;
 mod sinks;
@@ -39,6 +40,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         .chain(control::TRIALS)
         .chain(http::TRIALS)
         .chain(sinks::TRIALS)
+        .chain(killed::TRIALS)
         .chain(tls::TRIALS)
         .chain(alerts::TRIALS)
         .chain(past::TRIALS)
