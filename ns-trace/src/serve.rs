@@ -13,6 +13,7 @@ mod place;
 mod privilege;
 mod refused;
 mod remember;
+mod seats;
 mod statistics;
 
 use std::{

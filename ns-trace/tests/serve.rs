@@ -3,9 +3,11 @@
 mod alerts;
 mod control;
 pub(crate) mod http;
+mod killed;
 mod past;
 mod pin;
 mod sinks;
+mod tls;
 
 use std::{
     env, fs,
@@ -38,6 +40,8 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
         .chain(control::TRIALS)
         .chain(http::TRIALS)
         .chain(sinks::TRIALS)
+        .chain(killed::TRIALS)
+        .chain(tls::TRIALS)
         .chain(alerts::TRIALS)
         .chain(past::TRIALS)
         .chain(pin::TRIALS)
@@ -222,12 +226,17 @@ fn check() -> Result<()> {
     let wrong = told("[probe]\nbackend = 7\nbaklog = 1\n[[sink]]\nwhere = \"pid = 1\"\n")?;
     let right = told("[probe]\nbackend = \"tracepoint\"\n")?;
     let printed = serve(&["--print-config", "--config", &path.to_string_lossy()])?;
+    let sink = "[[sink]]\ntype = \"webhook\"\nurl = \"https://a/\"\nca_file = ";
+    let untrusted = told(&format!("{sink}\"{}\"\n", path.display()))?;
     fs::remove_file(&path)?;
     let said = String::from_utf8_lossy(&wrong.stderr);
     ensure!(wrong.status.code() == Some(2), "{}: {said}", wrong.status);
     for place in [":2:11: ", ":3:1: ", ":5:9: "] {
         ensure!(said.contains(&format!("{}{place}", path.display())), "no {place} in {said}");
     }
+    let why = String::from_utf8_lossy(&untrusted.stderr);
+    ensure!(untrusted.status.code() == Some(2), "{}: {why}", untrusted.status);
+    ensure!(why.contains("ca_file: ") && why.contains("has no certificate (PEM)"), "{why}");
     ensure!(right.status.success() && right.stderr.is_empty(), "{right:?}");
     let printed = String::from_utf8_lossy(&printed.stdout);
     ensure!(printed.contains("backend = \"tracepoint\"\nbuffer = \"16MiB\""), "{printed}");

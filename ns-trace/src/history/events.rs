@@ -2,7 +2,7 @@
 
 use std::{hash::Hash, sync::Arc};
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, Statement};
 use rustc_hash::FxHashMap;
 
 use super::{
@@ -34,6 +34,18 @@ struct Task {
     pod: Option<Arc<Pod>>,
 }
 
+/// What is read of a program: where it is, its arguments, and whether they were cut.
+type Program = (Option<Arc<str>>, Option<Arc<[String]>>, bool);
+
+/// What is read of the place of a process: its cgroup, and what that makes it a part of.
+#[derive(Clone)]
+struct Place {
+    cgroup: Option<Arc<str>>,
+    cgroup_id: Option<u64>,
+    container: Option<Arc<Container>>,
+    pod: Option<Arc<Pod>>,
+}
+
 /// What is read of a namespace.
 #[derive(Clone)]
 struct Life {
@@ -44,9 +56,16 @@ struct Life {
 
 /// Makes events of rows; what they share is read once.
 pub(super) struct Events<'c> {
-    connection: &'c Connection,
+    changes_of: Statement<'c>,
+    life_of: Statement<'c>,
+    task_of: Statement<'c>,
+    program_of: Statement<'c>,
+    place_of: Statement<'c>,
+    slots_of: Statement<'c>,
     tasks: FxHashMap<i64, Task>,
     lives: FxHashMap<i64, Life>,
+    programs: FxHashMap<i64, Program>,
+    places: FxHashMap<i64, Place>,
     slots: FxHashMap<i64, Slots>,
 }
 
@@ -64,13 +83,34 @@ struct Columns {
 }
 
 impl<'c> Events<'c> {
-    pub(super) fn new(connection: &'c Connection) -> Self {
-        Self {
-            connection,
+    pub(super) fn new(connection: &'c Connection) -> Result<Self> {
+        Ok(Self {
+            changes_of: connection.prepare(
+                "SELECT c.slot, s.kind, s.inode, s.ns_id, s.initial, \
+                t.kind, t.inode, t.ns_id, t.initial FROM change c \
+                LEFT JOIN namespace s ON s.id = c.source LEFT JOIN namespace t ON t.id = c.target \
+                WHERE c.seq = ?1 ORDER BY c.number",
+            )?,
+            life_of: connection.prepare(&format!(
+                "SELECT {INFO}, n.last_task, {CREATOR} FROM namespace n {JOIN} {CREATOR_JOIN} \
+                 WHERE n.id = ?1"
+            ))?,
+            task_of: connection.prepare(
+                "SELECT pid, tid, ppid, vpid, start_ns, comm, uid, gid, euid, caps, slots, \
+                program, place FROM process WHERE id = ?1",
+            )?,
+            program_of: connection
+                .prepare("SELECT exe, args, truncated FROM program WHERE id = ?1")?,
+            place_of: connection.prepare(
+                "SELECT cgroup, cgroup_id, container, runtime, pod FROM place WHERE id = ?1",
+            )?,
+            slots_of: connection.prepare("SELECT * FROM slots WHERE id = ?1")?,
             tasks: FxHashMap::default(),
             lives: FxHashMap::default(),
+            programs: FxHashMap::default(),
+            places: FxHashMap::default(),
             slots: FxHashMap::default(),
-        }
+        })
     }
 
     /// Makes an event of a row of [`COLUMNS`].
@@ -117,7 +157,7 @@ impl<'c> Events<'c> {
 
     /// What is special to a sort of event; `None` if something of it is not there.
     fn body(
-        &self,
+        &mut self,
         kind: EventKind,
         seq: u64,
         boot_ns: u64,
@@ -130,13 +170,8 @@ impl<'c> Events<'c> {
         Ok(body(kind, boot_ns, columns, changes))
     }
 
-    fn changes(&self, seq: u64) -> Result<Vec<Change>> {
-        let query = "SELECT c.slot, s.kind, s.inode, s.ns_id, s.initial, \
-            t.kind, t.inode, t.ns_id, t.initial FROM change c \
-            LEFT JOIN namespace s ON s.id = c.source LEFT JOIN namespace t ON t.id = c.target \
-            WHERE c.seq = ?1 ORDER BY c.number";
-        let mut statement = self.connection.prepare_cached(query)?;
-        let rows = statement.query_map([seq.cast_signed()], |row| {
+    fn changes(&mut self, seq: u64) -> Result<Vec<Change>> {
+        let rows = self.changes_of.query_map([seq.cast_signed()], |row| {
             let slot =
                 Slot::ALL.get(usize::from(row.get::<_, u8>(0)?)).copied().unwrap_or(Slot::Mnt);
             Ok(Change { slot, from: life::optional(row, 1)?, to: life::optional(row, 5)? })
@@ -148,11 +183,7 @@ impl<'c> Events<'c> {
         if let Some(life) = self.lives.get(&id) {
             return Ok(life.clone());
         }
-        let query = format!(
-            "SELECT {INFO}, n.last_task, {CREATOR} FROM namespace n {JOIN} {CREATOR_JOIN} \
-             WHERE n.id = ?1"
-        );
-        let life = self.connection.prepare_cached(&query)?.query_row([id], |row| {
+        let life = self.life_of.query_row([id], |row| {
             Ok(Life {
                 ns: life::info(row)?,
                 last_task: unsigned(row, INFO_COLUMNS)?,
@@ -167,18 +198,47 @@ impl<'c> Events<'c> {
         if let Some(task) = self.tasks.get(&id) {
             return Ok(task.clone());
         }
-        let query = "SELECT p.pid, p.tid, p.ppid, p.vpid, p.start_ns, p.comm, p.uid, p.gid, p.euid, \
-            p.caps, p.slots, g.exe, g.args, g.truncated, l.cgroup, l.cgroup_id, l.container, \
-            l.runtime, l.pod FROM process p JOIN program g ON g.id = p.program \
-            JOIN place l ON l.id = p.place WHERE p.id = ?1";
-        let read = self
-            .connection
-            .prepare_cached(query)?
-            .query_row([id], |row| Ok((task(row)?, row.get::<_, i64>(10)?)));
-        let (mut task, slots) = read?;
-        task.process = Arc::new(Process { ns: self.slots(slots)?, ..(*task.process).clone() });
+        let (process, [slots, program, place]) = self.task_of.query_row([id], |row| {
+            Ok((process(row)?, [row.get::<_, i64>(10)?, row.get(11)?, row.get(12)?]))
+        })?;
+        let (exe, args, args_truncated) = self.program(program)?;
+        let Place { cgroup, cgroup_id, container, pod } = self.place(place)?;
+        let process = Process {
+            exe,
+            args,
+            args_truncated,
+            cgroup,
+            cgroup_id,
+            ns: self.slots(slots)?,
+            container: container.clone(),
+            pod: pod.clone(),
+            ..process
+        };
+        let task = Task { process: Arc::new(process), container, pod };
         remember(&mut self.tasks, id, task.clone());
         Ok(task)
+    }
+
+    fn program(&mut self, id: i64) -> Result<Program> {
+        if let Some(program) = self.programs.get(&id) {
+            return Ok(program.clone());
+        }
+        let program = self.program_of.query_row([id], |row| {
+            let args: Option<String> = row.get(1)?;
+            let args = args.and_then(|args| serde_json::from_str::<Vec<String>>(&args).ok());
+            Ok((text(row, 0)?, args.map(Arc::from), row.get(2)?))
+        })?;
+        remember(&mut self.programs, id, program.clone());
+        Ok(program)
+    }
+
+    fn place(&mut self, id: i64) -> Result<Place> {
+        if let Some(place) = self.places.get(&id) {
+            return Ok(place.clone());
+        }
+        let place = self.place_of.query_row([id], place)?;
+        remember(&mut self.places, id, place.clone());
+        Ok(place)
     }
 
     fn slots(&mut self, id: i64) -> Result<Slots> {
@@ -186,16 +246,13 @@ impl<'c> Events<'c> {
             return Ok(slots.clone());
         }
         let mut names = [None; SLOTS];
-        let rows: [Option<i64>; SLOTS] = self
-            .connection
-            .prepare_cached("SELECT * FROM slots WHERE id = ?1")?
-            .query_row([id], |row| {
-                let mut rows = [None; SLOTS];
-                for (at, place) in rows.iter_mut().enumerate() {
-                    *place = row.get(at + 1)?;
-                }
-                Ok(rows)
-            })?;
+        let rows: [Option<i64>; SLOTS] = self.slots_of.query_row([id], |row| {
+            let mut rows = [None; SLOTS];
+            for (at, place) in rows.iter_mut().enumerate() {
+                *place = row.get(at + 1)?;
+            }
+            Ok(rows)
+        })?;
         for (name, row) in names.iter_mut().zip(rows) {
             *name = row.map(|row| self.life(row)).transpose()?.map(|life| life.ns.to_ref());
         }
@@ -233,40 +290,36 @@ const fn relation(number: u8) -> Option<Relation> {
     }
 }
 
-/// A process without its namespaces.
-fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
-    let text = |at: usize| -> rusqlite::Result<Option<Arc<str>>> {
-        Ok(row.get::<_, Option<String>>(at)?.map(Arc::from))
-    };
-    let args: Option<String> = row.get(12)?;
-    let args = args.and_then(|args| serde_json::from_str::<Vec<String>>(&args).ok());
-    let runtime = text(17)?.and_then(|name: Arc<str>| {
-        Runtime::ALL.into_iter().find(|runtime| runtime.name() == &*name)
-    });
-    let container = text(16)?.map(|id| Arc::new(Container { id, runtime }));
-    let pod = text(18)?.map(|uid| Arc::new(Pod { uid }));
-    let process = Process {
+fn text(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Arc<str>>> {
+    Ok(row.get::<_, Option<String>>(at)?.map(Arc::from))
+}
+
+/// A process without its program, its place and its namespaces.
+fn process(row: &Row<'_>) -> rusqlite::Result<Process> {
+    Ok(Process {
         pid: row.get(0)?,
         tid: row.get(1)?,
         ppid: row.get(2)?,
         vpid: row.get(3)?,
         start_ns: unsigned(row, 4)?.unwrap_or_default(),
         comm: row.get::<_, String>(5)?.into(),
-        exe: text(11)?,
-        args: args.map(Arc::from),
-        args_truncated: row.get(13)?,
         uid: row.get(6)?,
         gid: row.get(7)?,
         euid: row.get(8)?,
         caps: unsigned(row, 9)?.map(Caps),
-        cgroup: text(14)?,
-        cgroup_id: unsigned(row, 15)?,
-        ns: Slots::default(),
-        lossy: false,
-        container: container.clone(),
-        pod: pod.clone(),
-    };
-    Ok(Task { process: Arc::new(process), container, pod })
+        ..Process::default()
+    })
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    let runtime = text(row, 3)?
+        .and_then(|name| Runtime::ALL.into_iter().find(|runtime| runtime.name() == &*name));
+    Ok(Place {
+        cgroup: text(row, 0)?,
+        cgroup_id: unsigned(row, 1)?,
+        container: text(row, 2)?.map(|id| Arc::new(Container { id, runtime })),
+        pod: text(row, 4)?.map(|uid| Arc::new(Pod { uid })),
+    })
 }
 
 /// Puts an event together; `None` if something of it is not there.

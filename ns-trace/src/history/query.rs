@@ -181,7 +181,7 @@ impl Store {
             let _ = write!(sql, " LIMIT {limit}");
         }
         let mut statement = self.connection.prepare(&sql)?;
-        let mut events = Events::new(&self.connection);
+        let mut events = Events::new(&self.connection)?;
         let mut rows = match &query.container {
             Some(container) => statement.query([container])?,
             None => statement.query([])?,
@@ -211,7 +211,7 @@ impl Store {
     pub(super) fn chosen(&self, condition: &str, most: usize) -> Result<Vec<Event>> {
         let sql = format!("SELECT {COLUMNS} FROM event e WHERE {condition} ORDER BY e.seq");
         let mut statement = self.connection.prepare(&sql)?;
-        let mut events = Events::new(&self.connection);
+        let mut events = Events::new(&self.connection)?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
         while found.len() < most

@@ -28,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use rustc_hash::FxHashMap;
 use rustix::{
     fs::{Gid, chown},
     net::sockopt::socket_peercred,
@@ -36,6 +37,7 @@ use rustix::{
 use super::{
     Level, Shared,
     refused::{Door, Reason},
+    seats::Seats,
 };
 use crate::sys::account;
 
@@ -56,22 +58,21 @@ pub(super) struct Control {
     clients: Arc<Clients>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Clients {
-    state: Mutex<Vec<Client>>,
+    seats: Arc<Seats>,
+    streams: Mutex<FxHashMap<u64, UnixStream>>,
     is_over: AtomicBool,
 }
 
-#[derive(Debug)]
-struct Client {
-    number: u64,
-    uid: u32,
-    stream: UnixStream,
-}
-
 impl Clients {
-    fn lock(&self) -> MutexGuard<'_, Vec<Client>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn none() -> Arc<Self> {
+        let seats = Seats::new(CLIENTS, OF_ROOT, OF_USER);
+        Arc::new(Self { seats, streams: Mutex::default(), is_over: AtomicBool::new(false) })
+    }
+
+    fn streams(&self) -> MutexGuard<'_, FxHashMap<u64, UnixStream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,7 +90,7 @@ impl Control {
         path: PathBuf,
         listener: UnixListener,
     ) -> io::Result<Self> {
-        let clients = Arc::<Clients>::default();
+        let clients = Clients::none();
         let ours = Arc::clone(&clients);
         let thread = thread::Builder::new().name("control".to_owned());
         let thread = thread.spawn(move || listen(&listener, &shared, &ours))?;
@@ -107,8 +108,8 @@ impl Drop for Control {
             // One that panicked has said so.
             drop(thread.join());
         }
-        for client in &*self.clients.lock() {
-            let _closed = client.stream.shutdown(Shutdown::Both);
+        for stream in self.clients.streams().values() {
+            let _closed = stream.shutdown(Shutdown::Both);
         }
     }
 }
@@ -146,15 +147,11 @@ fn welcome(
 ) -> io::Result<()> {
     let uid = socket_peercred(stream.as_fd())?.uid.as_raw();
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut all = clients.lock();
-    let same = all.iter().filter(|client| client.uid == uid).count();
-    if all.len() >= CLIENTS || same >= (if uid == 0 { OF_ROOT } else { OF_USER }) {
-        drop(all);
+    let Some(seat) = clients.seats.take(Some(uid)) else {
         shared.refused.count(Door::Control, Reason::Many);
         return answer::refuse(&stream, "too many clients");
-    }
-    all.push(Client { number, uid, stream: stream.try_clone()? });
-    drop(all);
+    };
+    clients.streams().insert(number, stream.try_clone()?);
     let (shared, ours) = (Arc::clone(shared), Arc::clone(clients));
     let thread = thread::Builder::new().name("client".to_owned()).stack_size(STACK);
     let spawned = thread.spawn(move || {
@@ -163,10 +160,11 @@ fn welcome(
         if answered.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             shared.refused.count(Door::Control, Reason::Stalled);
         }
-        ours.lock().retain(|client| client.number != number);
+        ours.streams().remove(&number);
+        drop(seat);
     });
     if spawned.is_err() {
-        clients.lock().retain(|client| client.number != number);
+        clients.streams().remove(&number);
     }
     spawned.map(drop)
 }

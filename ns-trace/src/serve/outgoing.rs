@@ -127,7 +127,8 @@ fn target(config: &SinkConfig) -> Box<dyn target::Target> {
         Target::Unix => Box::new(Unix::new(path(""), reader)),
         Target::Webhook => {
             let url = config.url.clone().unwrap_or_default();
-            Box::new(Webhook::new(url, config.timeout, config.token_file.clone()))
+            let (token_file, ca_file) = (config.token_file.clone(), config.ca_file.clone());
+            Box::new(Webhook::new(url, config.timeout, token_file, ca_file))
         }
         Target::Syslog => Box::new(Datagrams::syslog(path("/dev/log"), reader)),
         Target::Journal => {

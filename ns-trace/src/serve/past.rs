@@ -154,8 +154,12 @@ impl Wanted {
     }
 
     /// The first events that are asked for, `most` of them at most.
-    pub(super) fn page(mut self, store: &Store, most: usize) -> Result<Page, Error> {
-        let mut selection = self.selection()?;
+    pub(super) fn page(
+        mut self,
+        store: &Store,
+        mut selection: Selection,
+        most: usize,
+    ) -> Result<Page, Error> {
         self.query.limit = Some(LOOKED_AT);
         let mut events: Vec<Event> = Vec::new();
         let ended = self.events(store, &mut selection, |event| {
@@ -233,7 +237,10 @@ pub(super) enum Answer {
 /// Answers a command.
 pub(super) fn answer(store: &Store, question: Question) -> Result<Answer, Error> {
     Ok(match question {
-        Question::Events(wanted) => Answer::Events(wanted.page(store, PAGE)?),
+        Question::Events(wanted) => {
+            let selection = wanted.selection()?;
+            Answer::Events(wanted.page(store, selection, PAGE)?)
+        }
         Question::At(at) => Answer::At(Moment::find(store, at)?),
         Question::Diff(from, to) => Answer::Diff(store.difference(from, to)?),
         Question::Who(subject) => Answer::Who(who(store, subject)?),
@@ -271,17 +278,19 @@ mod tests {
         let store = writer.store();
         let page = |after| {
             let query = Query { after, ..Query::default() };
-            let page = Wanted { query, ..Wanted::default() }.page(store, 2).unwrap();
+            let wanted = Wanted { query, ..Wanted::default() };
+            let page = wanted.page(store, Selection::default(), 2).unwrap();
             (page.events.iter().map(|event| event.seq).collect::<Vec<_>>(), page.next)
         };
         assert_eq!(page(None), (vec![1, 2], Some(2)));
         assert_eq!(page(Some(2)), (vec![3, 4], Some(4)));
         assert_eq!(page(Some(4)), (vec![5], None));
         let of_nobody = Wanted { about: Some(Subject::Process(7)), ..Wanted::default() };
-        let why = of_nobody.page(store, 2).unwrap_err().to_string();
+        let why = of_nobody.page(store, Selection::default(), 2).unwrap_err().to_string();
         assert_eq!(why, "the history knows no process 7");
         let judged = Wanted { filter: Some("seq =".to_owned()), ..Wanted::default() };
-        assert!(judged.page(store, 2).unwrap_err().to_string().starts_with("where: "));
+        let refused = answer(store, Question::Events(Box::new(judged))).unwrap_err();
+        assert!(refused.to_string().starts_with("where: "));
         drop(writer);
         std::fs::remove_dir_all(directory).unwrap();
     }

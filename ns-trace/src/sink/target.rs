@@ -4,7 +4,7 @@ mod datagram;
 mod file;
 mod stdout;
 mod unix;
-mod webhook;
+pub mod webhook;
 
 use std::io;
 

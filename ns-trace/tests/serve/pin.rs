@@ -47,19 +47,20 @@ pub(super) const TRIALS: [(&str, Test); 5] = [
 ];
 
 /// Where a test has its pins and its history.
-struct Base(PathBuf);
+pub(super) struct Base(PathBuf);
 
 impl Base {
-    fn pins(&self) -> PathBuf {
+    pub(super) fn pins(&self) -> PathBuf {
         self.0.join("bpf/pins")
     }
 
-    fn file(&self) -> PathBuf {
+    /// Where the history is.
+    pub(super) fn file(&self) -> PathBuf {
         self.0.join("history/history.db")
     }
 
     /// What a configuration says of the history.
-    fn history(&self) -> String {
+    pub(super) fn history(&self) -> String {
         format!("[history]\nenabled = true\npath = \"{}\"\n", self.file().display())
     }
 
@@ -80,7 +81,7 @@ impl Base {
     }
 
     /// What the history has.
-    fn events(&self) -> Result<Vec<Arc<Value>>> {
+    pub(super) fn events(&self) -> Result<Vec<Arc<Value>>> {
         let mut command = Command::new(program());
         let output = command.args(["history", "export", "--file"]).arg(self.file()).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -90,7 +91,7 @@ impl Base {
 }
 
 /// Runs a test with a BPF file system of its own, in which pins go with it.
-fn with_pins(test: impl FnOnce(&Base) -> Result<()> + Send) -> Result<()> {
+pub(super) fn with_pins(test: impl FnOnce(&Base) -> Result<()> + Send) -> Result<()> {
     stage::apart(|| {
         let name = format!("ns-trace-test-{}-pin", std::process::id());
         let base = Base(std::env::temp_dir().join(name));
@@ -136,22 +137,22 @@ fn start_with(pins: &Path) -> Result<(Option<i32>, String)> {
 }
 
 /// What a configuration says of pins; further keys of `[probe]` may follow.
-fn pinned(pins: &Path) -> String {
+pub(super) fn pinned(pins: &Path) -> String {
     format!("pin = \"always\"\npin_directory = \"{}\"\n", pins.display())
 }
 
 /// Makes namespaces one after the other in a thread of its own.
-struct Maker {
+pub(super) struct Maker {
     thread: thread::JoinHandle<Result<Vec<u64>>>,
     made: Arc<AtomicUsize>,
     allowed: Arc<AtomicUsize>,
     is_over: Arc<AtomicBool>,
-    pid: u32,
+    pub(super) pid: u32,
 }
 
 impl Maker {
     /// Makes as many as are allowed, until it is to end.
-    fn start() -> Result<Self> {
+    pub(super) fn start() -> Result<Self> {
         let (made, allowed) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let is_over = Arc::<AtomicBool>::default();
         let mut actor = Actor::start()?;
@@ -179,18 +180,18 @@ impl Maker {
     }
 
     /// Has it make so many in all, in its own time.
-    fn allow(&self, number: usize) {
+    pub(super) fn allow(&self, number: usize) {
         self.allowed.store(number, Ordering::Release);
     }
 
     /// Has it make so many in all, and waits for them.
-    fn make(&self, number: usize) -> Result<()> {
+    pub(super) fn make(&self, number: usize) -> Result<()> {
         self.allow(number);
         self.wait(number)
     }
 
     /// Waits until it has made so many.
-    fn wait(&self, number: usize) -> Result<()> {
+    pub(super) fn wait(&self, number: usize) -> Result<()> {
         let mut deadline = Instant::now() + PATIENCE;
         let mut before = 0;
         loop {
@@ -217,14 +218,14 @@ impl Maker {
 
     /// The inodes of those that it has made, in order; all are gone then but for the last one, which
     /// ends with its maker.
-    fn end(self) -> Result<Vec<u64>> {
+    pub(super) fn end(self) -> Result<Vec<u64>> {
         self.is_over.store(true, Ordering::Release);
         self.thread.join().map_err(|_panic| anyhow!("the maker has panicked"))?
     }
 }
 
 /// The inodes in the `create` events by a process, in order.
-fn made_by(pid: u32, events: &[Arc<Value>]) -> Vec<u64> {
+pub(super) fn made_by(pid: u32, events: &[Arc<Value>]) -> Vec<u64> {
     let its = events.iter().filter(|event| is_made_by(pid, event));
     its.filter_map(|event| event["ns"]["inode"].as_u64()).collect()
 }
@@ -242,7 +243,7 @@ fn is_made_by(pid: u32, event: &Value) -> bool {
 
 /// Checks that events are numbered without a gap, and that all that was made is among them once, in
 /// order, from `unshare` to `enter` and to the end.
-fn expect_all(pid: u32, made: &[u64], events: &[Arc<Value>]) -> Result<()> {
+pub(super) fn expect_all(pid: u32, made: &[u64], events: &[Arc<Value>]) -> Result<()> {
     for (seq, event) in (1_u64..).zip(events) {
         ensure!(event["seq"] == seq, "event number {seq} says {}", event["seq"]);
         ensure!(event["event"] != "lost", "{event}");

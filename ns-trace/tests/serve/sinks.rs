@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read, Write as _},
     net::TcpListener,
     os::unix::net::{UnixDatagram, UnixListener},
     thread::{self, JoinHandle},
@@ -91,27 +91,23 @@ fn all(room: &Room) -> Result<()> {
 }
 
 /// Takes what is posted until a line of it says what it must, after refusing so many requests.
-fn server(listener: TcpListener, refused: usize, last: String) -> JoinHandle<Result<Vec<String>>> {
+pub(super) fn server(
+    listener: TcpListener,
+    refused: usize,
+    last: String,
+) -> JoinHandle<Result<Vec<String>>> {
     thread::spawn(move || {
         let mut lines = Vec::new();
         for (number, stream) in listener.incoming().enumerate() {
             let stream = stream?;
             stream.set_read_timeout(Some(PATIENCE))?;
-            let mut reader = BufReader::new(&stream);
-            let (mut length, mut head) = (0, String::new());
-            while reader.read_line(&mut head)? > 2 {
-                let lower = head.to_lowercase();
-                if let Some(text) = lower.strip_prefix("content-length: ") {
-                    length = text.trim().parse()?;
-                }
-                head.clear();
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body)?;
+            // Whoever was killed had no answer: what it has sent of its request does not count.
+            let Ok(body) = body(&stream) else { continue };
             let is_refused = number < refused;
             let answer = if is_refused { "503 Service Unavailable" } else { "204 No Content" };
             let more = "Content-Length: 0\r\nConnection: close\r\n\r\n";
-            (&stream).write_all(format!("HTTP/1.1 {answer}\r\n{more}").as_bytes())?;
+            let answered = (&stream).write_all(format!("HTTP/1.1 {answer}\r\n{more}").as_bytes());
+            drop(answered);
             if !is_refused {
                 lines.extend(String::from_utf8(body)?.lines().map(str::to_owned));
                 if lines.iter().any(|line| line.contains(&last)) {
@@ -121,6 +117,22 @@ fn server(listener: TcpListener, refused: usize, last: String) -> JoinHandle<Res
         }
         Ok(lines)
     })
+}
+
+/// The body of a request.
+pub(super) fn body(stream: impl Read) -> Result<Vec<u8>> {
+    let mut reader = BufReader::new(stream);
+    let (mut length, mut head) = (0, String::new());
+    while reader.read_line(&mut head)? > 2 {
+        let lower = head.to_lowercase();
+        if let Some(text) = lower.strip_prefix("content-length: ") {
+            length = text.trim().parse()?;
+        }
+        head.clear();
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(body)
 }
 
 fn webhook(room: &Room) -> Result<()> {

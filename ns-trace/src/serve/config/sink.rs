@@ -11,7 +11,7 @@ use super::{
 use crate::{
     expr::Filter,
     model::{Bytes, Kind, event::EventKind},
-    sink::schema::Schema,
+    sink::{schema::Schema, target::webhook},
     sys::account,
 };
 
@@ -66,6 +66,8 @@ pub struct SinkConfig {
     pub timeout: Duration,
     /// A file whose first line is sent to a webhook as bearer token.
     pub token_file: Option<PathBuf>,
+    /// A file with the authorities that a webhook trusts over TLS; `None` is those of the system.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for SinkConfig {
@@ -86,6 +88,7 @@ impl Default for SinkConfig {
             compress: true,
             timeout: Duration::from_secs(10),
             token_file: None,
+            ca_file: None,
         }
     }
 }
@@ -113,11 +116,24 @@ impl SinkConfig {
     }
 
     /// Whether it has what its target needs.
-    pub(super) fn check(&self) -> Result<(), &'static str> {
+    pub(super) fn check(&self) -> Result<(), String> {
         match self.target {
-            Target::File | Target::Unix if self.path.is_none() => Err("needs a `path`"),
-            Target::Webhook if self.url.is_none() => Err("needs a `url`"),
+            Target::File | Target::Unix if self.path.is_none() => Err("needs a `path`".to_owned()),
+            Target::Webhook => self.check_webhook(),
             _ => Ok(()),
+        }
+    }
+
+    fn check_webhook(&self) -> Result<(), String> {
+        let url = self.url.as_ref().ok_or("needs a `url`")?;
+        match &self.ca_file {
+            Some(_) if !webhook::is_tls(url) => {
+                Err("has a `ca_file`, but its `url` does not begin with https://".to_owned())
+            }
+            Some(file) => {
+                webhook::authorities(file).map(drop).map_err(|why| format!("ca_file: {why}"))
+            }
+            None => Ok(()),
         }
     }
 }
@@ -142,7 +158,7 @@ fn events() -> Vec<(&'static str, EventKind)> {
     EventKind::ALL.iter().map(|kind| (kind.name(), *kind)).collect()
 }
 
-pub(super) const KEYS: [Key<SinkConfig>; 15] = [
+pub(super) const KEYS: [Key<SinkConfig>; 16] = [
     Key {
         name: "type",
         value: "stdout, file, unix, webhook, syslog or journal",
@@ -170,14 +186,13 @@ pub(super) const KEYS: [Key<SinkConfig>; 15] = [
     },
     Key {
         name: "url",
-        value: "http://…",
-        help: "Where a webhook is.",
-        set: |sink, value| match text(value)? {
-            url if url.starts_with("http://") => {
-                sink.url = Some(url.to_owned());
-                Ok(())
-            }
-            url => Err(format!("expected a URL that begins with http://, found `{url}`")),
+        value: "http://… or https://…",
+        help: "Where a webhook is; one that answers that it is elsewhere is not followed.",
+        set: |sink, value| {
+            let url = text(value)?;
+            webhook::check_url(url)?;
+            sink.url = Some(url.to_owned());
+            Ok(())
         },
         get: |sink| sink.url.as_ref().map(quoted),
     },
@@ -270,5 +285,13 @@ pub(super) const KEYS: [Key<SinkConfig>; 15] = [
         help: "A file whose first line is sent to a webhook as bearer token.",
         set: |sink, value| path(value).map(|path| sink.token_file = Some(path)),
         get: |sink| sink.token_file.as_ref().map(|path| quoted(path.display())),
+    },
+    Key {
+        name: "ca_file",
+        value: "path",
+        help: "A file with the certificates (PEM) of the authorities by which a webhook of https:// is \
+               known, in place of those that the system trusts.",
+        set: |sink, value| path(value).map(|path| sink.ca_file = Some(path)),
+        get: |sink| sink.ca_file.as_ref().map(|path| quoted(path.display())),
     },
 ];

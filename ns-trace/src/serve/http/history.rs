@@ -17,6 +17,7 @@ use super::{
 use crate::{
     history::{Name, Query, parse_moment},
     model::{Kind, Selector, Time, event::EventKind},
+    pipeline::Selection,
     serve::past::{self, Page, Wanted},
 };
 
@@ -44,18 +45,18 @@ pub(super) async fn history(
     eyes: Eyes,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
-    let (wanted, limit) = read(query.as_deref())?;
+    let (wanted, selection, limit) = read(query.as_deref())?;
     let found = spawn_blocking(move || {
         let store = past::open(&state.shared, eyes.sight, eyes.uid).map_err(Problem::broken)?;
         let store = store.ok_or_else(|| Problem::missing("history"))?;
-        wanted.page(&store, limit).map_err(Problem::broken)
+        wanted.page(&store, selection, limit).map_err(Problem::broken)
     });
     let Page { events, next, .. } = found.await.map_err(Problem::broken)??;
     Ok(Json(json!({ "events": events, "next": next })))
 }
 
-/// Reads what is asked for, and how many, and says what is wrong with it.
-pub(super) fn read(query: Option<&str>) -> Result<(Wanted, usize), Problem> {
+/// Reads what is asked for, what only the events show of that, and how many; says what is wrong with it.
+pub(super) fn read(query: Option<&str>) -> Result<(Wanted, Selection, usize), Problem> {
     let asked: Asked = parameters(query)?;
     let limit = asked.limit.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&limit) {
@@ -82,9 +83,10 @@ pub(super) fn read(query: Option<&str>) -> Result<(Wanted, usize), Problem> {
     };
     let types = asked.kind.into_iter().collect();
     let wanted = Wanted { query, about: None, types, filter: asked.filter };
-    let filter = wanted.selection();
-    filter.map_err(|error| Problem::bad(format!("where: {}: {error}", error.position())))?;
-    Ok((wanted, limit))
+    let selection = wanted.selection();
+    let selection =
+        selection.map_err(|error| Problem::bad(format!("where: {}: {error}", error.position())))?;
+    Ok((wanted, selection, limit))
 }
 
 fn name(text: &str) -> Result<Name, Problem> {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
@@ -12,6 +12,9 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 
 use super::{Lines, Target};
+
+/// No line is longer than so many bytes.
+const LINE: u64 = 1 << 20;
 
 /// When a file is rotated, and what becomes of it.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +62,9 @@ impl File {
         }
         // What others were started with is nobody else's business.
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+        if file.metadata()?.len() > 0 {
+            cut(&OpenOptions::new().read(true).write(true).open(&self.path)?)?;
+        }
         let found = file.metadata()?;
         let begun = if found.len() == 0 { SystemTime::now() } else { found.modified()? };
         Ok(Open { file, size: found.len(), begun })
@@ -133,6 +139,17 @@ impl Drop for File {
     }
 }
 
+/// Takes away a half line at the end: whoever wrote it was killed, and what comes next is no part of it.
+fn cut(file: &fs::File) -> io::Result<()> {
+    let size = file.metadata()?.len();
+    let from = size.saturating_sub(LINE);
+    let mut end = vec![0; usize::try_from(size - from).unwrap_or_default()];
+    file.read_exact_at(&mut end, from)?;
+    let whole = end.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    // Anything else is not ours.
+    if end.get(whole) == Some(&b'{') { file.set_len(from + whole as u64) } else { Ok(()) }
+}
+
 /// Whether an open file is still the one at a path.
 fn is_at(file: &fs::File, path: &Path) -> bool {
     let same = |one: &fs::Metadata, other: &fs::Metadata| {
@@ -205,6 +222,25 @@ mod tests {
         let packed = fs::File::open(directory.join("a.1.gz")).unwrap();
         GzDecoder::new(packed).read_to_string(&mut text).unwrap();
         assert_eq!(text, "123456789\n".repeat(2));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_half_line_is_not_gone_on_with() {
+        let (directory, lines) = place("half");
+        let rotation =
+            Rotation { max_size: 1 << 20, max_age: Duration::MAX, keep: 1, compress: false };
+        let path = directory.join("a");
+        for (before, kept) in [
+            ("{\"a\":1}\n{\"a\":2", "{\"a\":1}\n"),
+            ("{\"a\":1", ""),
+            ("{\"a\":1}\n", "{\"a\":1}\n"),
+            ("text", "text"),
+        ] {
+            fs::write(&path, before).unwrap();
+            File::new(path.clone(), rotation).deliver(&lines).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{kept}123456789\n"));
+        }
         fs::remove_dir_all(directory).unwrap();
     }
 

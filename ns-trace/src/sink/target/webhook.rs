@@ -1,42 +1,101 @@
-//! An HTTP server that takes events by POST.
+//! An HTTP server that takes events by POST, over TLS or without.
 
-use std::{
-    fs,
-    io::{self, Error},
-    path::PathBuf,
-    time::Duration,
-};
+mod trust;
 
-use ureq::Agent;
+use std::{fs, io, path::PathBuf, time::Duration};
 
+use ureq::{Agent, http::Uri};
+
+pub use self::trust::authorities;
 use super::{Lines, Target};
 
 /// The server: each batch is one request, whose body has an event a line.
 #[derive(Debug)]
 pub struct Webhook {
-    agent: Agent,
     url: String,
+    timeout: Duration,
     token_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    /// What has its connections; made anew after a failure: whom it trusts may have changed.
+    agent: Option<Agent>,
 }
 
 impl Webhook {
-    /// One at `url`, which may take so long to answer.
+    /// One at `url`, which may take so long to answer. Over TLS it is trusted if an authority in
+    /// `ca_file` says who it is, or without one any that the system trusts.
     #[must_use]
-    pub fn new(url: String, timeout: Duration, token_file: Option<PathBuf>) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(timeout)).build();
-        Self { agent: config.into(), url, token_file }
+    pub const fn new(
+        url: String,
+        timeout: Duration,
+        token_file: Option<PathBuf>,
+        ca_file: Option<PathBuf>,
+    ) -> Self {
+        Self { url, timeout, token_file, ca_file, agent: None }
+    }
+
+    fn agent(&self) -> io::Result<Agent> {
+        let config = Agent::config_builder().timeout_global(Some(self.timeout));
+        // What is posted to another place arrives there without its body.
+        let config = config.max_redirects(0);
+        let config = if is_tls(&self.url) {
+            config.tls_config(trust::config(self.ca_file.as_deref())?)
+        } else {
+            config
+        };
+        Ok(config.build().into())
     }
 }
 
 impl Target for Webhook {
     fn deliver(&mut self, lines: &Lines) -> io::Result<()> {
-        let mut request = self.agent.post(&self.url).content_type("application/x-ndjson");
+        let agent = match self.agent.take() {
+            Some(agent) => agent,
+            None => self.agent()?,
+        };
+        let mut request = agent.post(&self.url).content_type("application/x-ndjson");
         if let Some(file) = &self.token_file {
             // Read each time: a token that is replaced is in force at once.
             let text = fs::read_to_string(file)?;
             let token = text.lines().next().unwrap_or_default().trim();
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        request.send(lines.bytes()).map(drop).map_err(Error::other)
+        let sent = request.send(lines.bytes());
+        let answer = sent.map_err(|error| trust::told(error, &server(&self.url)))?;
+        if !answer.status().is_success() {
+            let status = answer.status();
+            return Err(io::Error::other(format!("{} answers {status}", server(&self.url))));
+        }
+        self.agent = Some(agent);
+        Ok(())
     }
 }
+
+/// Whether a URL is one of a webhook.
+///
+/// # Errors
+///
+/// What is expected instead.
+pub fn check_url(url: &str) -> Result<(), String> {
+    let read = url.parse::<Uri>().ok();
+    let has_host = read.is_some_and(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+    if has_host && (is_tls(url) || url.starts_with("http://")) {
+        return Ok(());
+    }
+    Err(format!("expected a URL as http://… or https://…, found `{url}`"))
+}
+
+/// Whether a URL asks for TLS.
+#[must_use]
+pub fn is_tls(url: &str) -> bool {
+    url.starts_with("https://")
+}
+
+/// The server that a URL names, without what else there is in it.
+fn server(url: &str) -> String {
+    let uri = url.parse::<Uri>().unwrap_or_default();
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", uri.host().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;
