@@ -8,8 +8,9 @@ use crate::model::Selector;
 /// Say what keeps a namespace alive, and what would free it
 ///
 /// Lists the processes in it and everything else that holds it: threads that are elsewhere than their
-/// process, what children will be put into, open files and sockets, files in messages and of io_uring,
-/// attached memory, mounts in every mount namespace, namespaces below it and those that it owns.
+/// process, what children will be put into, open files and sockets, files in messages and those
+/// registered for asynchronous input and output, attached memory, mounts in every mount namespace,
+/// namespaces below it and those that it owns.
 #[derive(Args, Debug)]
 #[command(after_help = SELECTOR)]
 pub struct WhyArgs {

@@ -145,6 +145,7 @@ fn controllers(btf: &Btf<'_>) -> Vec<(String, u32)> {
 /// # Errors
 ///
 /// If a member is missing that every supported kernel has.
+#[expect(clippy::too_many_lines, reason = "a table: a line for each")]
 pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
     let optional = |name, path| btf.member(name, path).map_or(ABSENT, |member| member.offset);
     let must = |name: &str, path: &str| {

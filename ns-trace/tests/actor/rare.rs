@@ -5,7 +5,10 @@ use std::{
     ffi::CString,
     io,
     net::UdpSocket,
-    os::{fd::IntoRawFd as _, unix::net::UnixDatagram},
+    os::{
+        fd::{IntoRawFd as _, OwnedFd},
+        unix::net::UnixDatagram,
+    },
     time::Duration,
 };
 
@@ -30,9 +33,6 @@ use super::{
 /// Performs a command, already parted into words.
 pub(super) fn perform(words: &[&str]) -> io::Result<Next> {
     let done = || Ok(Next::Answer(json!({})));
-    let descriptor =
-        |fd: std::os::fd::OwnedFd| Ok(Next::Answer(json!({ "value": fd.into_raw_fd() })));
-    let short = |flags: &str| u32::from_str_radix(flags, 16).map_err(io::Error::other);
     match *words {
         ["int80", "unshare", flags] => {
             int80(foreign::UNSHARE, short(flags)?, 0)?;
@@ -67,37 +67,6 @@ pub(super) fn perform(words: &[&str]) -> io::Result<Next> {
         ["thread", "alone"] => {
             drop(in_front());
             syscall::exit_thread()
-        }
-        ["ring"] => descriptor(holder::ring(false)?),
-        ["ring", "polled"] => descriptor(holder::ring(true)?),
-        ["register", ring, fd] => {
-            holder::register(number(ring)?, number(fd)?)?;
-            done()
-        }
-        ["post", fd] => descriptor(holder::post(number(fd)?)?),
-        ["knock", fd] => descriptor(holder::knock(number(fd)?)?),
-        ["pair"] => descriptor(UnixDatagram::pair()?.0.into()),
-        ["signals", fd, pid] => {
-            holder::signals(number(fd)?, number(pid)?)?;
-            done()
-        }
-        ["fetch", pidfd, fd] => descriptor(holder::fetch(number(pidfd)?, number(fd)?)?),
-        ["socket"] => descriptor(UdpSocket::bind(("0.0.0.0", 0))?.into()),
-        ["attach"] => Ok(Next::Answer(json!({ "value": holder::attach()? }))),
-        ["detach", place] => {
-            holder::detach(place.parse().map_err(io::Error::other)?)?;
-            done()
-        }
-        ["tap"] => descriptor(holder::tap()?),
-        ["procfs", at] => {
-            rustix::mount::mount("proc", at, "proc", MountFlags::empty(), None)?;
-            done()
-        }
-        ["tree", path, flags] => descriptor(holder::open_tree(path, short(flags)?)?),
-        ["fsmount", flags] => descriptor(holder::fsmount(short(flags)?)?),
-        ["forbid", call] => {
-            holder::forbid(number(call)?.cast_unsigned())?;
-            done()
         }
         // Children without end, each of which ends at once.
         ["breed", flags] => {
@@ -135,6 +104,51 @@ pub(super) fn perform(words: &[&str]) -> io::Result<Next> {
             }
             Ok(Next::Silent)
         }
+        _ => hold(words),
+    }
+}
+
+/// Performs a command that has something held.
+fn hold(words: &[&str]) -> io::Result<Next> {
+    let done = || Ok(Next::Answer(json!({})));
+    let descriptor = |fd: OwnedFd| Ok(Next::Answer(json!({ "value": fd.into_raw_fd() })));
+    match *words {
+        ["ring"] => descriptor(holder::ring(false)?),
+        ["ring", "polled"] => descriptor(holder::ring(true)?),
+        ["register", ring, fd] => {
+            holder::register(number(ring)?, number(fd)?)?;
+            done()
+        }
+        ["post", fd] => descriptor(holder::post(number(fd)?)?),
+        ["knock", fd] => descriptor(holder::knock(number(fd)?)?),
+        ["pair"] => descriptor(UnixDatagram::pair()?.0.into()),
+        ["signals", fd, pid] => {
+            holder::signals(number(fd)?, number(pid)?)?;
+            done()
+        }
+        ["fetch", pidfd, fd] => descriptor(holder::fetch(number(pidfd)?, number(fd)?)?),
+        ["socket"] => descriptor(UdpSocket::bind(("0.0.0.0", 0))?.into()),
+        ["attach"] => Ok(Next::Answer(json!({ "value": holder::attach()? }))),
+        ["detach", place] => {
+            holder::detach(place.parse().map_err(io::Error::other)?)?;
+            done()
+        }
+        ["tap"] => descriptor(holder::tap()?),
+        ["procfs", at] => {
+            rustix::mount::mount("proc", at, "proc", MountFlags::empty(), None)?;
+            done()
+        }
+        ["tree", path, flags] => descriptor(holder::open_tree(path, short(flags)?)?),
+        ["fsmount", flags] => descriptor(holder::fsmount(short(flags)?)?),
+        ["forbid", call] => {
+            holder::forbid(number(call)?.cast_unsigned())?;
+            done()
+        }
         _ => Err(io::Error::other(format!("no such command: {}", words.join(" ")))),
     }
+}
+
+/// Flags of 32 bits.
+fn short(flags: &str) -> io::Result<u32> {
+    u32::from_str_radix(flags, 16).map_err(io::Error::other)
 }

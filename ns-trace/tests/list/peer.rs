@@ -142,7 +142,7 @@ fn same_processes() -> Result<()> {
 /// Namespaces from the first line to the last: those of the crowd, and the initial ones, whose inodes
 /// are the lowest.
 fn order(rows: &[Value], crowd: &Crowd, out: &mut Vec<u64>) {
-    /// Where the kernel begins to count (include/linux/proc_ns.h, include/uapi/linux/nsfs.h).
+    /// Where the kernel begins to count (`include/linux/proc_ns.h`, `include/uapi/linux/nsfs.h`).
     const FIRST: std::ops::Range<u64> = 0xEFFF_FFF7..0xF000_0000;
     for row in rows {
         let is_crowd = row["pid"].as_u64().is_some_and(|pid| crowd.pids.contains(&pid));
