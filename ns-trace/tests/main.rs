@@ -51,8 +51,7 @@ fn main() -> ExitCode {
         return code;
     }
     // Under nohup(1) it is ignored, and a shell cannot trap what it was started to ignore.
-    // SAFETY: there are no other threads yet.
-    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+    actor::syscall::heed(libc::SIGHUP);
     let arguments = Arguments::from_args();
     let context = Arc::new(Context::find(&arguments));
     let conclusion = libtest_mimic::run(&arguments, trials(&context));

@@ -129,6 +129,12 @@ pub(crate) fn close(fd: i32) -> io::Result<()> {
     result(unsafe { libc::syscall(libc::SYS_close, fd) }).map(drop)
 }
 
+/// signal(2): it does again what it does by default, also to the programs started from here.
+pub(crate) fn heed(number: i32) {
+    // SAFETY: no handler of this program is lost, for it has none.
+    unsafe { libc::signal(number, libc::SIG_DFL) };
+}
+
 /// Ends the calling thread and no other.
 pub(crate) fn exit_thread() -> ! {
     // SAFETY: what the thread borrowed lives on in memory, which nobody frees.

@@ -19,6 +19,9 @@ const PASSWD: &str = "root:x:0:0:root:/:/bin/false\n\
                       nobody:x:65534:65534:nobody:/:/bin/false\n";
 const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 
+/// The one name that is known without a network.
+const HOSTS: &str = "127.0.0.1 localhost\n";
+
 /// Writes the archive and says where it is; `xtask` is this very program, if it is wanted there.
 pub(super) fn write(programs: &Programs, xtask: Option<&PathBuf>) -> Result<PathBuf> {
     let read =
@@ -31,6 +34,7 @@ pub(super) fn write(programs: &Programs, xtask: Option<&PathBuf>) -> Result<Path
     archive.add("dev/console", CHARACTER_DEVICE | 0o600, (5 << 8) | 1, &[]);
     archive.add("etc/passwd", REGULAR | 0o644, 0, PASSWD.as_bytes());
     archive.add("etc/group", REGULAR | 0o644, 0, GROUP.as_bytes());
+    archive.add("etc/hosts", REGULAR | 0o644, 0, HOSTS.as_bytes());
     archive.add("bin/ns-trace", REGULAR | 0o755, 0, &read(&programs.ns_trace)?);
     if let Some(xtask) = xtask {
         archive.add("bin/xtask", REGULAR | 0o755, 0, &read(xtask)?);
