@@ -11,6 +11,11 @@ pub const SKIP: usize = 0;
 /// How many arguments there are.
 pub const ARGUMENTS: usize = 1;
 
+/// In place of a [`Hold`]: the process has open files that /proc or requests of theirs tell about, of
+/// nsfs, tap devices, sockets of another network namespace than its own. It is told once for each
+/// process; the address is that of its first such file.
+pub const IN_SIGHT: u32 = u32::MAX;
+
 /// Where an open file is kept.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]

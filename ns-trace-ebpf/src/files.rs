@@ -60,6 +60,10 @@ struct Walk {
     tid: u32,
     /// The memory of the process being visited.
     mm: *const u8,
+    /// The network namespace of its first thread.
+    net: *const u8,
+    /// Whether it was told that this process has files that tell of themselves.
+    is_told: u32,
     /// How many lists within each other are being gone through, and how many entries of them may
     /// still be visited.
     depth: u32,
@@ -132,6 +136,8 @@ pub fn files(context: RawTracePointContext) {
             pid: 0,
             tid: 0,
             mm: null,
+            net: null,
+            is_told: 0,
             depth: 0,
             left: 0,
             way: 0,
@@ -187,6 +193,9 @@ unsafe extern "C" fn step(_: u64, _: *mut c_void) -> i64 {
         (*walk).node = Probed::pointer((*walk).head, 0);
         (*walk).shared = core::ptr::null();
         (*walk).mm = core::ptr::null();
+        let nsproxy = Probed::pointer(leader, offset!(task_nsproxy));
+        (*walk).net = Probed::pointer(nsproxy, offset!(nsproxy[Slot::Net as usize]));
+        (*walk).is_told = 0;
     }
     0
 }

@@ -18,11 +18,12 @@ pub mod tasks;
 
 use self::{draft::Draft, tasks::Tasks};
 pub use self::{
+    files::Seen,
     open::open,
     picture::{Known, Picture},
     tasks::count,
 };
-use crate::model::{Holder, NsRef, Want, World};
+use crate::model::{Want, World};
 
 /// Looks at /proc.
 ///
@@ -30,7 +31,7 @@ use crate::model::{Holder, NsRef, Want, World};
 ///
 /// If /proc cannot be listed.
 pub fn look(want: &Want) -> std::io::Result<World> {
-    Ok(around(tasks::scan(want)?, &[], Vec::new(), want))
+    Ok(around(tasks::scan(want)?, &[], None, want))
 }
 
 /// Where each namespace is mounted in our own mount namespace, into the rows of `world`.
@@ -51,16 +52,16 @@ pub fn mounted(world: &mut World) {
 }
 
 /// Finds out the rest about the namespaces that `tasks` are in, and about those that are `known`
-/// already; with what files `held` in ways that only memory tells.
+/// already; what memory tells of open files is in `seen`.
 #[must_use]
-pub fn around(tasks: Tasks, known: &[Known], held: Vec<(NsRef, Holder)>, want: &Want) -> World {
+pub fn around(tasks: Tasks, known: &[Known], seen: Option<Seen>, want: &Want) -> World {
     let mut draft = Draft::new(want);
     draft.members(&tasks.processes);
     draft.known(known);
     let mut unreadable = tasks.unreadable;
     if want.files {
         // Whose namespaces /proc hides, whose files it hides as well; memory hides neither.
-        unreadable = unreadable.max(draft.files(&tasks.processes, held));
+        unreadable = unreadable.max(draft.files(&tasks.processes, seen));
     }
     draft.mounts();
     draft.ask();
@@ -78,7 +79,10 @@ mod tests {
     use std::{fs::File, os::fd::AsRawFd as _};
 
     use super::*;
-    use crate::{model::Kind, sys::process::own_namespace};
+    use crate::{
+        model::{Holder, Kind},
+        sys::process::own_namespace,
+    };
 
     #[test]
     fn a_look_finds_the_own_namespaces_and_who_holds_them() {

@@ -17,7 +17,7 @@ mod watch;
 pub use self::{
     inquiry::{Inquiries, Inquiry},
     live::{Attached, Command, Error, Keep, LiveOptions, Obstacle, run_live},
-    look::look,
+    look::{Looker, look},
     merge::merged,
     picture::{Channel, Ended, Picture, Pictures, Update, Viewer},
     replay::{ReplayError, ReplayOptions, run_replay},

@@ -48,8 +48,8 @@ use crate::{
     history,
     model::Event,
     pipeline::{
-        self, Attached, Inquiries, Inquiry, Keep, LiveOptions, Outcome, Scope, Selection, Stream,
-        journal, run_live,
+        self, Attached, Inquiries, Inquiry, Keep, LiveOptions, Looker, Outcome, Scope, Selection,
+        Stream, journal, run_live,
     },
     probe,
     rule::{Engine, Rules},
@@ -155,6 +155,8 @@ struct Shared {
     journal_errors: AtomicU64,
     /// The latest alerts, also when other events have driven them out of `recent`.
     alerts: Mutex<VecDeque<Arc<Entry>>>,
+    /// Looks for what the table does not know: who holds what.
+    looker: OnceLock<Looker>,
     /// The first `sync`.
     start: OnceLock<Event>,
     notifier: Notifier,
@@ -165,6 +167,11 @@ struct Shared {
 impl Shared {
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What looks at what exists.
+    fn looker(&self) -> &Looker {
+        self.looker.get_or_init(Looker::load)
     }
 
     /// Keeps an alert for those who ask later.
@@ -257,6 +264,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         refused: Refused::default(),
         journal_errors: AtomicU64::default(),
         alerts: Mutex::default(),
+        looker: OnceLock::new(),
         start: OnceLock::new(),
         notifier: Notifier::from_environment(),
         marks,
@@ -317,6 +325,8 @@ fn begin(
     hangups: OwnedFd,
     reload: Reload,
 ) -> Result<Parts, Error> {
+    // What is loaded later is refused.
+    shared.looker();
     privilege::give_up(&shared.config().privileges, shared.say)?;
     let remember = memory.map(|(writer, founds)| Remember::start(shared, writer, founds));
     let remember = remember.transpose().map_err(Error::io("start a thread"))?;

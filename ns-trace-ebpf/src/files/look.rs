@@ -2,10 +2,10 @@
 
 use ns_trace_common::{
     Kind,
-    files::{Hold, Way},
+    files::{Hold, IN_SIGHT, Way},
 };
 
-use super::{Walk, inner, operations};
+use super::{FILES, Walk, inner, operations};
 use crate::{
     memory::{Memory as _, Probed, offset, present},
     task::{namespace, pid_namespace},
@@ -22,6 +22,8 @@ const NSFS: u64 = 0x6e73_6673;
 
 /// The name of a pidfd before there was pidfs (6.9), which ends in a zero.
 const PIDFD: u64 = u64::from_ne_bytes(*b"[pidfd]\0");
+/// The name of the file that tap devices are made with, which ends in a zero.
+const TUN: u32 = u32::from_ne_bytes(*b"tun\0");
 /// How the name of a ring begins, `[io_uring]`.
 const RING: u64 = u64::from_ne_bytes(*b"[io_urin");
 
@@ -47,6 +49,26 @@ macro_rules! note {
     }};
 }
 pub(super) use note;
+
+/// Notes once that the process has files that tell of themselves.
+#[inline(always)]
+unsafe fn in_sight(walk: *mut Walk, file: *const u8) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if (*walk).is_told != 0 {
+            return;
+        }
+        (*walk).is_told = 1;
+        if (*walk).skip > 0 {
+            (*walk).skip -= 1;
+        } else if let Some(held) = FILES.get_ptr_mut((*walk).found as u32) {
+            (*held).ns.address = file as u64;
+            (*held).hold = IN_SIGHT;
+            (*held).pid = (*walk).pid;
+            (*walk).found += 1;
+        }
+    }
+}
 
 /// Looks at one open file.
 #[inline(always)]
@@ -79,18 +101,24 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
                     note!(walk, Pid, of_pid, pid_namespace(private), Pidfd);
                 }
                 if name == RING {
+                    if !(present(offset!(ring_nodes)) || present(offset!(ring_files))) {
+                        in_sight(walk, file);
+                    }
                     inner::ring(walk, private);
                 }
             }
             SOCKETS => {
                 let socket = Probed::pointer(private, offset!(socket_sk));
+                let net = Probed::pointer(socket, offset!(sock_net));
                 if (*walk).way != Way::Open as u32 {
-                    note!(walk, Net, of_net, Probed::pointer(socket, offset!(sock_net)), Socket);
+                    note!(walk, Net, of_net, net, Socket);
+                } else if net != (*walk).net {
+                    in_sight(walk, file);
                 }
                 inner::socket(walk, socket);
             }
-            // Of a descriptor its link in /proc tells that.
-            NSFS if (*walk).way != Way::Open as u32 => {
+            NSFS if (*walk).way == Way::Open as u32 => in_sight(walk, file),
+            NSFS => {
                 let common = Probed::pointer(inode, offset!(inode_private));
                 macro_rules! either {
                     ($($kind:ident $operations:ident)+) => {$({
@@ -125,7 +153,14 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
                 let ns = Probed::pointer(context, offset!(cgroup_file_ns));
                 note!(walk, Cgroup, of_cgroup, ns, Cgroup);
             }
-            _ => {}
+            _ => {
+                let dentry = Probed::pointer(file, offset!(file_dentry));
+                let name = Probed::pointer(dentry, offset!(dentry_name));
+                let name: u32 = Probed::read(name, 0);
+                if name == TUN && (*walk).way == Way::Open as u32 {
+                    in_sight(walk, file);
+                }
+            }
         }
     }
 }

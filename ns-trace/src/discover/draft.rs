@@ -70,13 +70,20 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Takes in what open files hold, and what they are known to have `held` already; returns how many
-    /// processes let nobody see theirs.
-    pub(super) fn files(&mut self, processes: &[ProcessRow], held: Vec<(NsRef, Holder)>) -> u32 {
+    /// Takes in what open files hold, some of which was `seen` already; returns how many processes let
+    /// nobody see theirs.
+    pub(super) fn files(&mut self, processes: &[ProcessRow], seen: Option<files::Seen>) -> u32 {
         let slots: FxHashMap<_, _> =
             processes.iter().map(|process| (process.pid, &process.slots)).collect();
-        let seen = files::scan(processes, self.want);
-        for (ns, holder) in seen.holders.into_iter().chain(held) {
+        let found = match &seen {
+            None => files::scan(processes, self.want),
+            Some(seen) => {
+                let in_sight = processes.iter().filter(|one| seen.in_sight.contains(&one.pid));
+                files::scan(&in_sight.cloned().collect::<Vec<_>>(), self.want)
+            }
+        };
+        let seen = seen.map(|seen| seen.holders).unwrap_or_default();
+        for (ns, holder) in found.holders.into_iter().chain(seen) {
             let is_member = |pid| {
                 let own = slots.get(pid).and_then(|slots| slots.get(Slot::of(ns.kind)));
                 own.is_some_and(|own| own.inode == ns.inode)
@@ -91,7 +98,7 @@ impl<'a> Draft<'a> {
                 _ => self.hold(ns, holder),
             }
         }
-        seen.unreadable
+        found.unreadable
     }
 
     /// Takes in what is mounted.

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::{
     fs::{Mode, openat, readlinkat_raw},
     io::Errno,
@@ -22,6 +22,15 @@ use crate::{
     sys::{file, nsfs},
 };
 
+/// What the kernel's memory tells of open files.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What only memory tells.
+    pub holders: Vec<(NsRef, Holder)>,
+    /// Whose other files are to be looked at as well: the rest have none that matter.
+    pub in_sight: FxHashSet<u32>,
+}
+
 /// What the files of all processes hold.
 #[derive(Default)]
 pub(super) struct Held {
@@ -31,7 +40,7 @@ pub(super) struct Held {
     pub(super) unreadable: u32,
 }
 
-/// Looks through the file tables of all processes, and of threads that have their own.
+/// Looks through the file tables of these processes, and of their threads that have their own.
 pub(super) fn scan(processes: &[ProcessRow], want: &Want) -> Held {
     let Ok(proc) = openat(rustix::fs::CWD, "/proc", DIRECTORY, Mode::empty()) else {
         return Held::default();

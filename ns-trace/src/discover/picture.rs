@@ -3,10 +3,14 @@
 
 use std::{mem, sync::Arc};
 
-use ns_trace_common::{COMM_LEN, Kind, Ns, SLOTS, Slot, Task, files::Held, inspect::Inspect};
+use ns_trace_common::{
+    COMM_LEN, Kind, Ns, SLOTS, Slot, Task,
+    files::{Held, IN_SIGHT},
+    inspect::Inspect,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::tasks::Tasks;
+use super::{files::Seen, tasks::Tasks};
 use crate::{
     model::{Hold, Holder, NsRef, ProcessRow, Slots, ThreadRow, Want, Way, printable},
     sys::process::initial_in_sight,
@@ -143,9 +147,17 @@ impl<'a> Picture<'a> {
         })
     }
 
-    /// What a file holds.
+    /// What files hold.
     #[must_use]
-    pub fn held(&self, found: &Held) -> Option<(NsRef, Holder)> {
+    pub fn seen(&self, found: &[Held]) -> Seen {
+        let in_sight = found.iter().filter(|held| held.hold == IN_SIGHT);
+        Seen {
+            holders: found.iter().filter_map(|held| self.held(held)).collect(),
+            in_sight: in_sight.map(|held| held.pid).collect(),
+        }
+    }
+
+    fn held(&self, found: &Held) -> Option<(NsRef, Holder)> {
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u32 == found.kind)?;
         let hold = Hold::ALL.into_iter().find(|hold| *hold as u32 == found.hold)?;
         let way = Way::ALL.into_iter().find(|way| *way as u32 == found.way)?;

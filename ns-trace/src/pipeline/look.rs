@@ -1,6 +1,9 @@
-//! One look at what exists now: through /proc, or through the kernel's memory.
+//! Looks at what exists now: through /proc, or through the kernel's memory.
 
-use std::io;
+use std::{
+    fmt, io,
+    sync::{Mutex, PoisonError},
+};
 
 use ns_trace_common::{
     Ns,
@@ -37,12 +40,54 @@ pub fn look(want: &Want) -> io::Result<World> {
     discover::look(want)
 }
 
+/// Looks again and again, also where the right to load what walks through memory was given up since.
+pub struct Looker(Option<Mutex<Walk>>);
+
+impl fmt::Debug for Looker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Looker").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Looker {
+    /// Loads what walks; one that may not be loaded here looks at /proc.
+    #[must_use]
+    pub fn load() -> Self {
+        /// For how many tasks there is room at a time; the rest is told in further runs.
+        const TASKS: u32 = 1 << 13;
+        let walk = check_numbers().and_then(|()| Walk::load(TASKS));
+        let walk = walk.and_then(|mut walk| walk.complete().map(|()| walk));
+        Self(walk.ok().map(Mutex::new))
+    }
+
+    /// Finds out what is wanted.
+    ///
+    /// # Errors
+    ///
+    /// If /proc cannot be listed.
+    pub fn look(&self, want: &Want) -> io::Result<World> {
+        if let Some(walk) = &self.0 {
+            let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(world) = through(&mut walk, want) {
+                return Ok(world);
+            }
+        }
+        discover::look(want)
+    }
+}
+
 /// Finds out what is wanted from the kernel's memory: nothing is opened for it.
 ///
 /// # Errors
 ///
 /// If the kernel, or the lack of a privilege, does not let it.
 fn walk(want: &Want, processes: u32) -> Result<World, probe::Error> {
+    check_numbers()?;
+    through(&mut Walk::load(processes)?, want)
+}
+
+/// Whether the numbers of processes and users are the same here and in memory.
+fn check_numbers() -> Result<(), probe::Error> {
     // Its numbers are those of the initial namespaces, /proc's those of ours.
     for kind in [Kind::Pid, Kind::User] {
         let name = kind.name();
@@ -51,21 +96,25 @@ fn walk(want: &Want, processes: u32) -> Result<World, probe::Error> {
             return Err(probe::Error::SelfCheck(what));
         }
     }
-    let mut walk = Walk::load(processes)?;
+    Ok(())
+}
+
+fn through(walk: &mut Walk, want: &Want) -> Result<World, probe::Error> {
     let mut picture = Picture::new(want);
     walk.tasks(|task| picture.add(task))?;
     let mut known = Vec::new();
     // Whom the tasks lead to, they have named.
     if !(want.complete || want.relatives || want.ids || want.files) {
-        return Ok(discover::around(picture.finish(), &known, Vec::new(), want));
+        return Ok(discover::around(picture.finish(), &known, None, want));
     }
     for kind in Kind::ALL.into_iter().filter(|kind| want.kinds.contains(*kind)) {
         known.extend(walk.namespaces(kind)?.iter().filter_map(|found| picture.known(found)));
     }
-    let files = if want.files { walk.files()? } else { Vec::new() };
+    let files = if want.files { Some(walk.files()?) } else { None };
     if want.relatives {
         let mut questions = picture.questions(&known, RELATIVES);
-        questions.extend(files.iter().map(|held| about(held.ns, held.kind)));
+        let held = files.iter().flatten().filter(|held| held.ns.inode != 0);
+        questions.extend(held.map(|held| about(held.ns, held.kind)));
         let mut asked = FxHashSet::default();
         while !questions.is_empty() {
             asked.extend(questions.iter().map(|question| question.ns.address));
@@ -75,8 +124,8 @@ fn walk(want: &Want, processes: u32) -> Result<World, probe::Error> {
             questions.retain(|question| asked.insert(question.ns.address));
         }
     }
-    let held = files.iter().filter_map(|held| picture.held(held)).collect();
-    Ok(discover::around(picture.finish(), &known, held, want))
+    let seen = files.map(|files| picture.seen(&files));
+    Ok(discover::around(picture.finish(), &known, seen, want))
 }
 
 /// Questions about the owner and the parent in an answer.

@@ -34,6 +34,8 @@ pub struct Walk {
     offsets: Offsets,
     /// Whether one thread walks and another reads.
     is_shared: bool,
+    /// Whether tasks were visited before.
+    is_used: bool,
 }
 
 impl Walk {
@@ -51,10 +53,20 @@ impl Walk {
         // Whoever may not is told before anything is read.
         load::check_loops()?;
         let offsets = Layout::read(KERNEL_BTF.as_ref(), &[])?.offsets;
-        Ok(Self { programs: Programs::load(&offsets, ring)?, offsets, is_shared })
+        let programs = Programs::load(&offsets, ring)?;
+        Ok(Self { programs, offsets, is_shared, is_used: false })
     }
 
-    /// Visits every task, zombies too; those that were visited before only if they are new.
+    /// Loads all that it consists of, so that it can go on where nothing may be loaded any more.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to load a program.
+    pub fn complete(&mut self) -> Result<(), Error> {
+        self.programs.complete()
+    }
+
+    /// Visits every task, zombies too.
     ///
     /// # Errors
     ///
@@ -64,7 +76,12 @@ impl Walk {
         let own = std::process::id();
         let mut met = Err(Error::SelfCheck("this process was not found".to_owned()));
         let mut records = RecordBuffer::default();
-        let mut lost = 0;
+        if std::mem::replace(&mut self.is_used, true) {
+            self.programs.met.elements().fill(0);
+            // A walk that failed may have left some.
+            while self.programs.ring.next().is_some() {}
+        }
+        let mut lost = self.lost_members();
         loop {
             self.programs.snapshot(self.is_shared, |ring| {
                 while let Some(record) = ring.next() {

@@ -21,6 +21,7 @@ use ns_trace_common::{
     files::{self, Held},
     inspect::{BATCH, Inspect},
     lost::Ledger,
+    snapshot,
 };
 
 use crate::{
@@ -50,7 +51,8 @@ const PAUSE: Duration = Duration::from_micros(250);
 
 /// What walks, and what it writes to.
 pub(super) struct Programs {
-    object: Object,
+    /// What programs are loaded from; `None` once all are.
+    object: Option<Object>,
     types: OwnedFd,
     /// Those that were needed so far: what the verifier need not look at takes no time.
     loaded: HashMap<&'static str, OwnedFd>,
@@ -58,6 +60,8 @@ pub(super) struct Programs {
     pub(super) ledgers: Mapping<Ledger>,
     pub(super) questions: Mapping<Inspect>,
     pub(super) files: Mapping<Held>,
+    /// Which tasks were met, a bit each.
+    pub(super) met: Mapping<u64>,
     /// Programs that are yet to be loaded name them by their descriptors.
     _maps: HashMap<String, OwnedFd>,
 }
@@ -99,15 +103,25 @@ impl Programs {
         let told = |source: MapError| Error::Map { name: "EVENTS", source };
         let ring = MapData::from_fd(ring).map_err(told)?;
         Ok(Self {
-            object,
+            object: Some(object),
             types,
             loaded: HashMap::new(),
             ring: RingBuf::try_from(Map::RingBuf(ring)).map_err(told)?,
             ledgers: mapping(&maps, "LEDGERS", cpus)?,
             questions: mapping(&maps, "INSPECT", BATCH)?,
             files: mapping(&maps, "FILES", files::BATCH)?,
+            met: mapping(&maps, "MET", snapshot::TIDS / u64::BITS)?,
             _maps: maps,
         })
+    }
+
+    /// Loads those programs that were not needed yet, and lets go of what they are loaded from.
+    pub(super) fn complete(&mut self) -> Result<(), Error> {
+        for name in ["snapshot", "list", "inspect", "files"] {
+            self.program(name)?;
+        }
+        self.object = None;
+        Ok(())
     }
 
     /// Walks the tasks that no run has met yet, zombies too, and has what the ring holds then read; if
@@ -161,8 +175,9 @@ impl Programs {
         let program: &OwnedFd = match self.loaded.entry(name) {
             Entry::Occupied(loaded) => loaded.into_mut(),
             Entry::Vacant(room) => {
-                let program = self.object.programs.get(name).ok_or(Error::Part(name))?;
-                let function = self.object.functions.get(&program.function_key());
+                let object = self.object.as_ref().ok_or(Error::Part(name))?;
+                let program = object.programs.get(name).ok_or(Error::Part(name))?;
+                let function = object.functions.get(&program.function_key());
                 let function = function.ok_or(Error::Part(name))?;
                 let info = function.func_info.func_info_bytes();
                 let count = function.func_info.len();

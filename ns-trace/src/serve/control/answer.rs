@@ -19,7 +19,7 @@ use super::{
 use crate::{
     expr::Filter,
     model::{Mounts, Slots, Want, World, write_json},
-    pipeline::{Inquiry, Picture, Selection, look, merged},
+    pipeline::{Inquiry, Picture, Selection, merged},
     serve::{
         Shared,
         config::Sight,
@@ -161,7 +161,10 @@ fn world(shared: &Shared, want: &Want, seen: Sight) -> Result<World, String> {
     if !is_known {
         // What only the table knows of may have a first process that is no other's.
         let want = Want { first: false, ..*want };
-        let found = look(&want).map_err(|error| format!("cannot look at /proc: {error}"))?;
+        let found = shared
+            .looker()
+            .look(&want)
+            .map_err(|error| format!("cannot look at /proc: {error}"))?;
         return Ok(merged(found, &picture, want.kinds));
     }
     let all = Arc::unwrap_or_clone(picture.world);

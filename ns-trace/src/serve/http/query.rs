@@ -1,5 +1,7 @@
 //! What exists.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Path, Query, RawQuery, State as Extract},
@@ -12,7 +14,7 @@ use super::{State, door::Eyes, problem::Problem};
 use crate::{
     expr::RowFilter,
     model::{Cause, Creator, Kind, Kinds, NsInfo, NsRow, Want, World},
-    pipeline::{Inquiry, Picture, Rows, Subject, look, merged},
+    pipeline::{Inquiry, Picture, Rows, Subject, merged},
     serve::{Shared, control::sight},
     table::Crowd,
     view::keeper::{Keeper, Member},
@@ -132,8 +134,11 @@ pub(super) async fn namespace(
     if !picture.world.namespaces.iter().any(is_it) {
         return Err(Problem::missing(format!("namespace {inode}")));
     }
-    let looked =
-        spawn_blocking(move || look(&Want::ALL).map(|found| merged(found, &picture, Kinds::ALL)));
+    let shared = Arc::clone(&state.shared);
+    let looked = spawn_blocking(move || {
+        let found = shared.looker().look(&Want::ALL);
+        found.map(|found| merged(found, &picture, Kinds::ALL))
+    });
     let world = looked.await.ok().and_then(Result::ok).ok_or_else(Problem::silent)?;
     let world = sight::world(world, eyes.sight, eyes.uid);
     let row = world.namespaces.iter().find(|row| is_it(row));
