@@ -139,6 +139,8 @@ offsets! {
         fdt_fd: u32,
         /// `fdtable.max_fds`
         fdt_max_fds: u32,
+        /// `fdtable.open_fds`
+        fdt_open_fds: u32,
         /// `file.f_cred`
         file_cred: u32,
         /// `file.f_inode`

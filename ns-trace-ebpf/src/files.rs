@@ -51,9 +51,13 @@ struct Walk {
     shared: *const u8,
     /// The user namespace of the thread whose table is being visited.
     user: *const u8,
-    /// Where the next file of that table stands.
-    next: u64,
-    /// The next descriptor, and the first that there is no room for.
+    /// Where the files of that table stand.
+    files: *const u8,
+    /// Which of its descriptors are open, a bit each: the word to be read next.
+    open: *const u8,
+    /// Those that are left of the word before.
+    bits: u64,
+    /// The first descriptor of the next word, and the first that there is no room for.
     fd: u32,
     end: u32,
     pid: u32,
@@ -130,7 +134,9 @@ pub fn files(context: RawTracePointContext) {
             node: Probed::pointer(head, 0),
             shared: null,
             user,
-            next: 0,
+            files: null,
+            open: null,
+            bits: 0,
             fd: 0,
             end: 0,
             pid: 0,
@@ -169,7 +175,7 @@ unsafe extern "C" fn step(_: u64, _: *mut c_void) -> i64 {
             return 1;
         }
         let is_inner = (*walk).depth > 0;
-        if is_inner || (*walk).fd < (*walk).end {
+        if is_inner || (*walk).bits != 0 || (*walk).fd < (*walk).end {
             let file = if is_inner { inner::next(walk) } else { next(walk) };
             if !file.is_null() {
                 look(walk, file);
@@ -200,20 +206,27 @@ unsafe extern "C" fn step(_: u64, _: *mut c_void) -> i64 {
     0
 }
 
-/// The file of the next descriptor.
+/// The file of the next open descriptor; null if none of the next word is open.
 #[inline(always)]
 unsafe fn next(walk: *mut Walk) -> *const u8 {
     /// More than anybody has on the way; who has more shall not keep the walk from the others.
     const MOST: u32 = 1 << 16;
     // SAFETY: as promised by the caller; pointers may have any bits.
     unsafe {
-        let file = Probed::pointer((*walk).next as *const u8, 0);
+        if (*walk).bits == 0 {
+            (*walk).bits = Probed::read((*walk).open, 0);
+            (*walk).open = (*walk).open.wrapping_add(8);
+            (*walk).fd += u64::BITS;
+            if (*walk).bits == 0 {
+                return core::ptr::null();
+            }
+        }
+        let fd = (*walk).fd - u64::BITS + (*walk).bits.trailing_zeros();
+        (*walk).bits &= (*walk).bits - 1;
         (*walk).way = Way::Open as u32;
-        (*walk).at = (*walk).fd;
+        (*walk).at = fd;
         (*walk).left = MOST;
-        (*walk).next += 8;
-        (*walk).fd += 1;
-        file
+        Probed::pointer((*walk).files.wrapping_add(fd as usize * 8), 0)
     }
 }
 
@@ -237,7 +250,9 @@ unsafe fn enter(walk: *mut Walk, task: *const u8) {
         let cred = Probed::pointer(task, offset!(task_real_cred));
         (*walk).user = Probed::pointer(cred, offset!(cred_user_ns));
         let table = Probed::pointer(table, offset!(files_fdt));
-        (*walk).next = Probed::pointer(table, offset!(fdt_fd)) as u64;
+        (*walk).files = Probed::pointer(table, offset!(fdt_fd));
+        (*walk).open = Probed::pointer(table, offset!(fdt_open_fds));
+        (*walk).bits = 0;
         (*walk).fd = 0;
         (*walk).end = Probed::read(table, offset!(fdt_max_fds));
         let mm = Probed::pointer(task, offset!(task_mm));

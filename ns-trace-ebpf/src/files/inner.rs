@@ -66,6 +66,8 @@ struct List {
     left: u32,
     /// A [`Sort`].
     sort: u32,
+    /// The entries of a node: to read them one by one would take longer than all else.
+    entries: [u64; RANGE as usize],
 }
 
 /// The lists that are being gone through, the innermost last.
@@ -78,7 +80,10 @@ unsafe fn push(walk: *mut Walk, sort: Sort, next: *const u8, end: *const u8, lef
     // SAFETY: as promised by the caller; the entry is in bounds.
     unsafe {
         if let Some(list) = LISTS.get_ptr_mut((*walk).depth) {
-            *list = List { next: next as u64, end: end as u64, left, sort: sort as u32 };
+            (*list).next = next as u64;
+            (*list).end = end as u64;
+            (*list).left = left;
+            (*list).sort = sort as u32;
             (*walk).depth += 1;
         }
     }
@@ -119,18 +124,23 @@ pub(super) unsafe fn next(walk: *mut Walk) -> *const u8 {
             (*walk).depth -= 1;
             return none;
         }
-        (*list).next += 8;
         (*list).left -= 1;
+        if is(Sort::Branches) || is(Sort::Mappings) {
+            let at = (*list).left % RANGE;
+            let entry = (&raw const (*list).entries[at as usize]).read() as *const u8;
+            if entry.is_null() {
+                return none;
+            }
+            if is(Sort::Branches) {
+                node(walk, entry);
+            } else {
+                mapping(walk, entry);
+            }
+            return none;
+        }
+        (*list).next += 8;
         let entry = Probed::pointer(place, 0);
         if entry.is_null() {
-            return none;
-        }
-        if is(Sort::Branches) {
-            node(walk, entry);
-            return none;
-        }
-        if is(Sort::Mappings) {
-            mapping(walk, entry);
             return none;
         }
         if is(Sort::Files) {
@@ -230,15 +240,22 @@ unsafe fn node(walk: *mut Walk, node: *const u8) {
     const LEAF: usize = 1;
     const BRANCH: usize = 2;
     const BRANCH_WITH_GAPS: usize = 3;
-    let at = node.map_addr(|address| address & NODE);
     let (sort, place, count) = match node.addr() >> 3 & 0xf {
         LEAF => (Sort::Mappings, offset!(maple_slots), RANGE),
         BRANCH => (Sort::Branches, offset!(maple_slots), RANGE),
         BRANCH_WITH_GAPS => (Sort::Branches, offset!(maple_arange_slots), ARANGE),
         _ => return,
     };
-    // SAFETY: as promised by the caller.
-    unsafe { push(walk, sort, at.wrapping_add(place as usize), core::ptr::null(), count) };
+    let null = core::ptr::null();
+    // SAFETY: as promised by the caller; the entry is in bounds. A node is large enough to read as many
+    // entries of it as the largest has.
+    unsafe {
+        if let Some(list) = LISTS.get_ptr_mut((*walk).depth) {
+            let at = node.map_addr(|address| address & NODE);
+            (*list).entries = Probed::read(at, place);
+        }
+        push(walk, sort, null, null, count);
+    }
 }
 
 /// Notes the namespace of memory of System V that is mapped (`struct shm_file_data`).
@@ -246,13 +263,10 @@ unsafe fn node(walk: *mut Walk, node: *const u8) {
 unsafe fn mapping(walk: *mut Walk, mapping: *const u8) {
     // SAFETY: as promised by the caller; integers and pointers may have any bits.
     unsafe {
-        // Behind the last entry of a node old ones may stand.
-        if Probed::pointer(mapping, offset!(vma_mm)) != (*walk).mm {
-            return;
-        }
         let file = Probed::pointer(mapping, offset!(vma_file));
         let data = if file.is_null() { file } else { Probed::pointer(file, offset!(file_private)) };
-        if data.is_null() {
+        // Behind the last entry of a node old ones may stand.
+        if data.is_null() || Probed::pointer(mapping, offset!(vma_mm)) != (*walk).mm {
             return;
         }
         let ns = Probed::pointer(data, offset!(shm_ns));

@@ -172,7 +172,7 @@ unsafe fn signalled(file: *const u8) -> *const u8 {
     unsafe {
         if present(offset!(file_owner)) {
             let owner = Probed::pointer(file, offset!(file_owner));
-            Probed::pointer(owner, offset!(fown_pid))
+            if owner.is_null() { owner } else { Probed::pointer(owner, offset!(fown_pid)) }
         } else {
             Probed::pointer(file, offset!(file_owner_pid))
         }

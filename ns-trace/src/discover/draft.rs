@@ -54,8 +54,13 @@ impl<'a> Draft<'a> {
 
     /// Takes in namespaces whose relatives are known; what else is wanted they are still asked for.
     pub(super) fn known(&mut self, known: &[Known]) {
-        let (settled, relatives) = (!(self.want.netnsid || self.want.maps), self.want.relatives);
+        let Want { relatives, netnsid, maps, .. } = *self.want;
         for one in known {
+            let is_settled = match one.ns.kind {
+                Kind::Net => !netnsid,
+                Kind::User => !maps,
+                _ => true,
+            };
             let Some(row) = self.row(one.ns) else {
                 continue;
             };
@@ -64,7 +69,7 @@ impl<'a> Draft<'a> {
                 row.info.parent = one.parent;
                 row.owner_uid = Some(one.uid);
             }
-            if settled {
+            if is_settled {
                 self.asked.insert((one.ns.kind, one.ns.inode));
             }
         }

@@ -214,6 +214,7 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         files_fdt: must("files_struct", "fdt")?,
         fdt_fd: must("fdtable", "fd")?,
         fdt_max_fds: must("fdtable", "max_fds")?,
+        fdt_open_fds: must("fdtable", "open_fds")?,
         file_cred: must("file", "f_cred")?,
         file_inode: must("file", "f_inode")?,
         file_dentry: must("file", "f_path.dentry")?,

@@ -62,13 +62,14 @@ fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = tail.get(..3).filter(|_| byte == b'\\');
+        let octal = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
         match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(value) if byte == b'\\' => {
+            Some(value) => {
                 plain.push(value);
                 rest = tail.get(3..).unwrap_or_default();
             }
-            _ => {
+            None => {
                 plain.push(byte);
                 rest = tail;
             }
