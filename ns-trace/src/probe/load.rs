@@ -1,6 +1,7 @@
 //! The probes, loaded and attached.
 
 mod error;
+mod programs;
 
 use std::{
     io::{self, Read as _},
@@ -13,7 +14,7 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{HashMap, Map, MapData},
-    programs::{FEntry, FExit, Iter, Program, ProgramError},
+    programs::Iter,
     util::nr_cpus,
 };
 use bytemuck::Pod;
@@ -172,20 +173,9 @@ impl Probes {
         // aya's own reader of the kernel's BTF is slow, and only programs on functions need it.
         let needs_btf = plan.hooks.iter().any(|hook| hook.kind.is_tracing());
         let btf = needs_btf.then(Btf::from_sys_fs).transpose().map_err(EbpfError::from)?;
-        let mut returns = Vec::new();
-        let mut programs = Programs::default();
-        for hook in &plan.hooks {
-            if let HookKind::Fprobe(_) = hook.kind {
-                returns.push(*hook);
-                continue;
-            }
-            let program = ebpf.program_mut(hook.program).ok_or(Error::Part(hook.program))?;
-            let refused = |source| Error::Program { program: hook.program, source };
-            load_program(hook, program, btf.as_ref()).map_err(refused)?;
-            let fd = program.fd().map_err(refused)?.as_fd().try_clone_to_owned();
-            let failed = |source| Error::Attach { hook: hook.program, source };
-            programs.insert(hook.program, fd.map_err(failed)?);
-        }
+        let is_fprobe = |hook: &Hook| matches!(hook.kind, HookKind::Fprobe(_));
+        let (returns, others): (Vec<_>, Vec<_>) = plan.hooks.iter().copied().partition(is_fprobe);
+        let mut programs = programs::load(&others, &mut ebpf, btf.as_ref())?;
         let returns = fprobe::load(OBJECT, &returns, &ebpf)
             .map_err(|source| Error::Attach { hook: "fprobe", source })?;
         programs.extend(returns);
@@ -519,22 +509,6 @@ fn legacy_state(layout: &Layout) -> u32 {
     let mut controllers = layout.controllers.iter();
     let found = controllers.find(|(name, _)| name == legacy.controller);
     found.map_or(ABSENT, |(_, offset)| *offset)
-}
-
-fn load_program(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result<(), ProgramError> {
-    match (hook.kind, program, btf) {
-        (_, Program::RawTracePoint(program), _) => program.load(),
-        (_, Program::TracePoint(program), _) => program.load(),
-        (_, Program::KProbe(program), _) => program.load(),
-        (HookKind::Entry(function), Program::FEntry(program), Some(btf)) => {
-            FEntry::load(program, function, btf)
-        }
-        (HookKind::Return(function), Program::FExit(program), Some(btf)) => {
-            FExit::load(program, function, btf)
-        }
-        (HookKind::Iterator(sort), Program::Iter(program), Some(btf)) => program.load(sort, btf),
-        _ => Err(ProgramError::UnexpectedProgramType),
-    }
 }
 
 /// Reads from an iterator to its end: it writes nothing, but visits one object after the other.

@@ -64,15 +64,12 @@ fn unescape(text: &[u8]) -> Vec<u8> {
     while let Some((&byte, tail)) = rest.split_first() {
         let escaped = tail.get(..3).filter(|_| byte == b'\\');
         let octal = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(value) => {
-                plain.push(value);
-                rest = tail.get(3..).unwrap_or_default();
-            }
-            None => {
-                plain.push(byte);
-                rest = tail;
-            }
+        if let Some(value) = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            plain.push(value);
+            rest = tail.get(3..).unwrap_or_default();
+        } else {
+            plain.push(byte);
+            rest = tail;
         }
     }
     plain
