@@ -2,6 +2,8 @@
 
 mod held;
 
+pub(crate) use self::held::no_walk;
+
 use std::{
     process::{Command, Output},
     sync::Arc,

@@ -15,6 +15,7 @@ use crate::{
     context::Room,
     list::table,
     tracer::{PATIENCE, Tracer},
+    why::no_walk,
 };
 
 pub(super) const TRIALS: [(&str, Test); 5] = [
@@ -72,8 +73,11 @@ fn list(room: &Room) -> Result<()> {
 
 fn others(room: &Room) -> Result<()> {
     let collector = Collector::start(room, "")?;
-    let actor = actor()?;
+    let mut actor = actor()?;
     let uts = format!("pid:{}:uts", actor.pid());
+    let file = actor.number("open /proc/self/ns/uts")?;
+    actor.act(&format!("post {file}"))?;
+    actor.act(&format!("close {file}"))?;
     let asked = |args: &[&str]| -> Result<Value> {
         let output = collector.ask(&[args, &["-J", "--source", "live"]].concat()).output()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -84,6 +88,10 @@ fn others(room: &Room) -> Result<()> {
     ensure!(shown["creator"]["pid"] == actor.pid() && shown["ns"]["born"].is_u64(), "{shown}");
     let why = asked(&["why", &uts])?;
     ensure!(why["processes"][0]["pid"] == actor.pid(), "{why}");
+    // It has given up the right to load what reads that from the kernel's memory.
+    let mut holders = why["holders"].as_array().into_iter().flatten();
+    let posted = holders.any(|one| one["holder"] == "message" && one["kept"] == "fd");
+    ensure!(posted || no_walk().is_some(), "{why}");
     let process = asked(&["show", &actor.pid().to_string()])?;
     ensure!(process["process"]["ns"]["uts"]["inode"] == shown["ns"]["inode"], "{process}");
     let tree = asked(&["tree", "-o", "+CREATOR"])?.to_string();

@@ -85,7 +85,7 @@ pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
 }
 
 /// Why the memory of the kernel is not read here; none if it is.
-fn no_walk() -> Option<String> {
+pub(crate) fn no_walk() -> Option<String> {
     if release() < (5, 17) {
         return Some("programs cannot loop before Linux 5.17".to_owned());
     }
