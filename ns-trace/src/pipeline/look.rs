@@ -12,7 +12,7 @@ use ns_trace_common::{
 use rustc_hash::FxHashSet;
 
 use crate::{
-    discover::{self, Picture},
+    discover::{self, Known, Picture, Seen, tasks::Tasks},
     model::{Kind, Want, World},
     probe::{self, Walk},
     sys::process::{initial_namespace, own_namespace},
@@ -53,8 +53,8 @@ impl Looker {
     /// Loads what walks; one that may not be loaded here looks at /proc.
     #[must_use]
     pub fn load() -> Self {
-        /// For how many tasks there is room at a time; the rest is told in further runs.
-        const TASKS: u32 = 1 << 13;
+        /// So many that they are read while the walk goes on: how many there will be, nobody knows.
+        const TASKS: u32 = 1 << 14;
         let walk = check_numbers().and_then(|()| Walk::load(TASKS));
         let walk = walk.and_then(|mut walk| walk.complete().map(|()| walk));
         Self(walk.ok().map(Mutex::new))
@@ -66,13 +66,15 @@ impl Looker {
     ///
     /// If /proc cannot be listed.
     pub fn look(&self, want: &Want) -> io::Result<World> {
-        if let Some(walk) = &self.0 {
+        let gathered = self.0.as_ref().map(|walk| {
             let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(world) = through(&mut walk, want) {
-                return Ok(world);
-            }
+            Gathered::by(&mut walk, want)
+        });
+        match gathered {
+            // Others may walk meanwhile.
+            Some(Ok(gathered)) => Ok(gathered.complete(want)),
+            _ => discover::look(want),
         }
-        discover::look(want)
     }
 }
 
@@ -83,7 +85,7 @@ impl Looker {
 /// If the kernel, or the lack of a privilege, does not let it.
 fn walk(want: &Want, processes: u32) -> Result<World, probe::Error> {
     check_numbers()?;
-    through(&mut Walk::load(processes)?, want)
+    Ok(Gathered::by(&mut Walk::load(processes)?, want)?.complete(want))
 }
 
 /// Whether the numbers of processes and users are the same here and in memory.
@@ -99,33 +101,47 @@ fn check_numbers() -> Result<(), probe::Error> {
     Ok(())
 }
 
-fn through(walk: &mut Walk, want: &Want) -> Result<World, probe::Error> {
-    let mut picture = Picture::new(want);
-    walk.tasks(|task| picture.add(task))?;
-    let mut known = Vec::new();
-    // Whom the tasks lead to, they have named.
-    if !(want.complete || want.relatives || want.ids || want.files) {
-        return Ok(discover::around(picture.finish(), &known, None, want));
-    }
-    for kind in Kind::ALL.into_iter().filter(|kind| want.kinds.contains(*kind)) {
-        known.extend(walk.namespaces(kind)?.iter().filter_map(|found| picture.known(found)));
-    }
-    let files = if want.files { Some(walk.files()?) } else { None };
-    if want.relatives {
-        let mut questions = picture.questions(&known, RELATIVES);
-        let held = files.iter().flatten().filter(|held| held.ns.inode != 0);
-        questions.extend(held.map(|held| about(held.ns, held.kind)));
-        let mut asked = FxHashSet::default();
-        while !questions.is_empty() {
-            asked.extend(questions.iter().map(|question| question.ns.address));
-            walk.inspect(&mut questions)?;
-            known.extend(questions.iter().filter_map(|answer| picture.known(answer)));
-            questions = questions.iter().flat_map(relatives).collect();
-            questions.retain(|question| asked.insert(question.ns.address));
+/// What memory tells.
+struct Gathered {
+    tasks: Tasks,
+    known: Vec<Known>,
+    seen: Option<Seen>,
+}
+
+impl Gathered {
+    fn by(walk: &mut Walk, want: &Want) -> Result<Self, probe::Error> {
+        let mut picture = Picture::new(want);
+        walk.tasks(|task| picture.add(task))?;
+        let mut known = Vec::new();
+        // Whom the tasks lead to, they have named.
+        if !(want.complete || want.relatives || want.ids || want.files) {
+            return Ok(Self { tasks: picture.finish(), known, seen: None });
         }
+        for kind in Kind::ALL.into_iter().filter(|kind| want.kinds.contains(*kind)) {
+            known.extend(walk.namespaces(kind)?.iter().filter_map(|found| picture.known(found)));
+        }
+        let files = if want.files { Some(walk.files()?) } else { None };
+        if want.relatives {
+            let mut questions = picture.questions(&known, RELATIVES);
+            let held = files.iter().flatten().filter(|held| held.ns.inode != 0);
+            questions.extend(held.map(|held| about(held.ns, held.kind)));
+            let mut asked = FxHashSet::default();
+            while !questions.is_empty() {
+                asked.extend(questions.iter().map(|question| question.ns.address));
+                walk.inspect(&mut questions)?;
+                known.extend(questions.iter().filter_map(|answer| picture.known(answer)));
+                questions = questions.iter().flat_map(relatives).collect();
+                questions.retain(|question| asked.insert(question.ns.address));
+            }
+        }
+        let seen = files.map(|files| picture.seen(&files));
+        Ok(Self { tasks: picture.finish(), known, seen })
     }
-    let seen = files.map(|files| picture.seen(&files));
-    Ok(discover::around(picture.finish(), &known, seen, want))
+
+    /// Finds out the rest.
+    fn complete(self, want: &Want) -> World {
+        discover::around(self.tasks, &self.known, self.seen, want)
+    }
 }
 
 /// Questions about the owner and the parent in an answer.

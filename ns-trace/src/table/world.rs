@@ -89,12 +89,16 @@ impl Table {
     /// sets than tasks.
     fn firsts(&self, namespaces: &mut [NsRow], places: &Places) -> Vec<ProcessRow> {
         let mut tallies: FxHashMap<*const Set, (&Set, Tally)> = FxHashMap::default();
-        for (tid, Member { pid, set, .. }) in &self.tasks {
+        let mut threads = Vec::new();
+        for (tid, member) in &self.tasks {
+            let Member { pid, set, .. } = member;
             let (_, tally) = tallies.entry(Rc::as_ptr(set)).or_insert((set, Tally::default()));
             tally.threads += 1;
             if pid == tid {
                 tally.nprocs += 1;
                 tally.first = Some(tally.first.map_or(*pid, |first| first.min(*pid)));
+            } else {
+                threads.push(member);
             }
         }
         for (set, tally) in tallies.values() {
@@ -108,9 +112,9 @@ impl Table {
             }
         }
         let firsts = namespaces.iter().filter_map(|row| row.processes.first());
-        let mut groups: FxHashMap<u32, Vec<&Member>> =
-            firsts.map(|pid| (*pid, Vec::new())).collect();
-        for member in self.tasks.values() {
+        let group = |pid: &u32| (*pid, self.tasks.get(pid).into_iter().collect());
+        let mut groups: FxHashMap<u32, Vec<&Member>> = firsts.map(group).collect();
+        for member in threads {
             if let Some(group) = groups.get_mut(&member.pid) {
                 group.push(member);
             }
