@@ -50,8 +50,9 @@ fn main() -> ExitCode {
     if let Some(code) = soak::life::worker(&words) {
         return code;
     }
-    // Under nohup(1) it is ignored, and a shell cannot trap what it was started to ignore.
-    actor::syscall::heed(libc::SIGHUP);
+    // Under nohup(1) and in the background they are ignored, and a shell cannot trap what it was
+    // started to ignore.
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT].into_iter().for_each(actor::syscall::heed);
     let arguments = Arguments::from_args();
     let context = Arc::new(Context::find(&arguments));
     let conclusion = libtest_mimic::run(&arguments, trials(&context));
