@@ -11,6 +11,7 @@ mod member;
 mod property;
 mod relation;
 mod repeat;
+mod roll;
 mod rows;
 mod state;
 mod tell;
@@ -34,9 +35,9 @@ use self::{
 };
 pub use self::{
     member::Program,
+    roll::{Roll, Tally},
     rows::{Row, RowId},
     state::State,
-    world::Crowd,
 };
 use crate::model::{
     Ancestor, Kind, NsRef, Placement, SLOTS, Slots,

@@ -12,7 +12,7 @@ use rustix::{
 };
 
 use super::Picture;
-use crate::{rule::Rules, table::Crowd};
+use crate::{rule::Rules, table::Table};
 
 /// What another thread wants of a live source. Answers are given in the source's own thread: they
 /// must be short.
@@ -20,7 +20,9 @@ pub enum Inquiry {
     /// Whether it still goes on.
     Alive(Box<dyn FnOnce() + Send>),
     /// What exists.
-    Picture(Crowd, Box<dyn FnOnce(Picture) + Send>),
+    Picture(Box<dyn FnOnce(Picture) + Send>),
+    /// The table itself.
+    Table(Box<dyn FnOnce(&Table) + Send>),
     /// That it goes on with other rules.
     Rules(Box<Rules>),
 }
@@ -29,7 +31,8 @@ impl fmt::Debug for Inquiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Alive(_) => "Alive",
-            Self::Picture(..) => "Picture",
+            Self::Picture(_) => "Picture",
+            Self::Table(_) => "Table",
             Self::Rules(_) => "Rules",
         })
     }

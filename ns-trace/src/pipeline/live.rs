@@ -41,7 +41,7 @@ use crate::{
         process::{initial_namespace, own_namespace},
         signal,
     },
-    table::{Crowd, Finding, Row, Table},
+    table::{Finding, Row, Table},
 };
 
 /// How often the counters of losses are read while records come.
@@ -529,32 +529,29 @@ impl Live {
             return true;
         };
         self.picture_due = now + viewer.every;
-        let picture = picture(&mut self.table, &self.stream, Crowd::Whole);
+        let picture = picture(&mut self.table, &self.stream);
         (viewer.show)(picture)
     }
 
     /// Answers what was asked.
     fn answer(&mut self) {
         let asked = self.options.inquiries.as_ref().map(|inquiries| inquiries.take());
-        let mut shown: [Vec<_>; 2] = Default::default();
+        let mut shown = Vec::new();
         for inquiry in asked.into_iter().flatten() {
             match inquiry {
                 Inquiry::Alive(answer) => answer(),
-                Inquiry::Picture(crowd, answer) => {
-                    shown[usize::from(crowd == Crowd::Whole)].push(answer);
-                }
+                Inquiry::Picture(answer) => shown.push(answer),
+                Inquiry::Table(answer) => answer(&self.table),
                 Inquiry::Rules(rules) => self.stream.replace_rules(&rules),
             }
         }
-        for (mut answers, crowd) in shown.into_iter().zip([Crowd::Firsts, Crowd::Whole]) {
-            // The last has the picture for itself.
-            if let Some(last) = answers.pop() {
-                let picture = picture(&mut self.table, &self.stream, crowd);
-                for answer in answers {
-                    answer(picture.clone());
-                }
-                last(picture);
+        // The last has the picture for itself.
+        if let Some(last) = shown.pop() {
+            let picture = picture(&mut self.table, &self.stream);
+            for answer in shown {
+                answer(picture.clone());
             }
+            last(picture);
         }
     }
 
@@ -579,10 +576,10 @@ impl Live {
 }
 
 /// What exists now.
-fn picture(table: &mut Table, stream: &Stream, crowd: Crowd) -> Picture {
+fn picture(table: &mut Table, stream: &Stream) -> Picture {
     let boot_ns = clock::boot_ns();
     let dead = table.dead(boot_ns).map(Row::picture).collect();
-    Picture { boot_ns, world: Arc::new(table.world(crowd)), dead, lost: stream.lost() }
+    Picture { boot_ns, world: Arc::new(table.world()), dead, lost: stream.lost() }
 }
 
 /// Whether the numbers of processes are the kernel's own.

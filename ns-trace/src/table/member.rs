@@ -56,6 +56,13 @@ pub(super) struct Set {
 }
 
 impl Set {
+    /// The rows that tasks are in which have this set; the ones for their children are left out.
+    pub(super) fn own(&self) -> impl Iterator<Item = RowId> {
+        let is_own = |slot: &Slot| !matches!(slot, Slot::PidForChildren | Slot::TimeForChildren);
+        let slots = Slot::ALL.into_iter().filter(is_own);
+        slots.filter_map(|slot| self.rows.get(slot as usize).copied().flatten())
+    }
+
     /// The rows, each once: a namespace is mostly its own children's as well.
     pub(super) fn distinct(&self) -> impl Iterator<Item = RowId> {
         let row = |slot: Slot| self.rows.get(slot as usize).copied().flatten();

@@ -13,7 +13,7 @@ use ns_trace_common::{
     snapshot::Member,
 };
 
-use super::{Crowd, Finding, Program, Surroundings, Table};
+use super::{Finding, Program, Surroundings, Table};
 use crate::{
     model::{Cause, Kind, Placement, ProcessRow, event::Body},
     probe::Record,
@@ -499,7 +499,7 @@ fn a_picture_shows_who_is_where_and_of_the_crowd_what_is_wanted() {
     world.member(&Task { pid: 20, ..task(21) });
     world.member(&task(30));
     world.end();
-    let whole = world.table.world(Crowd::Whole);
+    let whole = world.table.world();
     let row = |inode: u32| whole.namespaces.iter().find(|row| row.info.inode == inode);
     let uts = task(2).slots[UTS].inode;
     let who = |inode| row(inode).map(|row| (row.processes.to_vec(), row.nprocs, row.threads));
@@ -510,17 +510,21 @@ fn a_picture_shows_who_is_where_and_of_the_crowd_what_is_wanted() {
     assert_eq!(pids(&whole.processes), [2, 10, 20, 30]);
     let split = whole.process(20).unwrap();
     assert_eq!((split.count, split.threads[0].tid, split.args.clone()), (2, 21, None));
-    let firsts = world.table.world(Crowd::Firsts);
-    let counted = whole.namespaces.clone().into_iter().map(|mut row| {
-        row.processes.truncate(1);
-        row
-    });
-    assert_eq!(firsts.namespaces, counted.collect::<Vec<_>>());
-    assert_eq!(pids(&firsts.processes), [2, 20]);
-    assert_eq!(firsts.process(20), Some(split));
+    let roll = world.table.roll();
+    let counted = |row: &crate::model::NsRow| {
+        (row.info.clone(), row.threads, row.nprocs, row.processes.first().copied())
+    };
+    let rolled =
+        roll.rows().map(|(row, tally)| (row.info(), tally.threads, tally.nprocs, tally.first));
+    assert_eq!(
+        rolled.collect::<Vec<_>>(),
+        whole.namespaces.iter().map(counted).collect::<Vec<_>>()
+    );
+    for process in &whole.processes {
+        assert_eq!(roll.process(process.pid).as_ref(), Some(process));
+    }
 
     world.table.learn(20, &mut Shell);
-    let firsts = world.table.world(Crowd::Firsts);
-    let args = firsts.process(20).and_then(|row| row.args.clone()).unwrap();
+    let args = world.table.roll().process(20).and_then(|row| row.args).unwrap();
     assert_eq!(args.join(" "), "sh -c true");
 }

@@ -22,7 +22,10 @@ pub struct Table {
     pub name: &'static str,
     /// Its columns.
     pub columns: Vec<Heading>,
-    rows: Vec<Row>,
+    /// As many for each row as there were columns when it was added.
+    cells: Vec<Cell>,
+    /// Of each row, where its cells begin, and the row that it lies below.
+    rows: Vec<(usize, Option<usize>)>,
 }
 
 /// A column.
@@ -43,25 +46,19 @@ pub struct Heading {
     pub tree: bool,
 }
 
-/// A row: its cells, and the row that it lies below.
-#[derive(Clone, Debug)]
-struct Row {
-    cells: Vec<Cell>,
-    parent: Option<usize>,
-}
-
 impl Table {
     /// An empty table.
     #[must_use]
     pub const fn new(name: &'static str, columns: Vec<Heading>) -> Self {
-        Self { name, columns, rows: Vec::new() }
+        Self { name, columns, cells: Vec::new(), rows: Vec::new() }
     }
 
     /// Adds a row, below that of the number `parent` if there is one, and returns its own.
-    pub fn push(&mut self, parent: Option<usize>, cells: Vec<Cell>) -> usize {
+    pub fn push(&mut self, parent: Option<usize>, cells: impl IntoIterator<Item = Cell>) -> usize {
         // A row lies below one that was there before: so no row lies below itself.
         let parent = parent.filter(|parent| *parent < self.rows.len());
-        self.rows.push(Row { cells, parent });
+        self.rows.push((self.cells.len(), parent));
+        self.cells.extend(cells);
         self.rows.len() - 1
     }
 
@@ -79,48 +76,45 @@ impl Table {
 
     /// The cells of the rows from top to bottom, each with how deep it lies.
     pub fn cells(&self) -> impl Iterator<Item = (usize, &[Cell])> {
-        self.order().into_iter().map(|place| (place.depth(), self.rows[place.row].cells.as_slice()))
+        self.order().into_iter().map(|place| (place.depth, self.row(place.row)))
+    }
+
+    /// The cells of a row.
+    fn row(&self, row: usize) -> &[Cell] {
+        let end = self.rows.get(row + 1).map_or(self.cells.len(), |(start, _)| *start);
+        self.rows.get(row).and_then(|(start, _)| self.cells.get(*start..end)).unwrap_or_default()
     }
 
     /// The rows from top to bottom, each with its place in the tree.
     fn order(&self) -> Vec<Place> {
-        let mut children = vec![Vec::new(); self.rows.len()];
-        let mut roots = Vec::new();
-        for (number, row) in self.rows.iter().enumerate() {
-            match row.parent {
-                Some(parent) => children[parent].push(number),
-                None => roots.push(number),
-            }
+        // The first row below each and the next one beside it; the last place is that of no row.
+        let top = self.rows.len();
+        let (mut below, mut beside) = (vec![None; top + 1], vec![None; top]);
+        for (row, (_, parent)) in self.rows.iter().enumerate().rev() {
+            beside[row] = below[parent.unwrap_or(top)].replace(row);
         }
-        let mut order = Vec::with_capacity(self.rows.len());
-        // Last in, first out: whoever comes first is pushed last.
-        let mut stack: Vec<_> =
-            roots.into_iter().rev().map(|row| Place { row, last: Vec::new() }).collect();
-        while let Some(place) = stack.pop() {
-            let below = &children[place.row];
-            for (index, row) in below.iter().enumerate().rev() {
-                let mut last = Vec::with_capacity(place.last.len() + 1);
-                last.extend_from_slice(&place.last);
-                last.push(index + 1 == below.len());
-                stack.push(Place { row: *row, last });
+        let mut order = Vec::with_capacity(top);
+        let (mut next, mut depth) = (below[top], 0);
+        while let Some(row) = next {
+            order.push(Place { row, depth, is_last: beside[row].is_none() });
+            next = below[row];
+            depth += 1;
+            let mut from = Some(row);
+            while let (None, Some(row)) = (next, from) {
+                (next, from) = (beside[row], self.rows[row].1);
+                depth -= 1;
             }
-            order.push(place);
         }
         order
     }
 }
 
 /// Where a row stands in the tree.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Place {
     row: usize,
-    /// Of each row on the way from a root down to this one, the root excepted: whether it is the
-    /// last of its parent's.
-    last: Vec<bool>,
-}
-
-impl Place {
-    const fn depth(&self) -> usize {
-        self.last.len()
-    }
+    /// How many rows it lies below.
+    depth: usize,
+    /// Whether it is the last one below the same row.
+    is_last: bool,
 }

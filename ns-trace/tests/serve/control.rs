@@ -142,9 +142,9 @@ fn rude(room: &Room) -> Result<()> {
     // Who says nothing, who says half, and who wants everything and reads none of it.
     let silent = connect()?;
     let mut half = connect()?;
-    half.write_all(br#"{"v":2,"ask""#)?;
+    half.write_all(br#"{"v":3,"ask""#)?;
     let mut deaf = connect()?;
-    deaf.write_all(b"{\"v\":2,\"ask\":{\"trace\":{}}}\n")?;
+    deaf.write_all(b"{\"v\":3,\"ask\":{\"trace\":{}}}\n")?;
     let answer = |request: &[u8]| -> Result<Value> {
         let mut stream = connect()?;
         // It may say no before it has read all of it.
@@ -158,8 +158,8 @@ fn rude(room: &Room) -> Result<()> {
         (&b"hello\n"[..], "no request"),
         (b"\xff\xfe\n", "no request"),
         (b"{\"v\":9,\"ask\":{\"trace\":{}}}\n", "version 9"),
-        (b"{\"v\":2,\"ask\":{\"trace\":{\"where\":\"pid = 1\"}}}\n", "column"),
-        (b"{\"v\":2,\"ask\":{\"trace\":{\"tasks\":true}}}\n", "probe.tasks"),
+        (b"{\"v\":3,\"ask\":{\"trace\":{\"where\":\"pid = 1\"}}}\n", "column"),
+        (b"{\"v\":3,\"ask\":{\"trace\":{\"tasks\":true}}}\n", "probe.tasks"),
     ] {
         let told = answer(request)?;
         let error = told["error"].as_str().unwrap_or_default();
@@ -169,7 +169,7 @@ fn rude(room: &Room) -> Result<()> {
     let told = answer(&long)?;
     ensure!(told["error"].as_str().is_some_and(|error| error.contains("65536")), "{told}");
     // A vanished one.
-    connect()?.write_all(b"{\"v\":2,\"ask\":{\"trace\":{}}}\n")?;
+    connect()?.write_all(b"{\"v\":3,\"ask\":{\"trace\":{}}}\n")?;
     make(collector.tracer()?)?;
     ensure!(rows(&collector, &["list", "-J", "-l", "--source", "live"])?.len() >= 8, "no rows");
     drop((silent, half, deaf));

@@ -49,8 +49,7 @@ pub(super) fn table(
     subjects.retain(|subject| filters.match_row(rows, *subject));
     let mut table = Table::new("namespaces", choice.headings.clone());
     let mut push = |table: &mut Table, parent, subject: Subject<'_>| {
-        let cells = choice.columns.iter().map(|column| rows.cell(subject, *column)).collect();
-        table.push(parent, cells)
+        table.push(parent, choice.columns.iter().map(|column| rows.cell(subject, *column)))
     };
     // As lsns has it: without the column that shows the tree there is none, in JSON neither.
     let is_tree = choice.headings.iter().any(|heading| heading.tree);

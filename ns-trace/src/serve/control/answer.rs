@@ -12,13 +12,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::{
-    pack::pack,
+    pack::{Begun, Told, pack},
     request::{Ask, LONGEST, Request, Trace, VERSION},
     sight,
 };
 use crate::{
     expr::Filter,
-    model::{Mounts, Slots, Want, World, write_json},
+    model::{Mounts, ProcessRow, Slots, Want, World, write_json},
     pipeline::{Inquiry, Picture, Selection, merged},
     serve::{
         Shared,
@@ -27,7 +27,6 @@ use crate::{
         refused::{Door, Reason},
     },
     sink::recent::From,
-    table::Crowd,
 };
 
 /// How long the pipeline may take to answer.
@@ -92,12 +91,11 @@ pub(super) fn answer(stream: &UnixStream, uid: u32, shared: &Arc<Shared>) -> io:
         return refuse(stream, "the policy of this collector (control.members) shows you nothing");
     }
     match request.ask {
-        Ask::Look(want) => match world(shared, &want, seen) {
+        Ask::Look(want) => match look(shared, &want, seen, uid) {
             Ok(found) => {
-                let found = sight::world(found, seen, uid);
                 head(stream, What::Follows(()))?;
                 let mut stream = stream;
-                let sent = stream.write_all(&pack(&found));
+                let sent = stream.write_all(&found);
                 // Nobody waits for it to be freed.
                 let _closed = stream.shutdown(Shutdown::Both);
                 sent
@@ -151,51 +149,90 @@ fn line(mut stream: &UnixStream) -> io::Result<Line> {
     }
 }
 
-/// What exists, as far as it is wanted: from the table alone, if that knows it all.
-fn world(shared: &Shared, want: &Want, seen: Sight) -> Result<World, String> {
+/// What exists, as far as it is wanted and seen, in bytes: from the table alone, if that knows it all.
+fn look(shared: &Arc<Shared>, want: &Want, seen: Sight, uid: u32) -> Result<Vec<u8>, String> {
     let is_known = !want.files && !want.netnsid && !want.maps && want.mounts < Mounts::Every;
     // Whose is what, all of them tell.
-    let is_enough = is_known && want.first && seen == Sight::All;
-    let crowd = if is_enough { Crowd::Firsts } else { Crowd::Whole };
-    let picture = picture(shared, crowd).ok_or("the pipeline does not answer")?;
-    if !is_known {
-        // What only the table knows of may have a first process that is no other's.
-        let want = Want { first: false, ..*want };
-        let found = shared
-            .looker()
-            .look(&want)
-            .map_err(|error| format!("cannot look at /proc: {error}"))?;
-        return Ok(merged(found, &picture, want.kinds));
+    if is_known && want.first && seen == Sight::All {
+        return firsts(shared, *want);
     }
-    let all = Arc::unwrap_or_clone(picture.world);
-    let mut found = World { unreadable: all.unreadable, ..World::default() };
-    let rows = all.namespaces.into_iter();
-    found.namespaces = rows.filter(|row| want.kinds.contains(row.info.kind)).collect();
-    found.processes = all.processes;
-    if !(want.ids || want.threads || want.children) {
-        let unknown = Slots::default();
-        for process in &mut found.processes {
+    let picture = ask(shared, Inquiry::Picture)?;
+    let found =
+        if is_known { known(shared, picture, want) } else { closely(shared, &picture, want)? };
+    Ok(pack(&sight::world(found, seen, uid)))
+}
+
+/// What the table knows, of the processes but those that are first somewhere.
+fn firsts(shared: &Shared, want: Want) -> Result<Vec<u8>, String> {
+    let (begun, mut processes) = ask(shared, |answer| {
+        Inquiry::Table(Box::new(move |table| {
+            let roll = table.roll();
+            let rows = roll.rows().filter(|(row, _)| want.kinds.contains(row.kind));
+            let mut firsts: Vec<_> = rows.clone().filter_map(|(_, tally)| tally.first).collect();
+            firsts.sort_unstable();
+            firsts.dedup();
+            let processes: Vec<_> =
+                firsts.into_iter().filter_map(|pid| roll.process(pid)).collect();
+            let begun = Begun::new(rows.map(|(row, tally)| Told {
+                info: row.info(),
+                owner_uid: None,
+                processes: tally.first.as_slice(),
+                nprocs: tally.nprocs,
+                threads: tally.threads,
+                creator: row.creator.as_ref(),
+                cause: row.cause,
+                died: row.died,
+            }));
+            answer((begun, processes));
+        }))
+    })?;
+    finish(shared, &mut processes, &want);
+    Ok(begun.end(&processes))
+}
+
+/// What the table knows of all.
+fn known(shared: &Shared, picture: Picture, want: &Want) -> World {
+    let mut found = Arc::unwrap_or_clone(picture.world);
+    found.namespaces.retain(|row| want.kinds.contains(row.info.kind));
+    finish(shared, &mut found.processes, want);
+    found
+}
+
+/// What a look finds, and what the table knows besides.
+fn closely(shared: &Shared, picture: &Picture, want: &Want) -> Result<World, String> {
+    // What only the table knows of may have a first process that is no other's.
+    let want = Want { first: false, ..*want };
+    let found = shared.looker().look(&want);
+    let found = found.map_err(|error| format!("cannot look at /proc: {error}"))?;
+    Ok(merged(found, picture, want.kinds))
+}
+
+/// Leaves out what is not wanted of processes, and what nobody shall see.
+fn finish(shared: &Shared, processes: &mut [ProcessRow], want: &Want) {
+    let unknown = (!(want.ids || want.threads || want.children)).then(Slots::default);
+    let redact = &shared.config().redact;
+    for process in processes {
+        if let Some(unknown) = &unknown {
             process.slots = unknown.clone();
             process.threads.clear();
         }
+        if let Some(args) = &mut process.args {
+            redact.arguments(args);
+        }
     }
-    let redact = &shared.config().redact;
-    for args in found.processes.iter_mut().filter_map(|process| process.args.as_mut()) {
-        redact.arguments(args);
-    }
-    Ok(found)
 }
 
-fn picture(shared: &Shared, crowd: Crowd) -> Option<Picture> {
+/// Asks the pipeline.
+fn ask<T: Send + 'static>(
+    shared: &Shared,
+    inquiry: impl FnOnce(Box<dyn FnOnce(T) + Send>) -> Inquiry,
+) -> Result<T, String> {
     let (answer, answered) = channel();
-    shared.inquiries.ask(Inquiry::Picture(
-        crowd,
-        Box::new(move |picture| {
-            // The client may have gone.
-            let _told = answer.send(picture);
-        }),
-    ));
-    answered.recv_timeout(PATIENCE).ok()
+    shared.inquiries.ask(inquiry(Box::new(move |found| {
+        // The client may have gone.
+        let _told = answer.send(found);
+    })));
+    answered.recv_timeout(PATIENCE).map_err(|_silent| "the pipeline does not answer".to_owned())
 }
 
 /// What the history answers.

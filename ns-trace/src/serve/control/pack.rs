@@ -2,14 +2,13 @@
 //!
 //! Ten thousand namespaces are a few hundred kilobytes so, and read in a millisecond. Numbers are of
 //! variable length (LEB128), lists and texts have their length before them, what may be missing has a
-//! 0 or a 1 before it. A text, a creator or a set of slots that comes again is but a number. A namespace of which
-//! more is known than the table tells is one line of JSON in the place of its fields. The version of
-//! the protocol is also that of this.
+//! 0 or a 1 before it. A text, a creator or a set of slots that comes again is but a number. A namespace
+//! of which more is known than the table tells is one line of JSON in the place of its fields. The
+//! version of the protocol is also that of this.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
 use crate::model::{
     Cause, Creator, Kind, NsInfo, NsRef, NsRow, ProcessRow, SLOTS, Slots, ThreadRow, World,
@@ -18,15 +17,57 @@ use crate::model::{
 /// A row that is packed, and one that is JSON.
 const PACKED: u8 = 0;
 const JSON: u8 = 1;
+/// What else stands in the byte of the kind.
+const INITIAL: u8 = 1 << 4;
+const HAS_ID: u8 = 1 << 5;
 
 /// The bytes of a world.
 #[must_use]
 pub fn pack(world: &World) -> Vec<u8> {
     let mut out = Packer::default();
     out.list(&world.namespaces, Packer::row);
-    out.list(&world.processes, Packer::process);
-    out.number(world.unreadable);
-    out.bytes
+    out.end(&world.processes, world.unreadable)
+}
+
+/// The bytes of a world in the making, whose namespaces come from a table.
+#[derive(Debug)]
+pub struct Begun(Packer);
+
+impl Begun {
+    /// So many namespaces.
+    pub fn new<'r, R: Iterator<Item = Told<'r>> + Clone>(rows: R) -> Self {
+        let mut out = Packer::default();
+        out.number(rows.clone().count() as u64);
+        rows.for_each(|row| out.told(&row));
+        Self(out)
+    }
+
+    /// And the processes.
+    #[must_use]
+    pub fn end(self, processes: &[ProcessRow]) -> Vec<u8> {
+        self.0.end(processes, 0)
+    }
+}
+
+/// What a table tells of a namespace.
+#[derive(Debug)]
+pub struct Told<'r> {
+    /// What it is.
+    pub info: NsInfo,
+    /// Who made its owner, if that is known.
+    pub owner_uid: Option<u32>,
+    /// Processes in it.
+    pub processes: &'r [u32],
+    /// How many there are.
+    pub nprocs: u32,
+    /// How many threads.
+    pub threads: u32,
+    /// Who made it.
+    pub creator: Option<&'r Arc<Creator>>,
+    /// What made it.
+    pub cause: Option<Cause>,
+    /// When it was freed.
+    pub died: Option<u64>,
 }
 
 /// The world in such bytes; `None` if they are none.
@@ -41,12 +82,13 @@ pub fn unpack(bytes: &[u8]) -> Option<World> {
     from.bytes.is_empty().then_some(world)
 }
 
-#[derive(Default)]
+/// What is known by its address lives as long as others of its sort are packed.
+#[derive(Debug, Default)]
 struct Packer {
     bytes: Vec<u8>,
     texts: FxHashMap<Arc<str>, usize>,
-    creators: FxHashMap<*const Creator, usize>,
-    slots: FxHashMap<*const [Option<NsRef>; SLOTS], usize>,
+    creators: FxHashMap<usize, usize>,
+    slots: FxHashMap<usize, usize>,
 }
 
 impl Packer {
@@ -61,6 +103,13 @@ impl Packer {
 
     fn optional<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
         self.bytes.push(value.is_some().into());
+        if let Some(value) = value {
+            put(self, value);
+        }
+    }
+
+    /// What is known to be missing is not mentioned.
+    fn some<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
         if let Some(value) = value {
             put(self, value);
         }
@@ -90,13 +139,15 @@ impl Packer {
     }
 
     fn name(&mut self, ns: &NsRef) {
-        self.bytes.push(ns.kind as u8 | u8::from(ns.initial) << 4);
+        let is_initial = if ns.initial { INITIAL } else { 0 };
+        let has_id = if ns.id.is_some() { HAS_ID } else { 0 };
+        self.bytes.push(ns.kind as u8 | is_initial | has_id);
         self.number(ns.inode);
-        self.optional(ns.id, Self::number);
+        self.some(ns.id, Self::number);
     }
 
     fn slots(&mut self, slots: &Slots) {
-        let key = Arc::as_ptr(&slots.0);
+        let key = Arc::as_ptr(&slots.0).addr();
         if let Some(place) = self.slots.get(&key) {
             self.number(*place as u64);
             return;
@@ -118,28 +169,52 @@ impl Packer {
             self.raw(&text);
             return;
         }
-        self.bytes.push(PACKED);
+        self.told(&Told {
+            info: row.info.clone(),
+            owner_uid: row.owner_uid,
+            processes: &row.processes,
+            nprocs: row.nprocs,
+            threads: row.threads,
+            creator: row.creator.as_ref(),
+            cause: row.cause,
+            died: row.died,
+        });
+    }
+
+    fn told(&mut self, row: &Told<'_>) {
         let info = &row.info;
+        let has = [
+            info.born.is_some(),
+            info.owner.is_some(),
+            info.parent.is_some(),
+            info.level.is_some(),
+            row.owner_uid.is_some(),
+            row.creator.is_some(),
+            row.cause.is_some(),
+            row.died.is_some(),
+        ];
+        let has = has.iter().rev().fold(0, |has, one| has << 1 | u8::from(*one));
+        self.bytes.extend_from_slice(&[PACKED, has]);
         self.name(&info.to_ref());
-        self.optional(info.born, Self::number);
-        self.optional(info.owner.as_ref(), Self::name);
-        self.optional(info.parent.as_ref(), Self::name);
-        self.optional(info.level, Self::number);
-        self.optional(row.owner_uid, Self::number);
+        self.some(info.born, Self::number);
+        self.some(info.owner.as_ref(), Self::name);
+        self.some(info.parent.as_ref(), Self::name);
+        self.some(info.level, Self::number);
+        self.some(row.owner_uid, Self::number);
+        self.some(row.creator, Self::creator);
+        self.some(row.cause.map(|cause| cause as u32), Self::number);
+        self.some(row.died, Self::number);
         let mut last = 0;
-        self.list(&row.processes, |out, pid| {
+        self.list(row.processes, |out, pid| {
             out.number(pid.wrapping_sub(last));
             last = *pid;
         });
         self.number(row.nprocs);
         self.number(row.threads);
-        self.optional(row.creator.as_ref(), Self::creator);
-        self.optional(row.cause.map(|cause| cause as u32), Self::number);
-        self.optional(row.died, Self::number);
     }
 
     fn creator(&mut self, creator: &Arc<Creator>) {
-        let key = Arc::as_ptr(creator);
+        let key = Arc::as_ptr(creator).addr();
         if let Some(place) = self.creators.get(&key) {
             self.number(*place as u64);
             return;
@@ -153,6 +228,12 @@ impl Packer {
         self.text(&creator.comm);
         self.optional(creator.exe.as_ref(), Self::text);
         self.number(creator.uid);
+    }
+
+    fn end(mut self, processes: &[ProcessRow], unreadable: u32) -> Vec<u8> {
+        self.list(processes, Self::process);
+        self.number(unreadable);
+        self.bytes
     }
 
     fn process(&mut self, process: &ProcessRow) {
@@ -201,10 +282,17 @@ impl<'b> Unpacker<'b> {
 
     #[expect(clippy::option_option, reason = "the outer one is whether the bytes can be read")]
     fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
-        match self.byte()? {
-            0 => Some(None),
-            _ => read(self).map(Some),
-        }
+        let has = self.byte()? != 0;
+        self.some(has, read)
+    }
+
+    #[expect(clippy::option_option, reason = "the outer one is whether the bytes can be read")]
+    fn some<T>(
+        &mut self,
+        has: bool,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        if has { read(self).map(Some) } else { Some(None) }
     }
 
     fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
@@ -237,8 +325,8 @@ impl<'b> Unpacker<'b> {
     fn name(&mut self) -> Option<NsRef> {
         let byte = self.byte()?;
         let kind = *Kind::ALL.get(usize::from(byte & 0xf))?;
-        let (inode, id) = (self.number()?, self.optional(Self::number)?);
-        Some(NsRef { kind, inode, id, initial: byte & 0x10 != 0 })
+        let (inode, id) = (self.number()?, self.some(byte & HAS_ID != 0, Self::number)?);
+        Some(NsRef { kind, inode, id, initial: byte & INITIAL != 0 })
     }
 
     fn slots(&mut self) -> Option<Slots> {
@@ -259,28 +347,25 @@ impl<'b> Unpacker<'b> {
         if self.byte()? != PACKED {
             return serde_json::from_str(self.raw()?).ok();
         }
-        let NsRef { kind, inode, id, initial } = self.name()?;
-        let born = self.optional(Self::number)?;
-        let (owner, parent) = (self.optional(Self::name)?, self.optional(Self::name)?);
-        let level = self.optional(Self::number)?;
-        let info = NsInfo { kind, inode, id, initial, born, owner, parent, level };
-        let owner_uid = self.optional(Self::number)?;
-        let (mut processes, mut last) = (SmallVec::new(), 0_u32);
+        let all = self.byte()?;
+        let has = |place: u8| all & 1 << place != 0;
+        let mut row = NsRow::new(self.name()?);
+        row.info.born = self.some(has(0), Self::number)?;
+        row.info.owner = self.some(has(1), Self::name)?;
+        row.info.parent = self.some(has(2), Self::name)?;
+        row.info.level = self.some(has(3), Self::number)?;
+        row.owner_uid = self.some(has(4), Self::number)?;
+        row.creator = self.some(has(5), Self::creator)?;
+        row.cause = self.some(has(6), Self::number)?.map(Cause::from_wire);
+        row.died = self.some(has(7), Self::number)?;
+        let mut last = 0_u32;
         for _ in 0..self.number::<usize>()? {
             last = last.wrapping_add(self.number()?);
-            processes.push(last);
+            row.processes.push(last);
         }
-        Some(NsRow {
-            owner_uid,
-            processes,
-            nprocs: self.number()?,
-            threads: self.number()?,
-            creator: self.optional(Self::creator)?,
-            cause: self.optional(Self::number)?.map(Cause::from_wire),
-            died: self.optional(Self::number)?,
-            info,
-            ..NsRow::new(NsRef { kind, inode, id, initial })
-        })
+        row.nprocs = self.number()?;
+        row.threads = self.number()?;
+        Some(row)
     }
 
     fn creator(&mut self) -> Option<Arc<Creator>> {

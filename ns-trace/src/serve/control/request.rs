@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The version of the protocol; another one is refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The longest line.
 pub const LONGEST: usize = 64 << 10;
 
@@ -120,12 +120,12 @@ mod tests {
             b"list\n",
             b"\xff",
             br#"{"v":1,"ask":{"trace":{}}}"#,
-            br#"{"v":2,"ask":{"trace":{"colour":1}}}"#,
-            br#"{"v":2,"ask":{"kill":{}}}"#,
-            br#"{"v":2,"ask":{"trace":{}},"more":1}"#,
+            br#"{"v":3,"ask":{"trace":{"colour":1}}}"#,
+            br#"{"v":3,"ask":{"kill":{}}}"#,
+            br#"{"v":3,"ask":{"trace":{}},"more":1}"#,
         ] {
             assert!(Request::parse(line).is_err(), "{line:?}");
         }
-        assert!(Request::parse(br#"{"v":2,"ask":{"trace":{}}}"#).is_ok());
+        assert!(Request::parse(br#"{"v":3,"ask":{"trace":{}}}"#).is_ok());
     }
 }

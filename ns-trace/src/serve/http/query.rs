@@ -16,7 +16,6 @@ use crate::{
     model::{Cause, Creator, Kind, Kinds, NsInfo, NsRow, Want, World},
     pipeline::{Inquiry, Picture, Rows, Subject, merged},
     serve::{Shared, control::sight},
-    table::Crowd,
     view::keeper::{Keeper, Member},
 };
 
@@ -29,13 +28,10 @@ pub(super) const LARGEST_PAGE: usize = 10_000;
 /// What exists now.
 pub(super) async fn picture(shared: &Shared) -> Result<Picture, Problem> {
     let (answer, answered) = oneshot::channel();
-    shared.inquiries.ask(Inquiry::Picture(
-        Crowd::Whole,
-        Box::new(move |picture| {
-            // The client may have gone.
-            let _told = answer.send(picture);
-        }),
-    ));
+    shared.inquiries.ask(Inquiry::Picture(Box::new(move |picture| {
+        // The client may have gone.
+        let _told = answer.send(picture);
+    })));
     let in_time = timeout(PATIENCE, answered).await;
     in_time.ok().and_then(Result::ok).ok_or_else(Problem::silent)
 }

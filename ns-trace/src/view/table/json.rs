@@ -15,20 +15,20 @@ impl Table {
         let order = self.order();
         let mut open = 0;
         for (index, place) in order.iter().enumerate() {
-            let depth = place.depth();
+            let depth = place.depth;
             if index == 0 {
                 indent(2, &mut text);
             }
             text.push_str("{\n");
             let inside = 3 + 2 * depth;
-            let cells = self.columns.iter().zip(&self.rows[place.row].cells);
+            let cells = self.columns.iter().zip(self.row(place.row));
             for (number, (column, cell)) in cells.enumerate() {
                 text.push_str(if number > 0 { ",\n" } else { "" });
                 indent(inside, &mut text);
                 let _ = write!(text, "\"{}\": ", column.key);
                 value(cell, &mut text);
             }
-            match order.get(index + 1).map(super::Place::depth) {
+            match order.get(index + 1).map(|place| place.depth) {
                 Some(next) if next > depth => {
                     text.push_str(",\n");
                     indent(inside, &mut text);

@@ -1,10 +1,10 @@
 //! Aligned columns for people.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{Heading, Place, Table};
+use super::{Heading, Table};
 use crate::{
     model::Cell,
     view::{Charset, escape::escape_bytes, quantity::Lasting},
@@ -32,10 +32,10 @@ struct Lines {
     parts: Vec<Part>,
 }
 
-/// Where in the text it is, and how many columns of the terminal it takes.
+/// Where in the text it ends, and how many columns of the terminal it takes.
 #[derive(Debug)]
 struct Part {
-    range: Range<usize>,
+    end: usize,
     width: usize,
 }
 
@@ -45,11 +45,7 @@ impl Lines {
         let start = self.text.len();
         write(&mut self.text);
         let text = self.text.get(start..).unwrap_or_default();
-        self.parts.push(Part { range: start..self.text.len(), width: width(text) });
-    }
-
-    fn text(&self, part: &Part) -> &str {
-        self.text.get(part.range.clone()).unwrap_or_default()
+        self.parts.push(Part { end: self.text.len(), width: width(text) });
     }
 }
 
@@ -68,31 +64,38 @@ impl Table {
         let mut lines = Lines::default();
         // Headings that are not shown take their room all the same, as with lsns.
         self.columns.iter().for_each(|column| lines.push(|text| text.push_str(column.name)));
-        for place in self.order() {
-            self.add_lines(&place, options.charset, &mut lines);
+        lines.parts.reserve(self.columns.len() * self.len());
+        let order = self.order();
+        let mut branches = Branches::default();
+        for (index, place) in order.iter().enumerate() {
+            branches.last.truncate(place.depth.saturating_sub(1));
+            branches.last.extend((place.depth > 0).then_some(place.is_last));
+            branches.has_child = order.get(index + 1).is_some_and(|next| next.depth > place.depth);
+            self.add_lines(self.row(place.row), &branches, options.charset, &mut lines);
         }
         let widths = self.widths(&lines, options);
         let mut text = String::with_capacity(2 * lines.text.len());
-        let parts = lines.parts.chunks(self.columns.len().max(1));
-        for parts in parts.skip(usize::from(!options.headings)) {
-            self.write_line(&lines, parts, &widths, &mut text);
+        let mut start = 0;
+        for (number, parts) in lines.parts.chunks(self.columns.len().max(1)).enumerate() {
+            let end = parts.last().map_or(start, |part| part.end);
+            if number > 0 || options.headings {
+                self.write_line(&lines.text, start, parts, &widths, &mut text);
+            }
+            start = end;
         }
         text
     }
 
     /// Adds the lines of a row: as many as its highest cell has.
-    fn add_lines(&self, place: &Place, charset: Charset, lines: &mut Lines) {
-        let row = &self.rows[place.row].cells;
+    fn add_lines(&self, row: &[Cell], branches: &Branches, charset: Charset, lines: &mut Lines) {
         let cells = || self.columns.iter().zip(row);
         let wrapped = cells().filter(|(column, _)| column.wrap);
         let height = wrapped.map(|(_, cell)| shown(cell).split('\n').count()).max().unwrap_or(1);
-        let has_child =
-            || self.rows.iter().skip(place.row).any(|row| row.parent == Some(place.row));
         for number in 0..height {
             for (column, cell) in cells() {
                 lines.push(|text| {
                     if column.tree {
-                        branch(place, number > 0, &has_child, charset, text);
+                        branches.write(number > 0, charset, text);
                     }
                     if let Cell::Number(shown) = cell {
                         if number == 0 {
@@ -136,14 +139,23 @@ impl Table {
         widths
     }
 
-    fn write_line(&self, lines: &Lines, parts: &[Part], widths: &[usize], text: &mut String) {
+    /// Writes the parts of a line, which begin at `start` in the text of all lines.
+    fn write_line(
+        &self,
+        lines: &str,
+        mut start: usize,
+        parts: &[Part],
+        widths: &[usize],
+        text: &mut String,
+    ) {
         let last = self.columns.len().saturating_sub(1);
         for (index, ((column, room), part)) in
             self.columns.iter().zip(widths).zip(parts).enumerate()
         {
-            let whole = lines.text(part);
+            let whole = lines.get(start..part.end).unwrap_or_default();
+            start = part.end;
             let is_cut = column.cut && part.width > *room;
-            let shown = if is_cut { start(whole, *room) } else { whole };
+            let shown = if is_cut { beginning(whole, *room) } else { whole };
             let taken = if is_cut { width(shown) } else { part.width };
             let padding = room.saturating_sub(taken);
             if is_right(column) {
@@ -184,34 +196,39 @@ fn shown(cell: &Cell) -> Cow<'_, str> {
     }
 }
 
-/// Writes the branches of the tree before a row, and before the further lines of it.
-fn branch(
-    place: &Place,
-    further: bool,
-    has_child: &dyn Fn() -> bool,
-    charset: Charset,
-    text: &mut String,
-) {
-    let [fork, end, pass, blank] = match charset {
-        Charset::Utf8 => ["├─", "└─", "│ ", "  "],
-        Charset::Ascii => ["|-", "`-", "| ", "  "],
-    };
-    if let Some((own, above)) = place.last.split_last() {
-        text.extend(above.iter().map(|last| if *last { blank } else { pass }));
-        text.push_str(match (further, own) {
-            (false, false) => fork,
-            (false, true) => end,
-            (true, false) => pass,
-            (true, true) => blank,
-        });
-    }
-    if further && has_child() {
-        text.push_str(pass);
+/// The branches of the tree before a row.
+#[derive(Debug, Default)]
+struct Branches {
+    /// Of each row on the way from a root down to this one, the root excepted: whether it is the last
+    /// of its parent's.
+    last: Vec<bool>,
+    has_child: bool,
+}
+
+impl Branches {
+    /// Writes them, also before the further lines of the row.
+    fn write(&self, further: bool, charset: Charset, text: &mut String) {
+        let [fork, end, pass, blank] = match charset {
+            Charset::Utf8 => ["├─", "└─", "│ ", "  "],
+            Charset::Ascii => ["|-", "`-", "| ", "  "],
+        };
+        if let Some((own, above)) = self.last.split_last() {
+            text.extend(above.iter().map(|last| if *last { blank } else { pass }));
+            text.push_str(match (further, own) {
+                (false, false) => fork,
+                (false, true) => end,
+                (true, false) => pass,
+                (true, true) => blank,
+            });
+        }
+        if further && self.has_child {
+            text.push_str(pass);
+        }
     }
 }
 
 /// The start of `text` that is at most `width` columns wide.
-fn start(text: &str, width: usize) -> &str {
+fn beginning(text: &str, width: usize) -> &str {
     let mut room = width;
     for (at, letter) in text.char_indices() {
         match room.checked_sub(letter.width().unwrap_or(0)) {
