@@ -74,7 +74,8 @@ impl Table {
                 }
             }
         }
-        order.sort_unstable_by_key(|(inode, kind, _)| (*inode, *kind));
+        // Mostly in order: they were made one after the other.
+        order.sort_by_key(|(inode, kind, _)| (*inode, *kind));
         let rows = order.into_iter().filter_map(|(.., id)| {
             let (_, tally) = tallies.get(id.place())?;
             Some((self.rows.get(id)?, *tally))

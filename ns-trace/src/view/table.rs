@@ -53,6 +53,12 @@ impl Table {
         Self { name, columns, cells: Vec::new(), rows: Vec::new() }
     }
 
+    /// Makes room for so many more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.cells.reserve(rows.saturating_mul(self.columns.len()));
+        self.rows.reserve(rows);
+    }
+
     /// Adds a row, below that of the number `parent` if there is one, and returns its own.
     pub fn push(&mut self, parent: Option<usize>, cells: impl IntoIterator<Item = Cell>) -> usize {
         // A row lies below one that was there before: so no row lies below itself.

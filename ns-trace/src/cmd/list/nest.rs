@@ -5,7 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Choice, Filters};
 use crate::{
     cli::{ListArgs, Relation},
-    model::{Kind, NsRef, NsRow, World},
+    model::{Kind, NsRef, NsRow, ProcessRow, World},
     pipeline::{Rows, Subject},
     view::table::Table,
 };
@@ -26,9 +26,15 @@ pub(super) fn namespaces<'w>(
             && (!args.persistent || ns.processes.is_empty())
             && args.task.is_none_or(|task| ns.processes.contains(&task))
     };
+    // What a process has made anew stands in a row mostly.
+    let mut last: Option<&ProcessRow> = None;
     let subject = |ns: &'w NsRow| {
-        let first = ns.processes.first();
-        Subject { ns, process: first.and_then(|pid| world.process(*pid)) }
+        let process = ns.processes.first().and_then(|pid| match last {
+            Some(last) if last.pid == *pid => Some(last),
+            _ => world.process(*pid),
+        });
+        last = process.or(last);
+        Subject { ns, process }
     };
     world.namespaces.iter().filter(is_asked).map(subject).collect()
 }
@@ -48,6 +54,7 @@ pub(super) fn table(
 ) -> Table {
     subjects.retain(|subject| filters.match_row(rows, *subject));
     let mut table = Table::new("namespaces", choice.headings.clone());
+    table.reserve(subjects.len());
     let mut push = |table: &mut Table, parent, subject: Subject<'_>| {
         table.push(parent, choice.columns.iter().map(|column| rows.cell(subject, *column)))
     };

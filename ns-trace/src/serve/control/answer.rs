@@ -169,7 +169,7 @@ fn firsts(shared: &Shared, want: Want) -> Result<Vec<u8>, String> {
             let roll = table.roll();
             let rows = roll.rows().filter(|(row, _)| want.kinds.contains(row.kind));
             let mut firsts: Vec<_> = rows.clone().filter_map(|(_, tally)| tally.first).collect();
-            firsts.sort_unstable();
+            firsts.sort();
             firsts.dedup();
             let processes: Vec<_> =
                 firsts.into_iter().filter_map(|pid| roll.process(pid)).collect();
