@@ -23,7 +23,7 @@ pub use self::{
     picture::{Known, Picture},
     tasks::count,
 };
-use crate::model::{Want, World};
+use crate::model::{Kind, NsRow, Want, World};
 
 /// Looks at /proc.
 ///
@@ -47,6 +47,23 @@ pub fn mounted(world: &mut World) {
             && !row.nsfs.contains(&place)
         {
             row.nsfs.push(place);
+        }
+    }
+}
+
+/// How users are mapped, and by which number our own network namespace knows others, into `rows`.
+pub fn detail(rows: &mut [NsRow]) {
+    let want = Want { netnsid: true, maps: true, ..Want::MEMBERS };
+    let asked: Vec<_> =
+        rows.iter().filter(|row| matches!(row.info.kind, Kind::Net | Kind::User)).collect();
+    let answers = relatives::ask(&asked, &want, |_| true);
+    for answer in answers {
+        let found = rows
+            .iter_mut()
+            .find(|row| (row.info.kind, row.info.inode) == (answer.ns.kind, answer.ns.inode));
+        if let Some(row) = found {
+            row.netnsid = answer.netnsid;
+            row.maps = answer.maps;
         }
     }
 }
@@ -79,10 +96,7 @@ mod tests {
     use std::{fs::File, os::fd::AsRawFd as _};
 
     use super::*;
-    use crate::{
-        model::{Holder, Kind},
-        sys::process::own_namespace,
-    };
+    use crate::{model::Holder, sys::process::own_namespace};
 
     #[test]
     fn a_look_finds_the_own_namespaces_and_who_holds_them() {

@@ -1,5 +1,6 @@
 //! Source → table → selection → sink, with every loss accounted for.
 
+mod about;
 mod inquiry;
 pub mod journal;
 mod live;
@@ -15,6 +16,7 @@ mod stream;
 mod watch;
 
 pub use self::{
+    about::about,
     inquiry::{Inquiries, Inquiry},
     live::{Attached, Command, Error, Keep, LiveOptions, Obstacle, run_live},
     look::{Looker, look},

@@ -46,10 +46,10 @@ pub use self::{
 };
 use crate::{
     history,
-    model::Event,
+    model::{Event, Want, World},
     pipeline::{
-        self, Attached, Inquiries, Inquiry, Keep, LiveOptions, Looker, Outcome, Scope, Selection,
-        Stream, journal, run_live,
+        self, Attached, Inquiries, Inquiry, Keep, LiveOptions, Looker, Outcome, Picture, Scope,
+        Selection, Stream, journal, merged, run_live,
     },
     probe,
     rule::{Engine, Rules},
@@ -172,6 +172,13 @@ impl Shared {
     /// What looks at what exists.
     fn looker(&self) -> &Looker {
         self.looker.get_or_init(Looker::load)
+    }
+
+    /// What a look finds, and what the table knows besides.
+    fn closely(&self, picture: &Picture, want: &Want) -> io::Result<World> {
+        // What only the table knows of may have a first process that is no other's.
+        let want = Want { first: false, ..*want };
+        Ok(merged(self.looker().look(&want)?, picture, want.kinds))
     }
 
     /// Keeps an alert for those who ask later.

@@ -24,7 +24,7 @@ const SCHEMA: &str = "ns-trace-show/1";
 
 /// Looks, and tells.
 pub(super) fn run(args: &ShowArgs) -> Result<ExitCode, Failure> {
-    let world = sight::everything(args.source.0)?;
+    let world = sight::about(args.source.0, &args.selector)?;
     let refused = |error| sight::refusal(&error);
     let mut sheet =
         Sheet::new(terminal::has_color(io::stdout().is_terminal()), terminal::charset());

@@ -40,7 +40,7 @@ struct Report<'a> {
 
 /// Looks, and tells.
 pub(super) fn run(args: &WhyArgs) -> Result<ExitCode, Failure> {
-    let world = sight::everything(args.source.0)?;
+    let world = sight::about(args.source.0, &args.selector)?;
     let row = resolve::one(&args.selector, &world).map_err(|error| sight::refusal(&error))?;
     let holders: Vec<_> = row.holders.iter().map(|holder| Keeper::new(holder, &world)).collect();
     let processes = Member::of(row, &world);

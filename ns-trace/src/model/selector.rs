@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use strsim::damerau_levenshtein;
 
 use super::{Kind, Slot};
@@ -11,7 +12,8 @@ use super::{Kind, Slot};
 const LARGEST_PID: u32 = 4 << 20;
 
 /// A name for one or more namespaces.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
 pub enum Selector {
     /// `4026532281`: the inode.
     Inode(u32),

@@ -141,6 +141,22 @@ pub fn one<'w>(selector: &Selector, world: &'w World) -> Result<&'w NsRow, Resol
     Err(ResolveError::Ambiguous { selector: selector.to_string(), names })
 }
 
+/// The same by a name that means the same wherever it is said, even where other files are; `None` if
+/// there is none such.
+#[must_use]
+pub fn anywhere(selector: &Selector) -> Option<Selector> {
+    let path = match selector {
+        Selector::Path(path) => path.clone(),
+        Selector::Name(name) => match &mut Names::files(name.as_ref())[..] {
+            [(_, path)] => std::mem::take(path),
+            _ => return None,
+        },
+        _ => return Some(selector.clone()),
+    };
+    let NsRef { kind, inode, .. } = nsfs::reference(File::open(path).ok()?.as_fd()).ok()?;
+    Some(Selector::Kind { kind, inode })
+}
+
 /// The process that `selector` names, if it names one rather than a namespace.
 ///
 /// # Errors

@@ -7,8 +7,11 @@ use serde::Serialize;
 use super::{Class, Failure};
 use crate::{
     discover,
-    model::{From, Mounts, Want, World},
-    pipeline::{look, resolve::ResolveError},
+    model::{From, Mounts, Selector, Want, World},
+    pipeline::{
+        self, look,
+        resolve::{self, ResolveError},
+    },
     serve::client::{self, ClientError},
     sys::process::{initial_namespace, own_namespace},
     view::{escape, quantity::Count, terminal},
@@ -21,26 +24,41 @@ pub(crate) fn everything(from: From) -> Result<World, Failure> {
 
 /// What is wanted of it.
 pub(crate) fn sight(from: From, want: &Want) -> Result<World, Failure> {
-    match live(from, want) {
-        Some(Ok(mut world)) => {
-            if want.mounts >= Mounts::Own {
-                // Where we see them, not where the collector does.
-                discover::mounted(&mut world);
-            }
-            Ok(world)
-        }
-        Some(Err(failure)) => Err(failure),
+    match live(from, || client::look(want)) {
+        Some(Ok(world)) if want.mounts >= Mounts::Own => Ok(mounted(world)),
+        Some(answer) => answer,
         None => scan(want),
     }
 }
 
+/// All there is to see of what a selector names.
+pub(crate) fn about(from: From, selector: &Selector) -> Result<World, Failure> {
+    let ask = || match resolve::anywhere(selector) {
+        Some(selector) => client::about(selector),
+        None => client::look(&Want::ALL),
+    };
+    match live(from, ask) {
+        Some(answer) => answer.map(mounted),
+        None => pipeline::about(selector, look).map_err(|error| unlisted(&error)),
+    }
+}
+
+/// The mounts where we see them, not where the collector does.
+fn mounted(mut world: World) -> World {
+    discover::mounted(&mut world);
+    world
+}
+
 /// What a collector says; `None` if it is to be looked for without one.
-fn live(from: From, want: &Want) -> Option<Result<World, Failure>> {
+fn live(
+    from: From,
+    ask: impl FnOnce() -> Result<World, ClientError>,
+) -> Option<Result<World, Failure>> {
     match (from, asks_as_it_is_numbered()) {
         (From::Scan, _) | (From::Auto, false) => None,
         (From::Live, false) => Some(Err(elsewhere())),
-        (From::Auto, true) => client::look(want).ok().map(Ok),
-        (From::Live, true) => Some(client::look(want).map_err(|error| unanswered(&error))),
+        (From::Auto, true) => ask().ok().map(Ok),
+        (From::Live, true) => Some(ask().map_err(|error| unanswered(&error))),
     }
 }
 
@@ -73,10 +91,11 @@ pub(crate) fn unanswered(error: &ClientError) -> Failure {
 
 /// What is wanted of what can be seen from here.
 pub(crate) fn scan(want: &Want) -> Result<World, Failure> {
-    look(want).map_err(|error| {
-        Failure::new(format!("cannot list /proc: {error}"))
-            .hint("mount it: mount -t proc proc /proc")
-    })
+    look(want).map_err(|error| unlisted(&error))
+}
+
+fn unlisted(error: &io::Error) -> Failure {
+    Failure::new(format!("cannot list /proc: {error}")).hint("mount it: mount -t proc proc /proc")
 }
 
 /// A selector that names nothing.

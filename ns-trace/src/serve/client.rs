@@ -21,7 +21,7 @@ use super::{
     past::Question,
     place::default_directory,
 };
-use crate::model::{Want, World};
+use crate::model::{Selector, Want, World};
 
 /// Room for the answer about ten thousand namespaces; what it does not need is never touched.
 const ROOM: usize = 1 << 20;
@@ -101,7 +101,20 @@ fn ask(ask: Ask) -> Result<UnixStream, ClientError> {
 ///
 /// If no collector answers.
 pub fn look(want: &Want) -> Result<World, ClientError> {
-    let answer = answer(Ask::Look(*want))?;
+    world(Ask::Look(*want))
+}
+
+/// All about what is named, which must mean the same to the collector: no file.
+///
+/// # Errors
+///
+/// If no collector answers.
+pub fn about(selector: Selector) -> Result<World, ClientError> {
+    world(Ask::About(selector))
+}
+
+fn world(asked: Ask) -> Result<World, ClientError> {
+    let answer = answer(asked)?;
     let end = answer.iter().position(|byte| *byte == b'\n').unwrap_or(answer.len());
     let (line, packed) = answer.split_at(end);
     Head::<IgnoredAny>::read(line)?;

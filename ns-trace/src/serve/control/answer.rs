@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     expr::Filter,
-    model::{Mounts, ProcessRow, Slots, Want, World, write_json},
-    pipeline::{Inquiry, Picture, Selection, merged},
+    model::{Mounts, ProcessRow, Selector, Slots, Want, World, write_json},
+    pipeline::{Inquiry, Picture, Selection, about},
     serve::{
         Shared,
         config::Sight,
@@ -91,22 +91,27 @@ pub(super) fn answer(stream: &UnixStream, uid: u32, shared: &Arc<Shared>) -> io:
         return refuse(stream, "the policy of this collector (control.members) shows you nothing");
     }
     match request.ask {
-        Ask::Look(want) => match look(shared, &want, seen, uid) {
-            Ok(found) => {
-                head(stream, What::Follows(()))?;
-                let mut stream = stream;
-                let sent = stream.write_all(&found);
-                // Nobody waits for it to be freed.
-                let _closed = stream.shutdown(Shutdown::Both);
-                sent
-            }
-            Err(why) => refuse(stream, why),
-        },
+        Ask::Look(want) => world(stream, look(shared, &want, seen, uid)),
+        Ask::About(selector) => world(stream, everything_about(shared, &selector, seen, uid)),
         Ask::Past(question) => match past(shared, question, seen, uid) {
             Ok(found) => head(stream, What::Past(found)),
             Err(why) => refuse(stream, why),
         },
         Ask::Trace(wanted) => trace(stream, wanted, shared, seen, uid),
+    }
+}
+
+/// Sends a world in bytes.
+fn world(mut stream: &UnixStream, found: Result<Vec<u8>, String>) -> io::Result<()> {
+    match found {
+        Ok(found) => {
+            head(stream, What::Follows(()))?;
+            let sent = stream.write_all(&found);
+            // Nobody waits for it to be freed.
+            let _closed = stream.shutdown(Shutdown::Both);
+            sent
+        }
+        Err(why) => refuse(stream, why),
     }
 }
 
@@ -157,9 +162,28 @@ fn look(shared: &Arc<Shared>, want: &Want, seen: Sight, uid: u32) -> Result<Vec<
         return firsts(shared, *want);
     }
     let picture = ask(shared, Inquiry::Picture)?;
-    let found =
-        if is_known { known(shared, picture, want) } else { closely(shared, &picture, want)? };
+    let found = if is_known {
+        known(shared, picture, want)
+    } else {
+        shared.closely(&picture, want).map_err(unreadable)?
+    };
     Ok(pack(&sight::world(found, seen, uid)))
+}
+
+/// All about what is named, as far as it is seen.
+fn everything_about(
+    shared: &Shared,
+    selector: &Selector,
+    seen: Sight,
+    uid: u32,
+) -> Result<Vec<u8>, String> {
+    let picture = ask(shared, Inquiry::Picture)?;
+    let look = |want: &Want| Ok(sight::world(shared.closely(&picture, want)?, seen, uid));
+    Ok(pack(&about(selector, look).map_err(unreadable)?))
+}
+
+fn unreadable(error: io::Error) -> String {
+    format!("cannot look at /proc: {error}")
 }
 
 /// What the table knows, of the processes but those that are first somewhere.
@@ -196,15 +220,6 @@ fn known(shared: &Shared, picture: Picture, want: &Want) -> World {
     found.namespaces.retain(|row| want.kinds.contains(row.info.kind));
     finish(shared, &mut found.processes, want);
     found
-}
-
-/// What a look finds, and what the table knows besides.
-fn closely(shared: &Shared, picture: &Picture, want: &Want) -> Result<World, String> {
-    // What only the table knows of may have a first process that is no other's.
-    let want = Want { first: false, ..*want };
-    let found = shared.looker().look(&want);
-    let found = found.map_err(|error| format!("cannot look at /proc: {error}"))?;
-    Ok(merged(found, picture, want.kinds))
 }
 
 /// Leaves out what is not wanted of processes, and what nobody shall see.

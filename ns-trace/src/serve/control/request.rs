@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Kind, Want},
+    model::{Kind, Selector, Want},
     serve::past::Question,
 };
 
@@ -29,6 +29,8 @@ pub enum Ask {
     /// What exists, as far as it is wanted: behind the first line of the answer are the bytes of
     /// [`pack`](super::pack::pack), up to its end.
     Look(Want),
+    /// All about what is named, as [`about`](crate::pipeline::about) finds it, in the same bytes.
+    About(Selector),
     /// What happens from now on, until the client goes.
     Trace(Trace),
     /// What happened, as far as the history tells.

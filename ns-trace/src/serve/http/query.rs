@@ -13,8 +13,8 @@ use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
 use super::{State, door::Eyes, problem::Problem};
 use crate::{
     expr::RowFilter,
-    model::{Cause, Creator, Kind, Kinds, NsInfo, NsRow, Want, World},
-    pipeline::{Inquiry, Picture, Rows, Subject, merged},
+    model::{Cause, Creator, Kind, NsInfo, NsRow, Selector, World},
+    pipeline::{Inquiry, Picture, Rows, Subject, about},
     serve::{Shared, control::sight},
     view::keeper::{Keeper, Member},
 };
@@ -126,18 +126,15 @@ pub(super) async fn namespace(
     let number = inode.parse().ok();
     let inode: u32 = number.ok_or_else(|| Problem::bad(format!("`{inode}` is no inode")))?;
     let picture = picture(&state.shared).await?;
-    let is_it = |row: &NsRow| row.info.inode == inode;
-    if !picture.world.namespaces.iter().any(is_it) {
-        return Err(Problem::missing(format!("namespace {inode}")));
-    }
     let shared = Arc::clone(&state.shared);
     let looked = spawn_blocking(move || {
-        let found = shared.looker().look(&Want::ALL);
-        found.map(|found| merged(found, &picture, Kinds::ALL))
+        about(&Selector::Inode(inode), |want| {
+            let found = shared.closely(&picture, want)?;
+            Ok(sight::world(found, eyes.sight, eyes.uid))
+        })
     });
     let world = looked.await.ok().and_then(Result::ok).ok_or_else(Problem::silent)?;
-    let world = sight::world(world, eyes.sight, eyes.uid);
-    let row = world.namespaces.iter().find(|row| is_it(row));
+    let row = world.namespaces.iter().find(|row| row.info.inode == inode);
     let row = row.ok_or_else(|| Problem::missing(format!("namespace {inode}")))?;
     Ok(Json(whole(row, &world)))
 }
