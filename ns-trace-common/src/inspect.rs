@@ -31,6 +31,10 @@ pub struct Inspect {
     pub uid: u32,
     /// Always 0; keeps what follows aligned.
     pub reserved: u32,
+    /// Answer: a number that changes whenever something is mounted or unmounted there, and that no
+    /// other namespace has (`touch_mnt_namespace` of fs/namespace.c); of mount namespaces only, 0 if
+    /// that never happened.
+    pub event: u64,
     /// Answer: the user namespace that owns it.
     pub owner: Ns,
     /// Answer: the parent, of pid and user namespaces only.

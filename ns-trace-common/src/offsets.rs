@@ -133,6 +133,8 @@ offsets! {
         mm_arg_end: u32,
         /// `linux_binprm.filename`
         bprm_filename: u32,
+        /// `mnt_namespace.event`
+        mnt_event: u32,
         /// `files_struct.fdt`
         files_fdt: u32,
         /// `fdtable.fd`

@@ -73,6 +73,11 @@ const fn is_user(kind: Kind) -> bool {
     matches!(kind, Kind::User)
 }
 
+/// Whether it is a mount namespace.
+const fn is_mnt(kind: Kind) -> bool {
+    matches!(kind, Kind::Mnt)
+}
+
 /// Looks at one namespace of a known kind.
 macro_rules! look {
     ($kind:ident, $question:expr) => {{
@@ -97,6 +102,9 @@ macro_rules! look {
             if present(parent) {
                 let parent = Probed::pointer(address, parent);
                 namespace::<Probed, { Kind::$kind as usize }>(parent, &raw mut (*question).parent);
+            }
+            if $crate::inspect::is_mnt(Kind::$kind) && present(offset!(mnt_event)) {
+                (*question).event = Probed::read(address, offset!(mnt_event));
             }
             let level = offset!(namespaces[Kind::$kind as usize].level);
             if present(level) {

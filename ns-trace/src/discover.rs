@@ -16,9 +16,12 @@ mod relatives;
 mod stat;
 pub mod tasks;
 
+use std::sync::Mutex;
+
 use self::{draft::Draft, tasks::Tasks};
 pub use self::{
     files::Seen,
+    mounts::Remembered,
     open::open,
     picture::{Known, Picture},
     tasks::count,
@@ -31,7 +34,7 @@ use crate::model::{Kind, NsRow, Want, World};
 ///
 /// If /proc cannot be listed.
 pub fn look(want: &Want) -> std::io::Result<World> {
-    Ok(around(tasks::scan(want)?, &[], None, want))
+    Ok(around(tasks::scan(want)?, &[], None, &Mutex::default(), want))
 }
 
 /// Where each namespace is mounted in our own mount namespace, into the rows of `world`.
@@ -69,9 +72,15 @@ pub fn detail(rows: &mut [NsRow]) {
 }
 
 /// Finds out the rest about the namespaces that `tasks` are in, and about those that are `known`
-/// already; what memory tells of open files is in `seen`.
+/// already; what memory tells of open files is in `seen`, and what was mounted before `remembered`.
 #[must_use]
-pub fn around(tasks: Tasks, known: &[Known], seen: Option<Seen>, want: &Want) -> World {
+pub fn around(
+    tasks: Tasks,
+    known: &[Known],
+    seen: Option<Seen>,
+    remembered: &Mutex<Remembered>,
+    want: &Want,
+) -> World {
     let mut draft = Draft::new(want);
     draft.members(&tasks.processes);
     draft.known(known);
@@ -80,7 +89,7 @@ pub fn around(tasks: Tasks, known: &[Known], seen: Option<Seen>, want: &Want) ->
         // Whose namespaces /proc hides, whose files it hides as well; memory hides neither.
         unreadable = unreadable.max(draft.files(&tasks.processes, seen));
     }
-    draft.mounts();
+    draft.mounts(remembered);
     draft.ask();
     if want.complete {
         draft.listed();

@@ -1,6 +1,6 @@
 //! The namespaces found so far.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -19,12 +19,20 @@ pub(super) struct Draft<'a> {
     initial: [Option<u32>; 8],
     /// Which have been asked.
     asked: FxHashSet<(Kind, u32)>,
+    /// What tells that mounts have changed, by the inode of the mount namespace.
+    events: FxHashMap<u32, u64>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(want: &'a Want) -> Self {
         let initial = Kind::ALL.map(|kind| initial_in_sight(kind.name()));
-        Self { want, rows: FxHashMap::default(), initial, asked: FxHashSet::default() }
+        Self {
+            want,
+            rows: FxHashMap::default(),
+            initial,
+            asked: FxHashSet::default(),
+            events: FxHashMap::default(),
+        }
     }
 
     /// The row of a namespace, new if it was not met yet; `None` if its kind is not wanted.
@@ -69,6 +77,9 @@ impl<'a> Draft<'a> {
                 row.info.parent = one.parent;
                 row.owner_uid = Some(one.uid);
             }
+            if one.event != 0 {
+                self.events.insert(one.ns.inode, one.event);
+            }
             if is_settled {
                 self.asked.insert((one.ns.kind, one.ns.inode));
             }
@@ -106,8 +117,8 @@ impl<'a> Draft<'a> {
         found.unreadable
     }
 
-    /// Takes in what is mounted.
-    pub(super) fn mounts(&mut self) {
+    /// Takes in what is mounted, some of which may be remembered.
+    pub(super) fn mounts(&mut self, remembered: &Mutex<mounts::Remembered>) {
         if self.want.mounts >= Mounts::Own {
             for (ns, place) in mounts::own() {
                 if let Some(row) = self.row(ns)
@@ -120,7 +131,8 @@ impl<'a> Draft<'a> {
         if self.want.mounts == Mounts::Every {
             let rows = self.rows.values().map(|row| &**row);
             let mnt: Vec<_> = rows.filter(|row| row.info.kind == Kind::Mnt).collect();
-            for (ns, holder) in mounts::scan(&mnt) {
+            let now = |ns: &NsRef| self.events.get(&ns.inode).copied();
+            for (ns, holder) in mounts::scan(&mnt, now, remembered) {
                 self.hold(ns, holder);
             }
         }

@@ -1,6 +1,11 @@
 //! Mounts that keep a namespace: bind mounts of nsfs, and procfs.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustc_hash::FxHashMap;
 
@@ -23,27 +28,67 @@ pub(super) fn own() -> Vec<(NsRef, PathBuf)> {
     mounts.filter_map(|mount| Some((namespace(mount.root.as_bytes())?, mount.place))).collect()
 }
 
-/// Looks through the given mount namespaces, each through the eyes of one process in it.
-pub(super) fn scan(mnt: &[&NsRow]) -> Vec<(NsRef, Holder)> {
+/// What was mounted in each mount namespace when it was last looked through, by inode.
+#[derive(Debug, Default)]
+pub struct Remembered(FxHashMap<u32, Visit>);
+
+/// A look through a mount namespace.
+#[derive(Debug)]
+struct Visit {
+    ns: NsRef,
+    /// What has changed since if something was mounted or unmounted.
+    event: Option<u64>,
+    /// Through whose eyes.
+    pid: u32,
+    held: Vec<(NsRef, Holder)>,
+}
+
+/// Looks through the given mount namespaces, each through the eyes of one process in it; not again
+/// where by what `now` says nothing has changed.
+pub(super) fn scan(
+    mnt: &[&NsRow],
+    now: impl Fn(&NsRef) -> Option<u64> + Sync,
+    remembered: &Mutex<Remembered>,
+) -> Vec<(NsRef, Holder)> {
+    let mut known = remembered.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut visits = std::mem::take(&mut known.0);
+    drop(known);
+    let is_same = |row: &&&NsRow| {
+        visits.get(&row.info.inode).is_some_and(|visit| {
+            visit.ns == row.info.to_ref()
+                && visit.event == now(&visit.ns)
+                && eyes(row).any(|pid| pid == visit.pid)
+        })
+    };
+    let (same, changed): (Vec<&NsRow>, Vec<&NsRow>) = mnt.iter().partition(is_same);
     let begin = || (FxHashMap::default(), Vec::new());
-    let workers = crowd::share(mnt, begin, |(procfs, held), row| visit(row, procfs, held));
-    workers.into_iter().flat_map(|(_, held)| held).collect()
+    let workers = crowd::share(&changed, begin, |(procfs, found), row| {
+        found.extend(visit(row, now(&row.info.to_ref()), procfs));
+    });
+    let mut kept: FxHashMap<_, _> =
+        same.iter().filter_map(|row| visits.remove_entry(&row.info.inode)).collect();
+    let found = workers.into_iter().flat_map(|(_, found)| found);
+    kept.extend(found.map(|visit| (visit.ns.inode, visit)));
+    let held = kept.values().flat_map(|visit| visit.held.iter().cloned()).collect();
+    // Where nothing tells of changes, there is nothing to remember.
+    kept.retain(|_, visit| visit.event.is_some());
+    remembered.lock().unwrap_or_else(PoisonError::into_inner).0 = kept;
+    held
 }
 
 /// By the device number of a procfs the pid namespace that it shows.
 type Procfs = FxHashMap<u64, Option<NsRef>>;
 
-fn visit(row: &NsRow, procfs: &mut Procfs, held: &mut Vec<(NsRef, Holder)>) {
-    let Some(pid) = witness(row) else {
-        return;
-    };
+fn visit(row: &NsRow, event: Option<u64>, procfs: &mut Procfs) -> Option<Visit> {
+    let pid = witness(row)?;
     // It may be gone, or have moved on, by now; then what it sees is not of this namespace.
     let mounts = mounts::of(pid).unwrap_or_default();
     let link = fs::read_link(format!("/proc/{pid}/ns/mnt")).unwrap_or_default();
     if inode(link.as_os_str().as_encoded_bytes()) != Some(row.info.inode) {
-        return;
+        return None;
     }
     let mnt_ns = row.info.to_ref();
+    let mut held = Vec::new();
     for mount in mounts {
         if mount.kind == "nsfs" {
             if let Some(ns) = namespace(mount.root.as_bytes()) {
@@ -60,16 +105,22 @@ fn visit(row: &NsRow, procfs: &mut Procfs, held: &mut Vec<(NsRef, Holder)>) {
             }
         }
     }
+    Some(Visit { ns: mnt_ns, event, pid, held })
+}
+
+/// Who is in a mount namespace: processes, and threads that are elsewhere than theirs.
+fn eyes(row: &NsRow) -> impl Iterator<Item = u32> {
+    let threads = row.holders.iter().filter_map(|holder| match holder {
+        Holder::Thread { tid, .. } => Some(*tid),
+        _ => None,
+    });
+    row.processes.iter().copied().chain(threads)
 }
 
 /// A process or thread in it, if possible one that sees its mounts from the root: mountinfo leaves
 /// out what a process cannot reach after chroot(2).
 fn witness(row: &NsRow) -> Option<u32> {
-    let threads = row.holders.iter().filter_map(|holder| match holder {
-        Holder::Thread { tid, .. } => Some(*tid),
-        _ => None,
-    });
-    let mut candidates = row.processes.iter().copied().chain(threads).take(CANDIDATES);
+    let mut candidates = eyes(row).take(CANDIDATES);
     let first = candidates.next()?;
     let whole = |pid: &u32| {
         fs::read_link(format!("/proc/{pid}/root")).is_ok_and(|root| root.as_os_str() == "/")

@@ -46,6 +46,8 @@ pub struct Known {
     pub parent: Option<NsRef>,
     /// Who made its owner, or a user namespace itself.
     pub uid: u32,
+    /// What changes whenever something is mounted there, of mount namespaces only; 0 if unknown.
+    pub event: u64,
 }
 
 impl<'a> Picture<'a> {
@@ -144,6 +146,7 @@ impl<'a> Picture<'a> {
             owner: some(Kind::User, &answer.owner),
             parent: some(kind, &answer.parent).filter(|_| has_parent),
             uid: answer.uid,
+            event: answer.event,
         })
     }
 

@@ -12,7 +12,7 @@ use ns_trace_common::{
 use rustc_hash::FxHashSet;
 
 use crate::{
-    discover::{self, Known, Picture, Seen, tasks::Tasks},
+    discover::{self, Known, Picture, Remembered, Seen, tasks::Tasks},
     model::{Kind, Want, World},
     probe::{self, Walk},
     sys::process::{initial_namespace, own_namespace},
@@ -41,11 +41,14 @@ pub fn look(want: &Want) -> io::Result<World> {
 }
 
 /// Looks again and again, also where the right to load what walks through memory was given up since.
-pub struct Looker(Option<Mutex<Walk>>);
+pub struct Looker {
+    walk: Option<Mutex<Walk>>,
+    mounts: Mutex<Remembered>,
+}
 
 impl fmt::Debug for Looker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Looker").field(&self.0.is_some()).finish()
+        f.debug_struct("Looker").field("mounts", &self.mounts).finish_non_exhaustive()
     }
 }
 
@@ -57,7 +60,7 @@ impl Looker {
         const TASKS: u32 = 1 << 14;
         let walk = check_numbers().and_then(|()| Walk::load(TASKS));
         let walk = walk.and_then(|mut walk| walk.complete().map(|()| walk));
-        Self(walk.ok().map(Mutex::new))
+        Self { walk: walk.ok().map(Mutex::new), mounts: Mutex::default() }
     }
 
     /// Finds out what is wanted.
@@ -66,13 +69,13 @@ impl Looker {
     ///
     /// If /proc cannot be listed.
     pub fn look(&self, want: &Want) -> io::Result<World> {
-        let gathered = self.0.as_ref().map(|walk| {
+        let gathered = self.walk.as_ref().map(|walk| {
             let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
             Gathered::by(&mut walk, want)
         });
         match gathered {
             // Others may walk meanwhile.
-            Some(Ok(gathered)) => Ok(gathered.complete(want)),
+            Some(Ok(gathered)) => Ok(gathered.complete(&self.mounts, want)),
             _ => discover::look(want),
         }
     }
@@ -85,7 +88,7 @@ impl Looker {
 /// If the kernel, or the lack of a privilege, does not let it.
 fn walk(want: &Want, processes: u32) -> Result<World, probe::Error> {
     check_numbers()?;
-    Ok(Gathered::by(&mut Walk::load(processes)?, want)?.complete(want))
+    Ok(Gathered::by(&mut Walk::load(processes)?, want)?.complete(&Mutex::default(), want))
 }
 
 /// Whether the numbers of processes and users are the same here and in memory.
@@ -139,8 +142,8 @@ impl Gathered {
     }
 
     /// Finds out the rest.
-    fn complete(self, want: &Want) -> World {
-        discover::around(self.tasks, &self.known, self.seen, want)
+    fn complete(self, mounts: &Mutex<Remembered>, want: &Want) -> World {
+        discover::around(self.tasks, &self.known, self.seen, mounts, want)
     }
 }
 

@@ -211,6 +211,7 @@ pub fn resolve(btf: &Btf<'_>) -> Result<Offsets, Error> {
         mm_arg_start: must("mm_struct", "arg_start")?,
         mm_arg_end: must("mm_struct", "arg_end")?,
         bprm_filename: must("linux_binprm", "filename")?,
+        mnt_event: optional("mnt_namespace", "event"),
         files_fdt: must("files_struct", "fdt")?,
         fdt_fd: must("fdtable", "fd")?,
         fdt_max_fds: must("fdtable", "max_fds")?,
