@@ -31,9 +31,8 @@ pub struct Inspect {
     pub uid: u32,
     /// Always 0; keeps what follows aligned.
     pub reserved: u32,
-    /// Answer: a number that changes whenever something is mounted or unmounted there, and that no
-    /// other namespace has (`touch_mnt_namespace` of fs/namespace.c); of mount namespaces only, 0 if
-    /// that never happened.
+    /// Answer: one more than the number that changes whenever something is mounted or unmounted there
+    /// (`touch_mnt_namespace` of fs/namespace.c) and is 0 before; of mount namespaces only.
     pub event: u64,
     /// Answer: the user namespace that owns it.
     pub owner: Ns,

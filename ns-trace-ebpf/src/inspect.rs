@@ -104,7 +104,8 @@ macro_rules! look {
                 namespace::<Probed, { Kind::$kind as usize }>(parent, &raw mut (*question).parent);
             }
             if $crate::inspect::is_mnt(Kind::$kind) && present(offset!(mnt_event)) {
-                (*question).event = Probed::read(address, offset!(mnt_event));
+                let event: u64 = Probed::read(address, offset!(mnt_event));
+                (*question).event = event.wrapping_add(1);
             }
             let level = offset!(namespaces[Kind::$kind as usize].level);
             if present(level) {
