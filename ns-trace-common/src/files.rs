@@ -8,8 +8,10 @@ pub const BATCH: u32 = 1024;
 
 /// How many to pass over.
 pub const SKIP: usize = 0;
+/// Of which kinds of namespaces it is told, a bit each by the number of the kind.
+pub const KINDS: usize = 1;
 /// How many arguments there are.
-pub const ARGUMENTS: usize = 1;
+pub const ARGUMENTS: usize = 2;
 
 /// In place of a [`Hold`]: the process has open files that /proc or requests of theirs tell about, of
 /// nsfs, tap devices, sockets of another network namespace than its own. It is told once for each

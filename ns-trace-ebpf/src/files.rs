@@ -75,7 +75,8 @@ struct Walk {
     /// What is being looked at: a [`Way`], and the number of the descriptor that led to it.
     way: u32,
     at: u32,
-    /// The operations of a kind of namespace: what has them is one of that kind, whatever led there.
+    /// The operations of a kind of namespace: what has them is one of that kind, whatever led there. 0 of
+    /// a kind of which nothing shall be told.
     of_mnt: u64,
     of_pid: u64,
     of_ipc: u64,
@@ -118,9 +119,15 @@ pub fn files(context: RawTracePointContext) {
         let nsproxy = Probed::pointer(init, offset!(task_nsproxy));
         let cred = Probed::pointer(init, offset!(task_real_cred));
         let user = Probed::pointer(cred, offset!(cred_user_ns));
+        let kinds: u64 = context.arg(argument::KINDS);
+        macro_rules! wanted {
+            ($kind:ident, $address:expr) => {
+                if kinds & 1 << Kind::$kind as u64 != 0 { operations!($kind, $address) } else { 0 }
+            };
+        }
         macro_rules! proxied {
             ($kind:ident) => {
-                operations!($kind, Probed::pointer(nsproxy, offset!(nsproxy[Slot::$kind as usize])))
+                wanted!($kind, Probed::pointer(nsproxy, offset!(nsproxy[Slot::$kind as usize])))
             };
         }
         // The first task itself begins the list of its threads.
@@ -149,11 +156,11 @@ pub fn files(context: RawTracePointContext) {
             way: 0,
             at: 0,
             of_mnt: proxied!(Mnt),
-            of_pid: operations!(Pid, own_pid::<Probed>(init).0),
+            of_pid: wanted!(Pid, own_pid::<Probed>(init).0),
             of_ipc: proxied!(Ipc),
             of_uts: proxied!(Uts),
             of_net: proxied!(Net),
-            of_user: operations!(User, user),
+            of_user: wanted!(User, user),
             of_cgroup: proxied!(Cgroup),
             of_time: proxied!(Time),
             skip: context.arg(argument::SKIP),

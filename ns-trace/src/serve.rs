@@ -46,10 +46,10 @@ pub use self::{
 };
 use crate::{
     history,
-    model::{Event, Want, World},
+    model::{Event, Selector, Want, World},
     pipeline::{
         self, Attached, Inquiries, Inquiry, Keep, LiveOptions, Looker, Outcome, Picture, Scope,
-        Selection, Stream, journal, merged, run_live,
+        Selection, Stream, about, journal, merged, resolve, run_live,
     },
     probe,
     rule::{Engine, Rules},
@@ -179,6 +179,17 @@ impl Shared {
         // What only the table knows of may have a first process that is no other's.
         let want = Want { first: false, ..*want };
         Ok(merged(self.looker().look(&want)?, picture, want.kinds))
+    }
+
+    /// All about what is named, as far as it is seen.
+    fn about(
+        &self,
+        picture: &Picture,
+        selector: &Selector,
+        seen: impl FnOnce(World) -> World,
+    ) -> io::Result<World> {
+        let kind = resolve::one(selector, &picture.world).ok().map(|row| row.info.kind);
+        about(selector, kind, |want| Ok(seen(self.closely(picture, want)?)))
     }
 
     /// Keeps an alert for those who ask later.

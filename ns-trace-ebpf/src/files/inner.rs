@@ -226,6 +226,9 @@ pub(super) unsafe fn memory(walk: *mut Walk) {
     }
     // SAFETY: as promised by the caller; pointers may have any bits.
     unsafe {
+        if (*walk).of_ipc == 0 {
+            return;
+        }
         let root = Probed::pointer((*walk).mm, offset!(mm_tree));
         // `xa_is_node`: a lonely mapping would be there itself.
         if root.addr() & 3 == 2 && root.addr() > 4096 {

@@ -2,7 +2,7 @@
 
 use ns_trace_common::{
     Kind,
-    files::{Hold, IN_SIGHT, Way},
+    files::{Held, Hold, IN_SIGHT, Way},
 };
 
 use super::{FILES, Walk, inner, operations};
@@ -33,9 +33,7 @@ macro_rules! note {
         let address: *const u8 = $address;
         let operations = (*$walk).$operations;
         if operations != 0 && operations!($kind, address) == operations {
-            if (*$walk).skip > 0 {
-                (*$walk).skip -= 1;
-            } else if let Some(held) = $crate::files::FILES.get_ptr_mut((*$walk).found as u32) {
+            if let Some(held) = $crate::files::look::place($walk) {
                 namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*held).ns);
                 (*held).kind = Kind::$kind as u32;
                 (*held).hold = Hold::$hold as u32;
@@ -43,12 +41,26 @@ macro_rules! note {
                 (*held).pid = (*$walk).pid;
                 (*held).tid = (*$walk).tid;
                 (*held).fd = (*$walk).at;
-                (*$walk).found += 1;
             }
         }
     }};
 }
 pub(super) use note;
+
+/// Where the next find is told; nowhere if it is to be passed over.
+#[inline(always)]
+pub(super) unsafe fn place(walk: *mut Walk) -> Option<*mut Held> {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if (*walk).skip > 0 {
+            (*walk).skip -= 1;
+            return None;
+        }
+        let place = FILES.get_ptr_mut((*walk).found as u32)?;
+        (*walk).found += 1;
+        Some(place)
+    }
+}
 
 /// Notes once that the process has files that tell of themselves.
 #[inline(always)]
@@ -59,13 +71,10 @@ unsafe fn in_sight(walk: *mut Walk, file: *const u8) {
             return;
         }
         (*walk).is_told = 1;
-        if (*walk).skip > 0 {
-            (*walk).skip -= 1;
-        } else if let Some(held) = FILES.get_ptr_mut((*walk).found as u32) {
+        if let Some(held) = place(walk) {
             (*held).ns.address = file as u64;
             (*held).hold = IN_SIGHT;
             (*held).pid = (*walk).pid;
-            (*walk).found += 1;
         }
     }
 }
@@ -112,7 +121,7 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
                 let net = Probed::pointer(socket, offset!(sock_net));
                 if (*walk).way != Way::Open as u32 {
                     note!(walk, Net, of_net, net, Socket);
-                } else if net != (*walk).net {
+                } else if (*walk).of_net != 0 && net != (*walk).net {
                     in_sight(walk, file);
                 }
                 inner::socket(walk, socket);
@@ -157,7 +166,7 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
                 let dentry = Probed::pointer(file, offset!(file_dentry));
                 let name = Probed::pointer(dentry, offset!(dentry_name));
                 let name: u32 = Probed::read(name, 0);
-                if name == TUN && (*walk).way == Way::Open as u32 {
+                if name == TUN && (*walk).of_net != 0 && (*walk).way == Way::Open as u32 {
                     in_sight(walk, file);
                 }
             }

@@ -20,6 +20,8 @@ pub struct Want {
     /// Open files and sockets and attached memory: [`Holder::Fd`], [`Holder::Socket`],
     /// [`Holder::File`], [`Holder::Memory`], and what only they hold.
     pub files: bool,
+    /// Of which kinds of namespaces it is looked for which open files hold them.
+    pub held: Kinds,
     /// Mounts: `nsfs`, and what only a mount holds.
     pub mounts: Mounts,
     /// Parents, owners, levels and `owner_uid`; with them what only its children or what it owns
@@ -69,6 +71,7 @@ impl Want {
         children: false,
         threads: false,
         files: false,
+        held: Kinds::ALL,
         mounts: Mounts::Ignored,
         relatives: false,
         ids: false,
@@ -84,6 +87,7 @@ impl Want {
         children: true,
         threads: true,
         files: true,
+        held: Kinds::ALL,
         mounts: Mounts::Every,
         relatives: true,
         ids: true,
@@ -110,6 +114,12 @@ impl Kinds {
     pub const NONE: Self = Self(0);
     /// Every kind.
     pub const ALL: Self = Self(0xff);
+
+    /// A bit for each, by its number.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
 
     /// Whether `kind` is one of them.
     #[must_use]

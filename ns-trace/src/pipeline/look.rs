@@ -123,7 +123,7 @@ impl Gathered {
         for kind in Kind::ALL.into_iter().filter(|kind| want.kinds.contains(*kind)) {
             known.extend(walk.namespaces(kind)?.iter().filter_map(|found| picture.known(found)));
         }
-        let files = if want.files { Some(walk.files()?) } else { None };
+        let files = if want.files { Some(walk.files(want.held.bits())?) } else { None };
         if want.relatives {
             let mut questions = picture.questions(&known, RELATIVES);
             let held = files.iter().flatten().filter(|held| held.ns.inode != 0);

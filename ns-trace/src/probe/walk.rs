@@ -151,18 +151,19 @@ impl Walk {
         }
     }
 
-    /// Every open file that keeps a namespace in a way that only memory tells. The same one may appear
-    /// twice if others come or go meanwhile.
+    /// Every open file that keeps a namespace of these kinds (a bit each, by its number) in a way that only memory tells. The same
+    /// one may appear twice if others come or go meanwhile.
     ///
     /// # Errors
     ///
     /// If the kernel refuses to run the program.
-    pub fn files(&mut self) -> Result<Vec<Held>, Error> {
+    pub fn files(&mut self, kinds: u8) -> Result<Vec<Held>, Error> {
         let mut all: Vec<Held> = Vec::new();
         loop {
             self.programs.files.elements().fill(Held::default());
             let mut arguments = [0; files::ARGUMENTS];
             arguments[files::SKIP] = all.len() as u64;
+            arguments[files::KINDS] = kinds.into();
             self.programs.files(&arguments)?;
             let before = all.len();
             let found = self.programs.files.elements().iter();

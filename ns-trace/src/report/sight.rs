@@ -39,7 +39,7 @@ pub(crate) fn about(from: From, selector: &Selector) -> Result<World, Failure> {
     };
     match live(from, ask) {
         Some(answer) => answer.map(mounted),
-        None => pipeline::about(selector, look).map_err(|error| unlisted(&error)),
+        None => pipeline::about(selector, None, look).map_err(|error| unlisted(&error)),
     }
 }
 

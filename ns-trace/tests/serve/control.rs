@@ -1,6 +1,8 @@
 //! The control socket: what it answers, to whom, and that nobody is in anybody's way.
 
 use std::{
+    env::temp_dir,
+    fs,
     io::{Read as _, Write as _},
     os::unix::{net::UnixStream, process::CommandExt as _},
 };
@@ -18,9 +20,10 @@ use crate::{
     why::no_walk,
 };
 
-pub(super) const TRIALS: [(&str, Test); 5] = [
+pub(super) const TRIALS: [(&str, Test); 6] = [
     ("serve::control::a_live_list_is_that_of_a_scan_and_more", list),
     ("serve::control::show_why_and_tree_answer_from_it", others),
+    ("serve::control::why_sees_what_was_mounted_since_it_was_last_asked", mounts),
     ("serve::control::a_live_trace_sees_what_happens", trace),
     ("serve::control::nobody_is_in_anybodys_way", rude),
     ("serve::control::members_see_what_is_theirs", members),
@@ -109,6 +112,52 @@ fn others(room: &Room) -> Result<()> {
     Ok(())
 }
 
+fn mounts(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    let mut actor = Actor::start()?;
+    let name = format!("ns-trace-test-{}-mounted", std::process::id());
+    let (first, second) = (temp_dir().join(&name), temp_dir().join(name + "-2"));
+    let places = [first.to_str(), second.to_str()].map(Option::unwrap_or_default);
+    for place in places {
+        fs::write(place, "")?;
+    }
+    actor.act("unshare 20000")?;
+    actor.act("private")?;
+    actor.act("unshare 40000000")?;
+    let net = format!("pid:{}:net", actor.pid());
+    let mounted = |source: &str| -> Result<Vec<String>> {
+        let output = collector.ask(&["why", &net, "-J", "--source", source]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{said}");
+        let why: Value = serde_json::from_slice(&output.stdout)?;
+        let holders = why["holders"].as_array().into_iter().flatten();
+        let mounts = holders.filter(|one| one["holder"] == "mount");
+        Ok(mounts.filter_map(|one| Some(one["path"].as_str()?.to_owned())).collect())
+    };
+    let [one, other] = places;
+    for (step, expected) in [
+        (None, &[][..]),
+        (Some(format!("bind /proc/self/ns/net {one}")), &[one][..]),
+        (Some(format!("bind /proc/self/ns/net {other}")), &[one, other][..]),
+        (None, &[one, other][..]),
+        (Some(format!("unbind {one}")), &[other][..]),
+        (Some(format!("unbind {other}")), &[][..]),
+    ] {
+        if let Some(step) = &step {
+            actor.act(step)?;
+        }
+        for source in ["live", "scan", "live"] {
+            let found = mounted(source)?;
+            ensure!(found == expected, "after {step:?} {source} says {found:?}, not {expected:?}");
+        }
+    }
+    actor.end()?;
+    for place in places {
+        fs::remove_file(place)?;
+    }
+    collector.finish().map(drop)
+}
+
 fn trace(room: &Room) -> Result<()> {
     let mut collector = Collector::start(room, "")?;
     let filter = "event == 'create' || event == 'destroy'";
@@ -160,6 +209,8 @@ fn rude(room: &Room) -> Result<()> {
         (b"{\"v\":9,\"ask\":{\"trace\":{}}}\n", "version 9"),
         (b"{\"v\":3,\"ask\":{\"trace\":{\"where\":\"pid = 1\"}}}\n", "column"),
         (b"{\"v\":3,\"ask\":{\"trace\":{\"tasks\":true}}}\n", "probe.tasks"),
+        (b"{\"v\":3,\"ask\":{\"about\":{\"path\":\"/proc/self/ns/net\"}}}\n", "files and names"),
+        (b"{\"v\":3,\"ask\":{\"about\":{\"pid\":{\"pid\":1,\"x\":2}}}}\n", "no request"),
     ] {
         let told = answer(request)?;
         let error = told["error"].as_str().unwrap_or_default();

@@ -38,6 +38,7 @@ impl Choice {
             children: holders,
             threads: holders || used(&[Column::Nthreads]),
             files: holders || args.persistent,
+            held: kinds,
             mounts: if holders { Mounts::Every } else { Mounts::Own },
             relatives: by_namespace || holders || args.persistent || used(&related),
             ids: used(&[Column::Id]),

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     expr::Filter,
     model::{Mounts, ProcessRow, Selector, Slots, Want, World, write_json},
-    pipeline::{Inquiry, Picture, Selection, about},
+    pipeline::{Inquiry, Picture, Selection},
     serve::{
         Shared,
         config::Sight,
@@ -165,7 +165,7 @@ fn look(shared: &Arc<Shared>, want: &Want, seen: Sight, uid: u32) -> Result<Vec<
     let found = if is_known {
         known(shared, picture, want)
     } else {
-        shared.closely(&picture, want).map_err(unreadable)?
+        shared.closely(&picture, want).map_err(|error| unreadable(&error))?
     };
     Ok(pack(&sight::world(found, seen, uid)))
 }
@@ -177,12 +177,18 @@ fn everything_about(
     seen: Sight,
     uid: u32,
 ) -> Result<Vec<u8>, String> {
+    // Not even to look there: to open a file can do things.
+    if matches!(selector, Selector::Path(_) | Selector::Name(_)) {
+        return Err(
+            "files and names are others for the collector: the type and inode are not".to_owned()
+        );
+    }
     let picture = ask(shared, Inquiry::Picture)?;
-    let look = |want: &Want| Ok(sight::world(shared.closely(&picture, want)?, seen, uid));
-    Ok(pack(&about(selector, look).map_err(unreadable)?))
+    let found = shared.about(&picture, selector, |world| sight::world(world, seen, uid));
+    Ok(pack(&found.map_err(|error| unreadable(&error))?))
 }
 
-fn unreadable(error: io::Error) -> String {
+fn unreadable(error: &io::Error) -> String {
     format!("cannot look at /proc: {error}")
 }
 
@@ -193,7 +199,7 @@ fn firsts(shared: &Shared, want: Want) -> Result<Vec<u8>, String> {
             let roll = table.roll();
             let rows = roll.rows().filter(|(row, _)| want.kinds.contains(row.kind));
             let mut firsts: Vec<_> = rows.clone().filter_map(|(_, tally)| tally.first).collect();
-            firsts.sort();
+            firsts.sort_unstable();
             firsts.dedup();
             let processes: Vec<_> =
                 firsts.into_iter().filter_map(|pid| roll.process(pid)).collect();

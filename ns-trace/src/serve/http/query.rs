@@ -14,7 +14,7 @@ use super::{State, door::Eyes, problem::Problem};
 use crate::{
     expr::RowFilter,
     model::{Cause, Creator, Kind, NsInfo, NsRow, Selector, World},
-    pipeline::{Inquiry, Picture, Rows, Subject, about},
+    pipeline::{Inquiry, Picture, Rows, Subject},
     serve::{Shared, control::sight},
     view::keeper::{Keeper, Member},
 };
@@ -128,9 +128,8 @@ pub(super) async fn namespace(
     let picture = picture(&state.shared).await?;
     let shared = Arc::clone(&state.shared);
     let looked = spawn_blocking(move || {
-        about(&Selector::Inode(inode), |want| {
-            let found = shared.closely(&picture, want)?;
-            Ok(sight::world(found, eyes.sight, eyes.uid))
+        shared.about(&picture, &Selector::Inode(inode), |world| {
+            sight::world(world, eyes.sight, eyes.uid)
         })
     });
     let world = looked.await.ok().and_then(Result::ok).ok_or_else(Problem::silent)?;
