@@ -124,7 +124,7 @@ fn why(ns: &str) -> Result<Value> {
 }
 
 /// The namespace in a slot of a task, as selectors name it.
-fn of_task(pid: u64, tid: u64, slot: &str) -> Result<String> {
+pub(crate) fn of_task(pid: u64, tid: u64, slot: &str) -> Result<String> {
     let link = std::fs::read_link(format!("/proc/{pid}/task/{tid}/ns/{slot}"))?;
     Ok(link.to_string_lossy().replace(['[', ']'], ""))
 }
