@@ -91,13 +91,11 @@ impl<'a> Draft<'a> {
     pub(super) fn files(&mut self, processes: &[ProcessRow], seen: Option<files::Seen>) -> u32 {
         let slots: FxHashMap<_, _> =
             processes.iter().map(|process| (process.pid, &process.slots)).collect();
-        let found = match &seen {
-            None => files::scan(processes, self.want),
-            Some(seen) => {
-                let in_sight = processes.iter().filter(|one| seen.in_sight.contains(&one.pid));
-                files::scan(&in_sight.cloned().collect::<Vec<_>>(), self.want)
-            }
+        let is_looked_at = |process: &&ProcessRow| {
+            seen.as_ref().is_none_or(|seen| seen.in_sight.contains(&process.pid))
         };
+        let looked_at: Vec<_> = processes.iter().filter(is_looked_at).collect();
+        let found = files::scan(&looked_at, self.want);
         let seen = seen.map(|seen| seen.holders).unwrap_or_default();
         for (ns, holder) in found.holders.into_iter().chain(seen) {
             let is_member = |pid| {

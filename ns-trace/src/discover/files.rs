@@ -41,7 +41,7 @@ pub(super) struct Held {
 }
 
 /// Looks through the file tables of these processes, and of their threads that have their own.
-pub(super) fn scan(processes: &[ProcessRow], want: &Want) -> Held {
+pub(super) fn scan(processes: &[&ProcessRow], want: &Want) -> Held {
     let Ok(proc) = openat(rustix::fs::CWD, "/proc", DIRECTORY, Mode::empty()) else {
         return Held::default();
     };
@@ -50,9 +50,9 @@ pub(super) fn scan(processes: &[ProcessRow], want: &Want) -> Held {
     // Copies of sockets come and go in our own table while the others are read.
     let is_own = |process: &&ProcessRow| process.pid == std::process::id();
     let mut own = begin();
-    processes.iter().filter(is_own).for_each(|process| own.process(process));
-    let step = |worker: &mut Worker<'_>, process: &ProcessRow| {
-        if !is_own(&process) {
+    processes.iter().copied().filter(is_own).for_each(|process| own.process(process));
+    let step = |worker: &mut Worker<'_>, process: &&ProcessRow| {
+        if !is_own(process) {
             worker.process(process);
         }
     };
