@@ -49,7 +49,7 @@ use crate::{
     model::{Event, Selector, Want, World},
     pipeline::{
         self, Attached, Inquiries, Inquiry, Keep, LiveOptions, Looker, Outcome, Picture, Scope,
-        Selection, Stream, about, journal, merged, resolve, run_live,
+        Selection, Stream, about, journal, merged, run_live,
     },
     probe,
     rule::{Engine, Rules},
@@ -188,8 +188,7 @@ impl Shared {
         selector: &Selector,
         seen: impl FnOnce(World) -> World,
     ) -> io::Result<World> {
-        let kind = resolve::one(selector, &picture.world).ok().map(|row| row.info.kind);
-        about(selector, kind, |want| Ok(seen(self.closely(picture, want)?)))
+        about(selector, Some(&picture.world), |want| Ok(seen(self.closely(picture, want)?)))
     }
 
     /// Keeps an alert for those who ask later.

@@ -2,15 +2,11 @@
 
 use std::fs;
 
-use crate::model::{Holder, MapLine, Maps, NsRow};
+use crate::model::{MapLine, Maps, NsRow};
 
 /// The maps of `row`, a user namespace; `None` if no process in it can be read.
 pub(super) fn read(row: &NsRow) -> Option<Maps> {
-    let threads = row.holders.iter().filter_map(|holder| match holder {
-        Holder::Thread { tid, .. } => Some(*tid),
-        _ => None,
-    });
-    row.processes.iter().copied().chain(threads).find_map(|pid| {
+    row.tasks().find_map(|pid| {
         let file = |name: &str| {
             let text = fs::read_to_string(format!("/proc/{pid}/{name}")).ok()?;
             Some(text.lines().filter_map(line).collect())

@@ -50,14 +50,13 @@ pub(super) fn scan(
     now: impl Fn(&NsRef) -> Option<u64> + Sync,
     remembered: &Mutex<Remembered>,
 ) -> Vec<(NsRef, Holder)> {
-    let mut known = remembered.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut visits = std::mem::take(&mut known.0);
-    drop(known);
+    let Remembered(mut visits) =
+        std::mem::take(&mut *remembered.lock().unwrap_or_else(PoisonError::into_inner));
     let is_same = |row: &&&NsRow| {
         visits.get(&row.info.inode).is_some_and(|visit| {
             visit.ns == row.info.to_ref()
                 && visit.event == now(&visit.ns)
-                && eyes(row).any(|pid| pid == visit.pid)
+                && row.tasks().any(|pid| pid == visit.pid)
         })
     };
     let (same, changed): (Vec<&NsRow>, Vec<&NsRow>) = mnt.iter().partition(is_same);
@@ -108,19 +107,10 @@ fn visit(row: &NsRow, event: Option<u64>, procfs: &mut Procfs) -> Option<Visit> 
     Some(Visit { ns: mnt_ns, event, pid, held })
 }
 
-/// Who is in a mount namespace: processes, and threads that are elsewhere than theirs.
-fn eyes(row: &NsRow) -> impl Iterator<Item = u32> {
-    let threads = row.holders.iter().filter_map(|holder| match holder {
-        Holder::Thread { tid, .. } => Some(*tid),
-        _ => None,
-    });
-    row.processes.iter().copied().chain(threads)
-}
-
 /// A process or thread in it, if possible one that sees its mounts from the root: mountinfo leaves
 /// out what a process cannot reach after chroot(2).
 fn witness(row: &NsRow) -> Option<u32> {
-    let mut candidates = eyes(row).take(CANDIDATES);
+    let mut candidates = row.tasks().take(CANDIDATES);
     let first = candidates.next()?;
     let whole = |pid: &u32| {
         fs::read_link(format!("/proc/{pid}/root")).is_ok_and(|root| root.as_os_str() == "/")

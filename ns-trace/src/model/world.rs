@@ -159,6 +159,15 @@ impl NsRow {
             died: None,
         }
     }
+
+    /// Whoever is in it: its processes, and threads of which the first of their process is not.
+    pub fn tasks(&self) -> impl Iterator<Item = u32> {
+        let threads = self.holders.iter().filter_map(|holder| match holder {
+            Holder::Thread { tid, .. } => Some(*tid),
+            _ => None,
+        });
+        self.processes.iter().copied().chain(threads)
+    }
 }
 
 impl World {

@@ -7,12 +7,12 @@ use rustc_hash::FxHashSet;
 use super::resolve;
 use crate::{
     discover,
-    model::{Holder, Kind, Kinds, Mounts, NsRow, Selector, Want, World},
+    model::{Holder, Kind, Kinds, Mounts, NsRow, ProcessRow, Selector, Want, World},
 };
 
 /// What has to be looked for: of everything all but what namespaces are asked for one by one, and of
 /// what holds them only what may hold this one.
-fn want(selector: &Selector, kind: Option<Kind>) -> Want {
+fn want(selector: &Selector, known: Option<&World>) -> Want {
     let all = Want { netnsid: false, maps: false, ..Want::ALL };
     let kind = match selector {
         // Of processes it is told where they are.
@@ -21,7 +21,7 @@ fn want(selector: &Selector, kind: Option<Kind>) -> Want {
         }
         Selector::Pid { slot: Some(slot), .. } => Some(slot.kind()),
         Selector::Kind { kind, .. } => Some(*kind),
-        _ => kind,
+        _ => known.and_then(|known| Some(resolve::one(selector, known).ok()?.info.kind)),
     };
     match kind {
         // What it owns may be of any kind, and held by a file alone.
@@ -33,18 +33,18 @@ fn want(selector: &Selector, kind: Option<Kind>) -> Want {
 /// Finds out by a look all about what `selector` names: the namespaces and who is in them or holds
 /// them, or the process and where it is; and of those that are owners and parents, what they are.
 ///
-/// Where it names nothing, or too much, everything is there: [`resolve`] tells what was near. To know
-/// of which `kind` it is makes the look shorter.
+/// Where it names nothing, or too much, everything is there: [`resolve`] tells what was near. If it
+/// is among what is `known` already, the look is shorter.
 ///
 /// # Errors
 ///
 /// Those of the look.
 pub fn about(
     selector: &Selector,
-    kind: Option<Kind>,
+    known: Option<&World>,
     look: impl FnOnce(&Want) -> io::Result<World>,
 ) -> io::Result<World> {
-    let mut world = look(&want(selector, kind))?;
+    let mut world = look(&want(selector, known))?;
     let Some(subject) = Subject::of(selector, &world) else { return Ok(world) };
     world.namespaces.retain(|row| subject.namespaces.contains(&key(row)));
     discover::detail(&mut world.namespaces);
@@ -76,13 +76,16 @@ const fn key(row: &NsRow) -> Key {
 
 impl Subject {
     fn of(selector: &Selector, world: &World) -> Option<Self> {
-        let named = resolve::namespaces(selector, world).ok()?;
         let mut subject = Self::default();
         // Against whose namespaces those of a process are held.
         subject.processes.insert(1);
-        if let Some(process) = resolve::process_of(selector, world).ok()? {
-            subject.processes.insert(process.pid);
+        let named;
+        if let Some(ProcessRow { pid, .. }) = resolve::process_of(selector, world).ok()? {
+            subject.processes.insert(*pid);
+            let all = Selector::Pid { pid: *pid, slot: None };
+            named = resolve::namespaces(&all, world).ok()?;
         } else {
+            named = resolve::namespaces(selector, world).ok()?;
             for row in &named {
                 subject.shown.insert(key(row));
                 subject.processes.extend(&row.processes);
@@ -105,7 +108,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{NsRef, ProcessRow, SLOTS, Slot, Slots};
+    use crate::model::{NsRef, SLOTS, Slot, Slots};
 
     fn ns(kind: Kind, inode: u32) -> NsRef {
         NsRef { kind, inode, id: None, initial: false }
@@ -167,10 +170,13 @@ mod tests {
 
     #[test]
     fn it_is_looked_for_what_may_hold_it() {
-        let held = |selector: &str, kind| want(&selector.parse().unwrap(), kind).held;
+        let held = |selector: &str, known| want(&selector.parse().unwrap(), known).held;
         assert_eq!(held("net:3", None), Kinds::NONE.with(Kind::Net));
         assert_eq!(held("pid:1:pid_for_children", None), Kinds::NONE.with(Kind::Pid));
-        assert_eq!(held("4026531840", Some(Kind::Uts)), Kinds::NONE.with(Kind::Uts));
+        let uts = NsRow::new(ns(Kind::Uts, 4_026_531_840));
+        let known = World { namespaces: vec![uts], ..World::default() };
+        assert_eq!(held("4026531840", Some(&known)), Kinds::NONE.with(Kind::Uts));
+        assert_eq!(held("4026531841", Some(&known)), Kinds::ALL);
         assert_eq!(held("4026531840", None), Kinds::ALL);
         assert_eq!(held("user:1", None), Kinds::ALL);
         assert!(!want(&"pid:1".parse().unwrap(), None).files);

@@ -151,8 +151,8 @@ impl Walk {
         }
     }
 
-    /// Every open file that keeps a namespace of these kinds (a bit each, by its number) in a way that only memory tells. The same
-    /// one may appear twice if others come or go meanwhile.
+    /// Every open file that keeps a namespace of these kinds (a bit each, by its number) in a way that
+    /// only memory tells. The same one may appear twice if others come or go meanwhile.
     ///
     /// # Errors
     ///

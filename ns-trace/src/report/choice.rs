@@ -12,7 +12,7 @@ use std::{
 use super::{Class, Failure, sight};
 use crate::{
     discover,
-    model::{From, Kind, NsRow, Selector, World},
+    model::{Kind, NsRow, Selector, Want, World},
     name::Names,
     pipeline::resolve,
     sys::nsfs,
@@ -99,7 +99,7 @@ fn kind(file: &OwnedFd, told: &str) -> Result<Kind, Failure> {
 
 /// Looks at everything there is.
 fn looked_up(selector: &Selector) -> Result<Choice, Failure> {
-    let world = sight::everything(From::Scan)?;
+    let world = sight::scan(&Want::ALL)?;
     let choice = if let Selector::Container(_) = selector {
         let rows = resolve::namespaces(selector, &world).map_err(|error| sight::refusal(&error))?;
         let open = |row: &&NsRow| open(row, &world, selector);

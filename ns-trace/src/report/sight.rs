@@ -17,11 +17,6 @@ use crate::{
     view::{escape, quantity::Count, terminal},
 };
 
-/// All there is to see.
-pub(crate) fn everything(from: From) -> Result<World, Failure> {
-    sight(from, &Want::ALL)
-}
-
 /// What is wanted of it.
 pub(crate) fn sight(from: From, want: &Want) -> Result<World, Failure> {
     match live(from, || client::look(want)) {

@@ -6,7 +6,7 @@ use ns_trace_common::{Ns, SLOTS, Slot, Task};
 use serde::{Deserialize, Serialize};
 
 use super::{Surroundings, rows::RowId};
-use crate::model::{Ancestor, Caps, Creator, Placement, Process, Slots, TaskRef, printable};
+use crate::model::{Ancestor, Caps, Creator, Kind, Placement, Process, Slots, TaskRef, printable};
 
 /// `PF_KTHREAD` of include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
@@ -58,8 +58,7 @@ pub(super) struct Set {
 impl Set {
     /// The rows that tasks are in which have this set; the ones for their children are left out.
     pub(super) fn own(&self) -> impl Iterator<Item = RowId> {
-        let is_own = |slot: &Slot| !matches!(slot, Slot::PidForChildren | Slot::TimeForChildren);
-        let slots = Slot::ALL.into_iter().filter(is_own);
+        let slots = Kind::ALL.into_iter().map(Slot::of);
         slots.filter_map(|slot| self.rows.get(slot as usize).copied().flatten())
     }
 

@@ -56,31 +56,16 @@ impl Table {
             }
         }
         threads.sort_unstable_by_key(|member| (member.pid, member.task.tid));
-        let mut tallies = vec![(None, Tally::default()); self.rows.room()];
-        let mut order = Vec::with_capacity(self.rows.room());
-        for (id, row) in self.rows.iter() {
-            order.push((row.ns.inode, row.kind, id));
-            if let Some((known, _)) = tallies.get_mut(id.place()) {
-                *known = Some(id);
-            }
-        }
+        let order = self.rows.in_order();
+        let mut tallies = vec![Tally::default(); order.rows.len()];
         for (set, tally) in sets.values() {
-            for id in set.own() {
-                // One that is gone may have left its place to another.
-                if let Some((_, sum)) =
-                    tallies.get_mut(id.place()).filter(|(known, _)| *known == Some(id))
-                {
+            for at in set.own().filter_map(|id| order.place(id)) {
+                if let Some(sum) = tallies.get_mut(at) {
                     sum.add(tally);
                 }
             }
         }
-        // Mostly in order: they were made one after the other.
-        order.sort_by_key(|(inode, kind, _)| (*inode, *kind));
-        let rows = order.into_iter().filter_map(|(.., id)| {
-            let (_, tally) = tallies.get(id.place())?;
-            Some((self.rows.get(id)?, *tally))
-        });
-        Roll { table: self, rows: rows.collect(), threads }
+        Roll { table: self, rows: order.rows.into_iter().zip(tallies).collect(), threads }
     }
 }
 

@@ -16,8 +16,8 @@ pub struct RowId {
 }
 
 impl RowId {
-    /// Where the row is among [`Rows::room`] places.
-    pub(super) const fn place(self) -> usize {
+    /// Where the row is among all places, the free ones included.
+    const fn place(self) -> usize {
         self.place as usize
     }
 }
@@ -106,6 +106,22 @@ impl Row {
     }
 }
 
+/// Living namespaces by inode and kind, and where among them each is.
+#[derive(Debug)]
+pub(super) struct InOrder<'t> {
+    pub(super) rows: Vec<&'t Row>,
+    /// By the place of a row.
+    places: Vec<Option<(RowId, usize)>>,
+}
+
+impl InOrder<'_> {
+    /// Which one has this id; none if it is gone, though its place may be another's by now.
+    pub(super) fn place(&self, id: RowId) -> Option<usize> {
+        let found = self.places.get(id.place()).copied().flatten();
+        found.filter(|(known, _)| *known == id).map(|(_, at)| at)
+    }
+}
+
 /// All rows, found by id or inode.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
@@ -188,9 +204,18 @@ impl Rows {
         self.get(id).filter(|row| row.kind == kind && row.ns == *ns).map(|_| id)
     }
 
-    /// How many places there are, the free ones included.
-    pub(super) const fn room(&self) -> usize {
-        self.places.len()
+    /// All of them, in order.
+    pub(super) fn in_order(&self) -> InOrder<'_> {
+        let mut rows: Vec<_> = self.iter().collect();
+        // They are so mostly: they were made one after the other.
+        rows.sort_by_key(|(_, row)| (row.ns.inode, row.kind));
+        let mut places = vec![None; self.places.len()];
+        for (at, (id, _)) in rows.iter().enumerate() {
+            if let Some(place) = places.get_mut(id.place()) {
+                *place = Some((*id, at));
+            }
+        }
+        InOrder { rows: rows.into_iter().map(|(_, row)| row).collect(), places }
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Row> {

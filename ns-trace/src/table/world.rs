@@ -2,33 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{Row, RowId, Surroundings, Table, member::Member};
+use super::{Row, Surroundings, Table, member::Member};
 use crate::model::{NsRow, ProcessRow, Slots, ThreadRow, World};
 
 impl Table {
     /// What is alive, with what is known of it and who is in it; nothing of files, mounts and users.
     #[must_use]
     pub fn world(&self) -> World {
-        let mut order: Vec<_> =
-            self.rows.iter().map(|(id, row)| (row.ns.inode, row.kind, id)).collect();
-        order.sort_unstable_by_key(|(inode, kind, _)| (*inode, *kind));
-        let rows = order.iter().filter_map(|(.., id)| self.rows.get(*id));
-        let mut namespaces: Vec<NsRow> = rows.map(Row::picture).collect();
-        let mut places: Vec<Option<(RowId, usize)>> = vec![None; self.rows.room()];
-        for (at, (.., id)) in order.iter().enumerate() {
-            if let Some(place) = places.get_mut(id.place()) {
-                *place = Some((*id, at));
-            }
-        }
+        let order = self.rows.in_order();
+        let mut namespaces: Vec<NsRow> = order.rows.iter().map(|row| row.picture()).collect();
         let mut members: Vec<_> = self.tasks.values().collect();
         members.sort_unstable_by_key(|member| (member.task.pid, member.task.tid));
         for member in &members {
             let task = &member.task;
             for id in member.set.own() {
-                // One that is gone may have left its place to another.
-                let found = places.get(id.place()).copied().flatten();
-                let found = found.filter(|(known, _)| *known == id);
-                let row = found.and_then(|(_, at)| namespaces.get_mut(at));
+                let row = order.place(id).and_then(|at| namespaces.get_mut(at));
                 let Some(row) = row else { continue };
                 row.threads += 1;
                 if task.pid == task.tid {

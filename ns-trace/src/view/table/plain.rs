@@ -1,6 +1,6 @@
 //! Aligned columns for people.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -32,10 +32,10 @@ struct Lines {
     parts: Vec<Part>,
 }
 
-/// Where in the text it ends, and how many columns of the terminal it takes.
+/// Where in the text it is, and how many columns of the terminal it takes.
 #[derive(Debug)]
 struct Part {
-    end: usize,
+    range: Range<usize>,
     width: usize,
 }
 
@@ -45,7 +45,11 @@ impl Lines {
         let start = self.text.len();
         write(&mut self.text);
         let text = self.text.get(start..).unwrap_or_default();
-        self.parts.push(Part { end: self.text.len(), width: width(text) });
+        self.parts.push(Part { range: start..self.text.len(), width: width(text) });
+    }
+
+    fn text(&self, part: &Part) -> &str {
+        self.text.get(part.range.clone()).unwrap_or_default()
     }
 }
 
@@ -75,13 +79,9 @@ impl Table {
         }
         let widths = self.widths(&lines, options);
         let mut text = String::with_capacity(2 * lines.text.len());
-        let mut start = 0;
-        for (number, parts) in lines.parts.chunks(self.columns.len().max(1)).enumerate() {
-            let end = parts.last().map_or(start, |part| part.end);
-            if number > 0 || options.headings {
-                self.write_line(&lines.text, start, parts, &widths, &mut text);
-            }
-            start = end;
+        let parts = lines.parts.chunks(self.columns.len().max(1));
+        for parts in parts.skip(usize::from(!options.headings)) {
+            self.write_line(&lines, parts, &widths, &mut text);
         }
         text
     }
@@ -139,23 +139,14 @@ impl Table {
         widths
     }
 
-    /// Writes the parts of a line, which begin at `start` in the text of all lines.
-    fn write_line(
-        &self,
-        lines: &str,
-        mut start: usize,
-        parts: &[Part],
-        widths: &[usize],
-        text: &mut String,
-    ) {
+    fn write_line(&self, lines: &Lines, parts: &[Part], widths: &[usize], text: &mut String) {
         let last = self.columns.len().saturating_sub(1);
         for (index, ((column, room), part)) in
             self.columns.iter().zip(widths).zip(parts).enumerate()
         {
-            let whole = lines.get(start..part.end).unwrap_or_default();
-            start = part.end;
+            let whole = lines.text(part);
             let is_cut = column.cut && part.width > *room;
-            let shown = if is_cut { beginning(whole, *room) } else { whole };
+            let shown = if is_cut { start(whole, *room) } else { whole };
             let taken = if is_cut { width(shown) } else { part.width };
             let padding = room.saturating_sub(taken);
             if is_right(column) {
@@ -228,7 +219,7 @@ impl Branches {
 }
 
 /// The start of `text` that is at most `width` columns wide.
-fn beginning(text: &str, width: usize) -> &str {
+fn start(text: &str, width: usize) -> &str {
     let mut room = width;
     for (at, letter) in text.char_indices() {
         match room.checked_sub(letter.width().unwrap_or(0)) {
