@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::{
+    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
 
 use crate::{actor::syscall, facts::KINDS, tracer::program};
 
@@ -25,8 +28,13 @@ const FLAGS: u64 = 0x4002_0000;
 /// Runs a test in such a place, and checks that it leaves no mount but those of the names' own
 /// directories, and no name.
 pub(crate) fn apart(test: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    apart_from(cpus()?[0], test)
+}
+
+/// The same, in namespaces that are made on this processor.
+pub(crate) fn apart_from(cpu: usize, test: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     let on_stage = || {
-        syscall::unshare(FLAGS).context("cannot make namespaces")?;
+        on_cpu(cpu, || syscall::unshare(FLAGS))?.context("cannot make namespaces")?;
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None)?;
         let before = mounts()?;
@@ -44,6 +52,24 @@ pub(crate) fn apart(test: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     };
     let joined = thread::scope(|scope| scope.spawn(on_stage).join());
     joined.map_err(|_panic| anyhow!("the test panicked"))?
+}
+
+/// The processors that this thread may run on.
+pub(crate) fn cpus() -> Result<Vec<usize>> {
+    let allowed = sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect())
+}
+
+/// Does something, and starts what that starts, on one processor. Linux 6.18 numbers namespaces on
+/// each apart, and goes by that where it must know which of two is the older.
+pub(crate) fn on_cpu<T>(cpu: usize, act: impl FnOnce() -> T) -> Result<T> {
+    let before = sched_getaffinity(None)?;
+    let mut only = CpuSet::new();
+    only.set(cpu);
+    sched_setaffinity(None, &only)?;
+    let outcome = act();
+    sched_setaffinity(None, &before)?;
+    Ok(outcome)
 }
 
 /// Whether a mount is the own one of a directory of names.

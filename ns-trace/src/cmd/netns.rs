@@ -70,11 +70,14 @@ impl From<Error> for Problem {
                 if *kind == Kind::Net { "delete" } else { "unpin" },
                 path.file_name().unwrap_or_default().display()
             )),
-            // A mount namespace holds all that is mounted in it.
+            // A mount namespace holds all that is mounted in it. What is older the kernel tells by
+            // the ids (`mnt_ns_loop` in fs/namespace.c).
             Error::Bind { kind: Kind::Mnt, .. } if error.errno() == Some(libc::EINVAL) => problem
                 .hint(
-                    "the kernel mounts a mount namespace only in one that is older, never in \
-                     itself or a younger one: name it from outside",
+                    "the kernel mounts a mount namespace only in one that is older, which is one \
+                     of a smaller id, never in itself or a younger one: name it from outside \
+                     (Linux 6.18 numbers on every CPU apart: what began later on another CPU may \
+                     pass for older there)",
                 ),
             Error::Bind { .. } if error.errno() == Some(libc::ENOSPC) => problem.hint(
                 "the limit fs.mount-max (sysctl) of this mount namespace is reached",

@@ -1,17 +1,22 @@
 //! Names for namespaces of every type.
 
-use std::{fs, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt as _,
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
+use rustix::mount::{UnmountFlags, unmount};
 use serde_json::Value;
 
 use super::{NOBODY, ip, netns};
 use crate::{
     actor::{self, Actor},
-    create::place::child,
-    facts::{KINDS, Task},
-    stage::{OTHERS, apart, names, names_in, own, run, wait_until_idle},
+    create::place::{Place, child, is_mounted},
+    facts::{self, KINDS, Task},
+    stage::{OTHERS, apart, apart_from, cpus, names, names_in, on_cpu, own, run, wait_until_idle},
     trace::container::Cgroup,
     tracer::program,
 };
@@ -23,6 +28,7 @@ pub(super) fn trials(trial: impl Fn(&str, fn() -> Result<()>) -> Trial) -> Vec<T
         trial("pin_by_every_selector", by_every_selector),
         trial("pin_refused", refused),
         trial("pin_of_a_mount_namespace_from_inside", mount_namespaces_from_inside),
+        trial("pin_of_a_mount_namespace_goes_by_its_id", mount_namespaces_by_id),
         trial("pin_one_name_for_two", one_name_for_two),
         trial("pin_dead_files", dead_files),
         trial("pin_without_privileges", without_privileges),
@@ -33,8 +39,13 @@ fn directory(kind: &str) -> String {
     if kind == "net" { "/run/netns".to_owned() } else { format!("{OTHERS}/{kind}") }
 }
 
-/// An actor in a new namespace of this type, and it as a task.
+/// An actor in a new namespace of this type, and it as a task: on the processor where our own was
+/// made, so that it is the younger one in every way.
 fn host(kind: &str) -> Result<(Actor, Task)> {
+    on_cpu(cpus()?[0], || spawn(kind))?
+}
+
+fn spawn(kind: &str) -> Result<(Actor, Task)> {
     let option = match kind {
         "mnt" => "--mount".to_owned(),
         "user" => "-Ur".to_owned(),
@@ -171,6 +182,49 @@ fn mount_namespaces_from_inside() -> Result<()> {
         ensure!(names_in(&directory("mnt")).is_empty(), "{path}: a file is left");
     }
     Ok(())
+}
+
+/// Which of two is the older the kernel tells by the ids, which need not be in order on Linux 6.18.
+fn mount_namespaces_by_id() -> Result<()> {
+    for own in cpus()? {
+        for other in cpus()? {
+            apart_from(own, || pin_from(other)).with_context(|| format!("{own}, {other}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is made on this processor is pinned if the kernel takes it for younger than our own, by
+/// `create` as well.
+fn pin_from(cpu: usize) -> Result<()> {
+    let id = |task: Task| Ok::<_, anyhow::Error>(task.namespace("mnt")?["id"].as_u64());
+    let mut stage = Actor::start()?;
+    let ours = id(stage.who()?)?;
+    stage.end()?;
+
+    let (actor, task) = on_cpu(cpu, || spawn("mnt"))??;
+    let pinned = netns(&format!("pin pid:{}:mnt blue", task.pid))?;
+    if id(task)? < ours {
+        pinned.failed(1, "may pass for older")?;
+    } else {
+        pinned.well()?;
+        netns("unpin blue")?.well()?;
+    }
+    actor.end()?;
+
+    let place = Place::new()?;
+    let file = place.file("uts")?;
+    let option = format!("--mount={file}");
+    let created = on_cpu(cpu, || own(&["create", &option, "true"]))??;
+    if is_mounted(&file)? {
+        created.well()?;
+        let theirs = facts::namespace(&File::open(&file)?.into(), "mnt")?["id"].as_u64();
+        ensure!(theirs >= ours, "{theirs:?} was mounted in {ours:?}");
+        unmount(&*file, UnmountFlags::DETACH).map_err(Into::into)
+    } else {
+        let ours = ours.context("refused, and there is no id to go by")?;
+        created.failed(1, &format!("is below {ours}"))
+    }
 }
 
 fn one_name_for_two() -> Result<()> {

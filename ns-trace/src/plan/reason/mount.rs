@@ -1,6 +1,10 @@
 //! Why something cannot be mounted.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use rustix::{io::Errno, thread::CapabilitySet};
 
@@ -8,7 +12,7 @@ use super::{
     super::{Pin, Reason, mount::FileSystem, word},
     filter, lacks,
 };
-use crate::model::Slot;
+use crate::{model::Slot, sys::nsfs};
 
 const NEEDS: &str = "run it as root, or add a user namespace: --user --map-root-user (-Ur)";
 
@@ -110,10 +114,13 @@ pub(in crate::plan) fn of_pin(pin: &Pin, source: &str, error: Errno) -> Option<R
             "a namespace is mounted on a file, not on a directory",
             format!("name a file: touch {file}/ns"),
         )),
-        Errno::INVAL if matches!(pin.slot, Slot::Mnt) => Some(Reason::new(
-            "a mount namespace can be mounted only where mounts do not spread, and not within itself",
-            "give it a directory D that is private: mount --bind D D; mount --make-private D",
-        )),
+        Errno::INVAL if matches!(pin.slot, Slot::Mnt) => passes_for_older(source).or_else(|| {
+            Some(Reason::new(
+                "a mount namespace can be mounted only where mounts do not spread, and not within \
+                 itself",
+                "give it a directory D that is private: mount --bind D D; mount --make-private D",
+            ))
+        }),
         Errno::PERM => lacks(
             "CAP_SYS_ADMIN",
             CapabilitySet::SYS_ADMIN,
@@ -122,4 +129,20 @@ pub(in crate::plan) fn of_pin(pin: &Pin, source: &str, error: Errno) -> Option<R
         .or_else(filter),
         _ => None,
     }
+}
+
+/// The kernel mounts a mount namespace only in an older one, which it tells by the ids
+/// (`mnt_ns_loop` in fs/namespace.c). Linux 6.18 gives every CPU a range of ids.
+fn passes_for_older(source: &str) -> Option<Reason> {
+    let id = |path| nsfs::id(File::open(path).ok()?).ok();
+    let (new, own) = (id(source)?, id("/proc/self/ns/mnt")?);
+    (new < own).then(|| {
+        Reason::new(
+            format!(
+                "the new one passes for older than the one it would be mounted in: its id {new} is \
+                 below {own}"
+            ),
+            "this Linux numbers namespaces on every CPU apart: try again on another (taskset -c N)",
+        )
+    })
 }
