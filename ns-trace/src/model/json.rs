@@ -2,7 +2,7 @@
 //!
 //! The output is byte for byte what serde makes of the same event (the tests compare them), so the
 //! types stay the one description of the schema. What repeats from event to event is kept as text:
-//! the second of the time, and the tasks seen last.
+//! the second of the time, and the calls, namespaces and tasks seen last.
 
 mod body;
 mod namespace;
@@ -12,7 +12,7 @@ mod scalar;
 mod tests;
 mod time;
 
-use self::{process::Tasks, scalar::number, time::Clock};
+use self::{body::Bodies, process::Tasks, scalar::number, time::Clock};
 use super::{
     Event,
     event::{Body, Source},
@@ -32,6 +32,7 @@ pub enum Fields {
 #[derive(Debug, Default)]
 pub struct JsonWriter {
     clock: Clock,
+    bodies: Bodies,
     tasks: Tasks,
 }
 
@@ -39,7 +40,7 @@ impl JsonWriter {
     /// A writer that has not seen any event.
     #[must_use]
     pub fn new(fields: Fields) -> Self {
-        Self { clock: Clock::default(), tasks: Tasks::new(fields) }
+        Self { tasks: Tasks::new(fields), ..Self::default() }
     }
 
     /// Appends `event` as one line of JSON, the newline included.
@@ -59,10 +60,10 @@ impl JsonWriter {
             Source::Snapshot => br#","source":"snapshot","event":""#,
             Source::Replay => br#","source":"replay","event":""#,
         });
-        body::body(body, out);
+        self.bodies.write(body, out);
         if let Some(process) = body.process() {
             out.extend_from_slice(br#","process":"#);
-            self.tasks.write(process, out);
+            self.tasks.write(process, &mut self.bodies.namespaces, out);
         }
         if let Some(container) = container {
             process::container(container, out);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{Caps, Container, Creator, Pod, Process, TaskRef},
     Fields,
-    namespace::SlotsText,
+    namespace::{Namespaces, SlotsText},
     scalar::{hexadecimal, number, optional_number, optional_string, string},
 };
 
@@ -26,8 +26,18 @@ impl Tasks {
     }
 
     /// Appends a process.
-    pub(super) fn write(&mut self, process: &Arc<Process>, out: &mut Vec<u8>) {
-        self.texts[process.tid as usize % REMEMBERED].write(process, self.fields, out);
+    pub(super) fn write(
+        &mut self,
+        process: &Arc<Process>,
+        namespaces: &mut Namespaces,
+        out: &mut Vec<u8>,
+    ) {
+        let text = &mut self.texts[process.tid as usize % REMEMBERED];
+        text.write_head(process, self.fields, out);
+        if self.fields == Fields::Full {
+            out.extend_from_slice(text.slots.of(&process.ns, namespaces));
+            out.push(b'}');
+        }
     }
 }
 
@@ -36,13 +46,13 @@ impl Tasks {
 struct TaskText {
     /// The task that the text is of. Held, so that an equal pointer means an equal task.
     process: Option<Arc<Process>>,
-    /// Everything up to the namespaces.
+    /// Everything up to the namespaces, or everything that is wanted.
     head: Vec<u8>,
     slots: SlotsText,
 }
 
 impl TaskText {
-    fn write(&mut self, process: &Arc<Process>, fields: Fields, out: &mut Vec<u8>) {
+    fn write_head(&mut self, process: &Arc<Process>, fields: Fields, out: &mut Vec<u8>) {
         let known = match &self.process {
             Some(last) if Arc::ptr_eq(last, process) => true,
             last => {
@@ -59,10 +69,6 @@ impl TaskText {
             }
         }
         out.extend_from_slice(&self.head);
-        if fields == Fields::Full {
-            out.extend_from_slice(self.slots.of(&process.ns));
-            out.push(b'}');
-        }
     }
 }
 

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
-    super::{NsRef, Process, SLOTS, Time, arbitrary},
+    super::{Kind, NsRef, Process, SLOTS, Time, arbitrary},
     *,
 };
 
@@ -52,11 +52,23 @@ enum Step {
     Other(Box<Process>),
 }
 
+/// One of a few that differ in little.
+fn like_another() -> impl Strategy<Value = NsRef> {
+    let kind = select(&[Kind::Uts, Kind::Net][..]);
+    (kind, 1_u32..3, 0_u64..3).prop_map(|(kind, inode, id)| NsRef {
+        kind,
+        inode,
+        id: (id > 0).then_some(id),
+        initial: false,
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         Just(Step::Same),
         Just(Step::Equal),
         (0..SLOTS, option::of(arbitrary::ns_ref())).prop_map(|(at, ns)| Step::Slot(at, ns)),
+        (0..SLOTS, like_another()).prop_map(|(at, ns)| Step::Slot(at, Some(ns))),
         any::<u64>().prop_map(Step::Head),
         arbitrary::process().prop_map(|process| Step::Other(Box::new(process))),
     ]
