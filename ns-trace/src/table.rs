@@ -267,8 +267,15 @@ impl Table {
         id
     }
 
-    /// Finds the rows for a task's slots, meeting those that are new.
-    fn resolve(&mut self, key: &[Ns; SLOTS], boot_ns: u64, out: &mut Vec<Finding>) -> Set {
+    /// Finds the rows for a task's slots, meeting those that are new. Most are those of `near`, where
+    /// it was before or its maker is.
+    fn resolve(
+        &mut self,
+        key: &[Ns; SLOTS],
+        near: Option<&Set>,
+        boot_ns: u64,
+        out: &mut Vec<Finding>,
+    ) -> Set {
         let mut rows = [None; SLOTS];
         let mut names = [None; SLOTS];
         for (index, slot) in crate::model::Slot::ALL.into_iter().enumerate() {
@@ -278,7 +285,9 @@ impl Table {
             };
             *name = self.name(kind, ns);
             if name.is_some() {
-                *row = Some(self.row_of(kind, ns, boot_ns, out));
+                let known = near.and_then(|near| near.row(index, ns));
+                let known = known.filter(|id| self.rows.get(*id).is_some());
+                *row = known.or_else(|| Some(self.row_of(kind, ns, boot_ns, out)));
             }
         }
         Set { key: *key, rows, slots: Slots(Arc::new(names)) }

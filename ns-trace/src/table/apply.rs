@@ -104,8 +104,8 @@ impl Table {
         let changes = changes(before.as_deref(), &after, cause, flags);
         let told = out.len();
         self.tell_entry(&call, task, (before.as_deref(), &after), changes, process, out);
-        let told = out.get(told).map(|finding| finding.body.clone());
-        self.hear(task, record.serial, told, Some(Rc::clone(&after)));
+        let told = out.get(told).map(|finding| &finding.body);
+        self.hear(task, record.serial, told, Some(&after));
         self.move_over(before.as_deref(), &after, boot_ns);
         self.watch_births(&births);
     }
@@ -122,10 +122,10 @@ impl Table {
             creator.has_credentials_of(task);
         }
         let creator = self.tasks.get(&record.creator_tid);
-        let same = creator.filter(|creator| self.is_of(&creator.set, task));
-        let set = match same.map(|creator| Rc::clone(&creator.set)) {
+        let near = creator.map(|creator| Rc::clone(&creator.set));
+        let set = match near.clone().filter(|near| self.is_of(near, task)) {
             Some(set) => set,
-            None => Rc::new(self.resolve(&task.slots, boot_ns, out)),
+            None => Rc::new(self.resolve(&task.slots, near.as_deref(), boot_ns, out)),
         };
         self.add_child(record, set, surroundings, out);
     }
@@ -157,8 +157,9 @@ impl Table {
             let (process, creator) = (maker.process(surroundings), maker.creator(surroundings));
             self.tell_births(&call, &process, &creator, out);
         }
-        let before = self.resolve(&creator.slots, boot_ns, out);
-        let after = Rc::new(self.resolve(&child.slots, boot_ns, out));
+        let near = self.member(creator).map(|member| Rc::clone(&member.set));
+        let before = self.resolve(&creator.slots, near.as_deref(), boot_ns, out);
+        let after = Rc::new(self.resolve(&child.slots, Some(&before), boot_ns, out));
         let changes = changes(Some(&before), &after, cause, fork.flags);
         self.add_child(fork, Rc::clone(&after), surroundings, out);
         if let Some(process) = self.tasks.get(&child.tid).map(|member| member.process(surroundings))
@@ -292,7 +293,7 @@ impl Table {
             process,
         };
         let told = Body::Fail(fail);
-        self.hear(task, record.serial, Some(told.clone()), None);
+        self.hear(task, record.serial, Some(&told), None);
         out.push(found(boot_ns, told));
     }
 
@@ -338,8 +339,10 @@ impl Table {
         surroundings: &mut impl Surroundings,
         out: &mut Vec<Finding>,
     ) -> &mut Member {
-        let known = self.member(task).is_some_and(|member| self.is_of(&member.set, task));
-        let set = (!known).then(|| Rc::new(self.resolve(&task.slots, boot_ns, out)));
+        let near = self.member(task).map(|member| Rc::clone(&member.set));
+        let known = near.as_ref().is_some_and(|near| self.is_of(near, task));
+        let set =
+            (!known).then(|| Rc::new(self.resolve(&task.slots, near.as_deref(), boot_ns, out)));
         if self.member(task).is_none()
             && let Some(former) = self.tasks.remove(&task.tid)
         {

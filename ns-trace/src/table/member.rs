@@ -1,6 +1,10 @@
 //! Tasks, and what they share.
 
-use std::{cell::OnceCell, rc::Rc, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
 
 use ns_trace_common::{Ns, SLOTS, Slot, Task};
 use serde::{Deserialize, Serialize};
@@ -56,6 +60,12 @@ pub(super) struct Set {
 }
 
 impl Set {
+    /// The row in a slot, if this namespace is there.
+    pub(super) fn row(&self, slot: usize, ns: &Ns) -> Option<RowId> {
+        self.key.get(slot).filter(|known| *known == ns)?;
+        self.rows.get(slot).copied().flatten()
+    }
+
     /// The rows that tasks are in which have this set; the ones for their children are left out.
     pub(super) fn own(&self) -> impl Iterator<Item = RowId> {
         let slots = Kind::ALL.into_iter().map(Slot::of);
@@ -84,6 +94,8 @@ pub(super) struct Member {
     pub(super) program: SharedProgram,
     comm: Arc<str>,
     comm_lossy: bool,
+    /// What it was last as the maker of a namespace.
+    maker: RefCell<Option<Arc<Creator>>>,
     pub(super) placement: Placement,
     /// When a record of its own last told of it: nanoseconds of the boot clock.
     pub(super) seen_ns: u64,
@@ -106,6 +118,7 @@ impl Member {
             program,
             comm,
             comm_lossy,
+            maker: RefCell::default(),
             placement,
             seen_ns,
         }
@@ -126,6 +139,7 @@ impl Member {
             program: Rc::clone(&self.program),
             comm: Arc::clone(&self.comm),
             comm_lossy: self.comm_lossy,
+            maker: RefCell::default(),
             placement: self.placement.clone(),
             seen_ns,
         };
@@ -194,14 +208,19 @@ impl Member {
 
     /// The task as the maker of a namespace.
     pub(super) fn creator(&self, surroundings: &mut impl Surroundings) -> Arc<Creator> {
-        Arc::new(Creator {
-            pid: self.task.pid,
-            tid: self.task.tid,
-            start_ns: self.task.start_ns,
-            comm: Arc::clone(&self.comm),
-            exe: self.program(surroundings).exe.clone(),
-            uid: self.task.uid,
-        })
+        let program = self.program(surroundings);
+        let Task { pid, tid, start_ns, uid, .. } = *self.task;
+        let is_same = |maker: &Arc<Creator>| {
+            (maker.pid, maker.tid, maker.start_ns, maker.uid) == (pid, tid, start_ns, uid)
+                && maker.comm == self.comm
+                && maker.exe == program.exe
+        };
+        let maker = self.maker.take().filter(is_same).unwrap_or_else(|| {
+            let (comm, exe) = (Arc::clone(&self.comm), program.exe.clone());
+            Arc::new(Creator { pid, tid, start_ns, comm, exe, uid })
+        });
+        self.maker.replace(Some(Arc::clone(&maker)));
+        maker
     }
 
     /// The process as its descendants see it; what it runs only if somebody has asked before.

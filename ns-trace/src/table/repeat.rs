@@ -89,8 +89,8 @@ impl Table {
         &mut self,
         task: &Task,
         serial: u64,
-        body: Option<Body>,
-        after: Option<Rc<Set>>,
+        body: Option<&Body>,
+        after: Option<&Rc<Set>>,
     ) {
         if serial == 0 {
             return;
@@ -101,7 +101,7 @@ impl Table {
         }
         let Some(kind) = heard.place(serial) else { return };
         let told = kind.as_ref().filter(|kind| kind.serial == serial).map_or(0, |kind| kind.told);
-        *kind = Some(Kind { serial, told, body, after });
+        *kind = Some(Kind { serial, told, body: body.cloned(), after: after.cloned() });
     }
 
     /// A thread has made calls that were not told.
@@ -154,7 +154,7 @@ impl Table {
         let after = if self.is_alive(&after) {
             after
         } else {
-            Rc::new(self.resolve(&after.key, boot_ns, out))
+            Rc::new(self.resolve(&after.key, Some(&after), boot_ns, out))
         };
         if let Some(member) = self.tasks.get_mut(&tid) {
             member.set = Rc::clone(&after);

@@ -81,7 +81,7 @@ impl Table {
         if self.is_outdated(task, boot_ns) {
             return;
         }
-        let set = self.resolve(&task.slots, boot_ns, out);
+        let set = self.resolve(&task.slots, None, boot_ns, out);
         let Some(walk) = &mut self.walk else { return };
         let set = walk.share(set);
         let known = self.tasks.get(&task.tid);

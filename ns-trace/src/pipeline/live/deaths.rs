@@ -44,12 +44,14 @@ impl Live {
         let Some(pause) = self.probes.backend().looks_after() else {
             return Ok(());
         };
-        for id in orphans {
+        // Most are gone already when many come at once: another has their inode.
+        let is_empty = |id: &RowId| self.table.row(*id).is_some_and(|row| row.members == 0);
+        for id in orphans.into_iter().filter(is_empty) {
             self.watch.add(id, now + pause);
         }
         let mut due = self.watch.due(now);
         due.retain(|id| {
-            let is_empty = self.table.row(*id).is_some_and(|row| row.members == 0);
+            let is_empty = is_empty(id);
             if !is_empty {
                 self.watch.forget(*id);
             }
