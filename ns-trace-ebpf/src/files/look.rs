@@ -84,14 +84,19 @@ unsafe fn in_sight(walk: *mut Walk, file: *const u8) {
 pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
     // SAFETY: as promised by the caller; integers and pointers may have any bits.
     unsafe {
-        let cred = Probed::pointer(file, offset!(file_cred));
-        let user = Probed::pointer(cred, offset!(cred_user_ns));
-        if user != (*walk).user {
-            note!(walk, User, of_user, user, Cred);
+        // Every read counts: there are more files than anything else.
+        if (*walk).of_user != 0 {
+            let cred = Probed::pointer(file, offset!(file_cred));
+            let user = Probed::pointer(cred, offset!(cred_user_ns));
+            if user != (*walk).user {
+                note!(walk, User, of_user, user, Cred);
+            }
         }
-        let signalled = signalled(file);
-        if !signalled.is_null() {
-            note!(walk, Pid, of_pid, pid_namespace(signalled), Signal);
+        if (*walk).of_pid != 0 {
+            let signalled = signalled(file);
+            if !signalled.is_null() {
+                note!(walk, Pid, of_pid, pid_namespace(signalled), Signal);
+            }
         }
         let private = Probed::pointer(file, offset!(file_private));
         let inode = Probed::pointer(file, offset!(file_inode));
@@ -162,14 +167,15 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
                 let ns = Probed::pointer(context, offset!(cgroup_file_ns));
                 note!(walk, Cgroup, of_cgroup, ns, Cgroup);
             }
-            _ => {
+            _ if (*walk).of_net != 0 && (*walk).way == Way::Open as u32 => {
                 let dentry = Probed::pointer(file, offset!(file_dentry));
                 let name = Probed::pointer(dentry, offset!(dentry_name));
                 let name: u32 = Probed::read(name, 0);
-                if name == TUN && (*walk).of_net != 0 && (*walk).way == Way::Open as u32 {
+                if name == TUN {
                     in_sight(walk, file);
                 }
             }
+            _ => {}
         }
     }
 }
