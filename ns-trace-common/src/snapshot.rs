@@ -1,6 +1,18 @@
-//! What exists: the walk over the kernel's task list.
+//! What exists: the walk over the kernel's task list, and its arguments by place.
 
 use crate::{Header, Task};
+
+/// Whether tasks count too that have let go of most of their namespaces: zombies.
+pub const ZOMBIES: usize = 0;
+/// The address of a namespace: only processes count of which a thread is there or its children will
+/// be, and process 1. 0 if all count.
+pub const NAMESPACE: usize = 1;
+/// Where `struct nsproxy` has a namespace of that kind.
+pub const SLOT: usize = 2;
+/// Where it has the one for children; the same again if there is none.
+pub const CHILDREN: usize = 3;
+/// How many arguments there are.
+pub const ARGUMENTS: usize = 4;
 
 /// How many thread numbers there can be: `PID_MAX_LIMIT` of include/linux/threads.h.
 pub const TIDS: u32 = 1 << 22;

@@ -206,9 +206,11 @@ unsafe extern "C" fn step(_: u64, _: *mut c_void) -> i64 {
         (*walk).node = Probed::pointer((*walk).head, 0);
         (*walk).shared = core::ptr::null();
         (*walk).mm = core::ptr::null();
-        let nsproxy = Probed::pointer(leader, offset!(task_nsproxy));
-        (*walk).net = Probed::pointer(nsproxy, offset!(nsproxy[Slot::Net as usize]));
         (*walk).is_told = 0;
+        if (*walk).of_net != 0 {
+            let nsproxy = Probed::pointer(leader, offset!(task_nsproxy));
+            (*walk).net = Probed::pointer(nsproxy, offset!(nsproxy[Slot::Net as usize]));
+        }
     }
     0
 }
@@ -254,16 +256,21 @@ unsafe fn enter(walk: *mut Walk, task: *const u8) {
             (*walk).shared = table;
             (*walk).tid = (*walk).pid;
         }
-        let cred = Probed::pointer(task, offset!(task_real_cred));
-        (*walk).user = Probed::pointer(cred, offset!(cred_user_ns));
+        if (*walk).of_user != 0 {
+            let cred = Probed::pointer(task, offset!(task_real_cred));
+            (*walk).user = Probed::pointer(cred, offset!(cred_user_ns));
+        }
         let table = Probed::pointer(table, offset!(files_fdt));
         (*walk).files = Probed::pointer(table, offset!(fdt_fd));
         (*walk).open = Probed::pointer(table, offset!(fdt_open_fds));
         (*walk).bits = 0;
         (*walk).fd = 0;
         (*walk).end = Probed::read(table, offset!(fdt_max_fds));
+        if (*walk).of_ipc == 0 || !(*walk).mm.is_null() {
+            return;
+        }
         let mm = Probed::pointer(task, offset!(task_mm));
-        if (*walk).mm.is_null() && !mm.is_null() {
+        if !mm.is_null() {
             /// The most mappings of a process that are visited, many times `vm.max_map_count`.
             const MAPPINGS: u32 = 1 << 20;
             (*walk).mm = mm;

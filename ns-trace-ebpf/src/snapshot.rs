@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use ns_trace_common::{
     Due, RecordKind,
-    snapshot::{End, Member},
+    snapshot::{self as argument, End, Member},
 };
 
 use crate::{
@@ -23,8 +23,8 @@ const TASKS: u32 = 1 << 22;
 /// The longest chain of parents that is climbed.
 const PARENTS: u32 = 1 << 16;
 
-/// Never attached: userspace runs it once with `BPF_PROG_TEST_RUN`. Its argument says whether tasks
-/// count too that have let go of most of their namespaces: zombies.
+/// Never attached: userspace runs it with `BPF_PROG_TEST_RUN`, with the arguments of
+/// [`ns_trace_common::snapshot`].
 ///
 /// The walk follows lists that change under it, guarded by RCU only: a task that comes or goes
 /// meanwhile may be missed or met, which its own record in the same ring corrects.
@@ -32,9 +32,14 @@ const PARENTS: u32 = 1 << 16;
 /// match-proto: none
 #[raw_tracepoint]
 pub fn snapshot(context: RawTracePointContext) {
-    let zombies: u64 = context.arg(0);
+    let zombies: u64 = context.arg(argument::ZOMBIES);
+    let ns: u64 = context.arg(argument::NAMESPACE);
+    let (slot, children) = (context.arg(argument::SLOT), context.arg(argument::CHILDREN));
     let first = first_task();
-    let mut walk = Walk { init: first, leader: first, zombies, ..Walk::EMPTY };
+    // As for the address below: what was a constant now, would be one to the verifier for good.
+    let (counts, leader) = (ns, first);
+    let mut walk =
+        Walk { init: first, leader, counts, ns, slot, children, zombies, ..Walk::EMPTY };
     // SAFETY: the callback matches its context, which outlives the call.
     unsafe {
         // At the end of an empty list. Which address that is must be unknown to the verifier: up to
@@ -120,6 +125,12 @@ struct Walk {
     head: *const u8,
     /// The next entry of that list.
     node: *const u8,
+    /// Whether the threads of that group count, 0 if none was found yet that does.
+    counts: u64,
+    /// The namespace whose tasks count, and where it would be; 0 if all do.
+    ns: u64,
+    slot: u64,
+    children: u64,
     /// Whether zombies count, 0 if not.
     zombies: u64,
     done: bool,
@@ -131,6 +142,10 @@ impl Walk {
         leader: core::ptr::null(),
         head: core::ptr::null(),
         node: core::ptr::null(),
+        counts: 0,
+        ns: 0,
+        slot: 0,
+        children: 0,
         zombies: 0,
         done: false,
     };
@@ -155,12 +170,38 @@ unsafe extern "C" fn step(_: u64, walk: *mut Walk) -> i64 {
             (*walk).leader = leader;
             (*walk).head = signal.wrapping_add(offset!(signal_thread_head) as usize);
             (*walk).node = Probed::pointer((*walk).head, 0);
+            (*walk).counts = u64::from((*walk).ns == 0 || is_first(leader));
             return 0;
         }
         (*walk).node = Probed::pointer(node, 0);
-        member(node.wrapping_sub(offset!(task_thread_node) as usize), (*walk).zombies != 0);
+        let task = node.wrapping_sub(offset!(task_thread_node) as usize);
+        if (*walk).counts != 0 {
+            member(task, (*walk).zombies != 0);
+        } else if is_there(walk, task) {
+            // All of them once more: those before it count as well.
+            (*walk).counts = 1;
+            (*walk).node = Probed::pointer((*walk).head, 0);
+        }
     }
     0
+}
+
+/// Whether it is process 1.
+#[inline(always)]
+unsafe fn is_first(task: *const u8) -> bool {
+    // SAFETY: integers may have any bits.
+    unsafe { Probed::read::<u32>(task, offset!(task_pid)) == 1 }
+}
+
+/// Whether a task is in the namespace whose tasks count, or its children will be.
+#[inline(always)]
+unsafe fn is_there(walk: *const Walk, task: *const u8) -> bool {
+    // SAFETY: as promised by the caller; pointers may have any bits.
+    unsafe {
+        let nsproxy = Probed::pointer(task, offset!(task_nsproxy));
+        let is_at = |slot: u64| Probed::pointer(nsproxy, slot as u32) as u64 == (*walk).ns;
+        is_at((*walk).slot) || is_at((*walk).children)
+    }
 }
 
 /// Writes one task, unless it has already let its namespaces go and those do not count, or an earlier

@@ -34,7 +34,7 @@ use crate::model::{Kind, NsRow, Want, World};
 ///
 /// If /proc cannot be listed.
 pub fn look(want: &Want) -> std::io::Result<World> {
-    Ok(around(tasks::scan(want)?, &[], None, &Mutex::default(), want))
+    Ok(around(tasks::scan(want)?, &[], None, None, &Mutex::default(), want))
 }
 
 /// Where each namespace is mounted in our own mount namespace, into the rows of `world`.
@@ -72,12 +72,15 @@ pub fn detail(rows: &mut [NsRow]) {
 }
 
 /// Finds out the rest about the namespaces that `tasks` are in, and about those that are `known`
-/// already; what memory tells of open files is in `seen`, and what was mounted before `remembered`.
+/// already; what memory tells of open files is in `seen`, and what was mounted before `remembered`. If
+/// those are not all tasks, who is in which mount namespace is in `mnt`, with what tells of changes
+/// there.
 #[must_use]
 pub fn around(
     tasks: Tasks,
     known: &[Known],
     seen: Option<Seen>,
+    mnt: Option<&[(NsRow, u64)]>,
     remembered: &Mutex<Remembered>,
     want: &Want,
 ) -> World {
@@ -89,7 +92,11 @@ pub fn around(
         // Whose namespaces /proc hides, whose files it hides as well; memory hides neither.
         unreadable = unreadable.max(draft.files(&tasks.processes, seen));
     }
-    draft.mounts(remembered);
+    draft.mounts(mnt, remembered);
+    if mnt.is_some() {
+        // What else these tasks are in is not what was asked about.
+        draft.settle();
+    }
     draft.ask();
     if want.complete {
         draft.listed();

@@ -5,6 +5,7 @@ pub mod config;
 pub mod control;
 mod distributor;
 pub mod http;
+mod inquire;
 mod keeper;
 mod outgoing;
 pub mod past;
@@ -46,10 +47,10 @@ pub use self::{
 };
 use crate::{
     history,
-    model::{Event, Selector, Want, World},
+    model::Event,
     pipeline::{
-        self, Attached, Inquiries, Inquiry, Keep, LiveOptions, Looker, Outcome, Picture, Scope,
-        Selection, Stream, about, journal, merged, run_live,
+        self, Attached, Inquiries, Inquiry, Keep, LiveOptions, Looker, Outcome, Scope, Selection,
+        Stream, journal, run_live,
     },
     probe,
     rule::{Engine, Rules},
@@ -172,23 +173,6 @@ impl Shared {
     /// What looks at what exists.
     fn looker(&self) -> &Looker {
         self.looker.get_or_init(Looker::load)
-    }
-
-    /// What a look finds, and what the table knows besides.
-    fn closely(&self, picture: &Picture, want: &Want) -> io::Result<World> {
-        // What only the table knows of may have a first process that is no other's.
-        let want = Want { first: false, ..*want };
-        Ok(merged(self.looker().look(&want)?, picture, want.kinds))
-    }
-
-    /// All about what is named, as far as it is seen.
-    fn about(
-        &self,
-        picture: &Picture,
-        selector: &Selector,
-        seen: impl FnOnce(World) -> World,
-    ) -> io::Result<World> {
-        about(selector, Some(&picture.world), |want| Ok(seen(self.closely(picture, want)?)))
     }
 
     /// Keeps an alert for those who ask later.

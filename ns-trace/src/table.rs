@@ -6,6 +6,7 @@
 mod apply;
 mod birth;
 mod dead;
+mod focus;
 mod member;
 #[cfg(test)]
 mod property;
@@ -34,6 +35,7 @@ use self::{
     walk::Walk,
 };
 pub use self::{
+    focus::Focus,
     member::Program,
     roll::{Roll, Tally},
     rows::{Row, RowId},

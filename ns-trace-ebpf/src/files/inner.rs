@@ -166,13 +166,17 @@ pub(super) unsafe fn socket(walk: *mut Walk, socket: *const u8) {
         if family != UNIX {
             return;
         }
-        let cred = Probed::pointer(socket, offset!(sock_peer_cred));
-        let user = Probed::pointer(cred, offset!(cred_user_ns));
-        if user != (*walk).user {
-            note!(walk, User, of_user, user, Peer);
+        if (*walk).of_user != 0 {
+            let cred = Probed::pointer(socket, offset!(sock_peer_cred));
+            let user = Probed::pointer(cred, offset!(cred_user_ns));
+            if user != (*walk).user {
+                note!(walk, User, of_user, user, Peer);
+            }
         }
-        let peer = Probed::pointer(socket, offset!(sock_peer_pid));
-        note!(walk, Pid, of_pid, pid_namespace(peer), Peer);
+        if (*walk).of_pid != 0 {
+            let peer = Probed::pointer(socket, offset!(sock_peer_pid));
+            note!(walk, Pid, of_pid, pid_namespace(peer), Peer);
+        }
         let queue = socket.wrapping_add(offset!(sock_queue) as usize);
         let first = Probed::pointer(queue, 0);
         if first == queue || !present(offset!(unix_fp)) {
@@ -226,9 +230,6 @@ pub(super) unsafe fn memory(walk: *mut Walk) {
     }
     // SAFETY: as promised by the caller; pointers may have any bits.
     unsafe {
-        if (*walk).of_ipc == 0 {
-            return;
-        }
         let root = Probed::pointer((*walk).mm, offset!(mm_tree));
         // `xa_is_node`: a lonely mapping would be there itself.
         if root.addr() & 3 == 2 && root.addr() > 4096 {

@@ -115,8 +115,13 @@ impl<'a> Draft<'a> {
         found.unreadable
     }
 
-    /// Takes in what is mounted, some of which may be remembered.
-    pub(super) fn mounts(&mut self, remembered: &Mutex<mounts::Remembered>) {
+    /// Takes in what is mounted, some of which may be remembered; the mount namespaces are those met so
+    /// far, if none are given.
+    pub(super) fn mounts(
+        &mut self,
+        given: Option<&[(NsRow, u64)]>,
+        remembered: &Mutex<mounts::Remembered>,
+    ) {
         if self.want.mounts >= Mounts::Own {
             for (ns, place) in mounts::own() {
                 if let Some(row) = self.row(ns)
@@ -127,10 +132,14 @@ impl<'a> Draft<'a> {
             }
         }
         if self.want.mounts == Mounts::Every {
+            for (row, event) in given.into_iter().flatten().filter(|(_, event)| *event != 0) {
+                self.events.insert(row.info.inode, *event);
+            }
             let rows = self.rows.values().map(|row| &**row);
-            let mnt: Vec<_> = rows.filter(|row| row.info.kind == Kind::Mnt).collect();
+            let met = rows.filter(|row| row.info.kind == Kind::Mnt && given.is_none());
+            let mnt: Vec<_> = given.into_iter().flatten().map(|(row, _)| row).chain(met).collect();
             let now = |ns: &NsRef| self.events.get(&ns.inode).copied();
-            for (ns, holder) in mounts::scan(&mnt, now, remembered) {
+            for (ns, holder) in mounts::scan(&mnt, self.want.held, now, remembered) {
                 self.hold(ns, holder);
             }
         }
@@ -142,6 +151,11 @@ impl<'a> Draft<'a> {
         for ns in listns::scan(|id| ids.contains(&id)) {
             self.row(ns);
         }
+    }
+
+    /// Leaves all namespaces that were met so far unasked.
+    pub(super) fn settle(&mut self) {
+        self.asked.extend(self.rows.keys());
     }
 
     /// Asks every namespace about itself that was not asked yet, and those that they name.

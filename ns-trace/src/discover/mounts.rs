@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::{crowd, files::namespace, tasks::inode};
 use crate::{
-    model::{Holder, NsRef, NsRow},
+    model::{Holder, Kinds, NsRef, NsRow},
     sys::mounts,
 };
 
@@ -32,6 +32,14 @@ pub(super) fn own() -> Vec<(NsRef, PathBuf)> {
 #[derive(Debug, Default)]
 pub struct Remembered(FxHashMap<u32, Visit>);
 
+impl Remembered {
+    /// Through whose eyes each was seen, by inode.
+    #[must_use]
+    pub fn witnesses(&self) -> FxHashMap<u32, u32> {
+        self.0.iter().map(|(inode, visit)| (*inode, visit.pid)).collect()
+    }
+}
+
 /// A look through a mount namespace.
 #[derive(Debug)]
 struct Visit {
@@ -44,9 +52,10 @@ struct Visit {
 }
 
 /// Looks through the given mount namespaces, each through the eyes of one process in it; not again
-/// where by what `now` says nothing has changed.
+/// where by what `now` says nothing has changed. Told is what holds namespaces of these kinds.
 pub(super) fn scan(
     mnt: &[&NsRow],
+    kinds: Kinds,
     now: impl Fn(&NsRef) -> Option<u64> + Sync,
     remembered: &Mutex<Remembered>,
 ) -> Vec<(NsRef, Holder)> {
@@ -68,7 +77,8 @@ pub(super) fn scan(
         same.iter().filter_map(|row| visits.remove_entry(&row.info.inode)).collect();
     let found = workers.into_iter().flat_map(|(_, found)| found);
     kept.extend(found.map(|visit| (visit.ns.inode, visit)));
-    let held = kept.values().flat_map(|visit| visit.held.iter().cloned()).collect();
+    let held = kept.values().flat_map(|visit| &visit.held);
+    let held = held.filter(|(ns, _)| kinds.contains(ns.kind)).cloned().collect();
     // Where nothing tells of changes, there is nothing to remember.
     kept.retain(|_, visit| visit.event.is_some());
     remembered.lock().unwrap_or_else(PoisonError::into_inner).0 = kept;

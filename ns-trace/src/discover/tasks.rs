@@ -115,6 +115,13 @@ pub fn count() -> u32 {
     u32::try_from(links).unwrap_or(u32::MAX)
 }
 
+/// The threads of a process; none if it is gone.
+#[must_use]
+pub fn threads(pid: u32) -> Vec<u32> {
+    let directory = openat(rustix::fs::CWD, format!("/proc/{pid}/task"), DIRECTORY, Mode::empty());
+    directory.ok().and_then(|directory| numbers(&directory).ok()).unwrap_or_default()
+}
+
 /// The entries of a directory that are numbers.
 pub(super) fn numbers(directory: impl AsFd) -> io::Result<Vec<u32>> {
     let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];

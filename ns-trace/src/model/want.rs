@@ -20,7 +20,7 @@ pub struct Want {
     /// Open files and sockets and attached memory: [`Holder::Fd`], [`Holder::Socket`],
     /// [`Holder::File`], [`Holder::Memory`], and what only they hold.
     pub files: bool,
-    /// Of which kinds of namespaces it is looked for which open files hold them.
+    /// Of which kinds of namespaces it is looked for which open files and mounts hold them.
     pub held: Kinds,
     /// Mounts: `nsfs`, and what only a mount holds.
     pub mounts: Mounts,

@@ -9,13 +9,17 @@ use ns_trace_common::{
     Ns,
     inspect::{Inspect, RELATIVES},
 };
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    discover::{self, Known, Picture, Remembered, Seen, tasks::Tasks},
-    model::{Kind, Want, World},
+    discover::{
+        self, Known, Picture, Remembered, Seen,
+        tasks::{Tasks, threads},
+    },
+    model::{Holder, Kind, NsRow, Want, World},
     probe::{self, Walk},
     sys::process::{initial_namespace, own_namespace},
+    table::Focus,
 };
 
 /// From how many processes on the walk through memory is quicker although it must be loaded first.
@@ -78,6 +82,43 @@ impl Looker {
             Some(Ok(gathered)) => Ok(gathered.complete(&self.mounts, want)),
             _ => discover::look(want),
         }
+    }
+
+    /// Through whose eyes the mounts of each mount namespace were seen last, by its inode.
+    #[must_use]
+    pub fn witnesses(&self) -> FxHashMap<u32, u32> {
+        self.mounts.lock().unwrap_or_else(PoisonError::into_inner).witnesses()
+    }
+
+    /// Finds out what is wanted of one namespace: who is in it and holds it, and what is above it. None
+    /// if it is gone, or that takes a look at everything: users and numbers are kept by zombies, and by
+    /// what is below them.
+    #[must_use]
+    pub fn look_at(&self, focus: Focus, want: &Want) -> Option<World> {
+        if matches!(focus.kind, Kind::User | Kind::Pid) {
+            return None;
+        }
+        let want = Want { complete: false, ..*want };
+        let mut walk = self.walk.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (focus.kind, focus.ns.inode);
+        let Focused { gathered, mnt } = Focused::by(&mut walk, focus, &want).ok()??;
+        drop(walk);
+        let Gathered { tasks, known, seen } = gathered;
+        let mut world = discover::around(tasks, &known, seen, Some(&mnt), &self.mounts, &want);
+        let row = world.namespace(key.0, key.1)?;
+        // Through whose eyes a mount was seen.
+        let holders: FxHashSet<_> = row.holders.iter().filter_map(Holder::pid).collect();
+        let unmet = holders.into_iter().filter(|pid| world.process(*pid).is_none());
+        let unmet: Vec<_> = unmet.flat_map(threads).collect();
+        if !unmet.is_empty() {
+            let mut picture = Picture::new(&want);
+            let mut walk = self.walk.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+            walk.tasks_of(&unmet, |task| picture.add(task)).ok()?;
+            drop(walk);
+            world.processes.extend(picture.finish().processes);
+            world.processes.sort_by_key(|process| process.pid);
+        }
+        Some(world)
     }
 }
 
@@ -143,7 +184,54 @@ impl Gathered {
 
     /// Finds out the rest.
     fn complete(self, mounts: &Mutex<Remembered>, want: &Want) -> World {
-        discover::around(self.tasks, &self.known, self.seen, mounts, want)
+        discover::around(self.tasks, &self.known, self.seen, None, mounts, want)
+    }
+}
+
+/// What memory tells of one namespace.
+struct Focused {
+    gathered: Gathered,
+    mnt: Vec<(NsRow, u64)>,
+}
+
+impl Focused {
+    /// None if it is gone by now.
+    fn by(walk: &mut Walk, focus: Focus, want: &Want) -> Result<Option<Self>, probe::Error> {
+        let Focus { kind, ns, mounts, .. } = focus;
+        let files = walk.files(want.held.bits())?;
+        let mut picture = Picture::new(want);
+        let mut met = FxHashSet::default();
+        walk.tasks_in(kind, &ns, |task| {
+            met.insert(task.pid);
+            picture.add(task);
+        })?;
+        // Whoever has files that tell of themselves is asked, and whoever has others is named.
+        let others: FxHashSet<_> = files.iter().map(|held| held.pid).collect();
+        let others: Vec<_> = others.difference(&met).flat_map(|pid| threads(*pid)).collect();
+        walk.tasks_of(&others, |task| picture.add(task))?;
+
+        let mut known = Vec::new();
+        let mut questions = vec![about(ns, kind as u32)];
+        let mut asked = FxHashSet::default();
+        while !questions.is_empty() {
+            asked.extend(questions.iter().map(|question| question.ns.address));
+            walk.inspect(&mut questions)?;
+            known.extend(questions.iter().filter_map(|answer| picture.known(answer)));
+            questions = questions.iter().flat_map(relatives).collect();
+            questions.retain(|question| asked.insert(question.ns.address));
+        }
+        if known.first().is_none_or(|known| known.ns.kind != kind || known.ns.inode != ns.inode) {
+            return Ok(None);
+        }
+        // Whether something was mounted since.
+        let mut questions: Vec<_> =
+            mounts.iter().map(|(ns, _)| about(*ns, Kind::Mnt as u32)).collect();
+        walk.inspect(&mut questions)?;
+        let events = questions.iter().map(|answer| answer.event);
+        let mnt = mounts.into_iter().map(|(_, row)| row).zip(events).collect();
+        let seen = Some(picture.seen(&files));
+        let gathered = Gathered { tasks: picture.finish(), known, seen };
+        Ok(Some(Self { gathered, mnt }))
     }
 }
 

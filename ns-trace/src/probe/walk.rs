@@ -5,10 +5,10 @@ mod load;
 use std::thread::available_parallelism;
 
 use ns_trace_common::{
-    ABSENT, Due, Kind, Offsets, Slot, Task,
+    ABSENT, Due, Kind, Ns, Offsets, Slot, Task,
     files::{self, Held},
     inspect::{BATCH, Inspect},
-    list,
+    list, snapshot,
 };
 
 use self::load::Programs;
@@ -27,6 +27,9 @@ const RINGS: std::ops::RangeInclusive<u32> = (1 << 16)..=(1 << 24);
 /// The largest if it is read while the walk goes on. What a larger one costs is more than what a walk
 /// of as many tasks does: the kernel clears all of it first.
 const SHARED_RING: u32 = 1 << 22;
+
+/// The arguments of a walk over all tasks, zombies too.
+const EVERYBODY: [u64; 1] = [1];
 
 /// What walks; nothing of it is attached anywhere.
 pub struct Walk {
@@ -75,23 +78,76 @@ impl Walk {
     pub fn tasks(&mut self, mut visit: impl FnMut(&Task)) -> Result<(), Error> {
         let own = std::process::id();
         let mut met = Err(Error::SelfCheck("this process was not found".to_owned()));
-        let mut records = RecordBuffer::default();
         if std::mem::replace(&mut self.is_used, true) {
             self.programs.met.elements().fill(0);
-            // A walk that failed may have left some.
-            while self.programs.ring.next().is_some() {}
         }
+        self.visit(self.is_shared, &EVERYBODY, |task| {
+            if task.pid == own && task.tid == own {
+                met = self_check(task);
+            }
+            visit(task);
+        })?;
+        met
+    }
+
+    /// Visits every task of those processes of which a thread is in a namespace, or its children will
+    /// be, and of process 1. The namespace is none of users or numbers: those zombies keep as well.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub fn tasks_in(&mut self, kind: Kind, ns: &Ns, visit: impl FnMut(&Task)) -> Result<(), Error> {
+        let place = |slot: Slot| self.offsets.nsproxy.get(slot as usize).copied().unwrap_or(ABSENT);
+        let (slot, children) = (Slot::of(kind), Slot::unshared(kind));
+        let mut arguments = [0; snapshot::ARGUMENTS];
+        arguments[snapshot::NAMESPACE] = ns.address;
+        arguments[snapshot::SLOT] = place(slot).into();
+        arguments[snapshot::CHILDREN] = place(children).into();
+        self.is_used = true;
+        self.programs.met.elements().fill(0);
+        self.visit(false, &arguments, visit)
+    }
+
+    /// Visits the tasks with these numbers, zombies too.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to run the program.
+    pub fn tasks_of(&mut self, tids: &[u32], visit: impl FnMut(&Task)) -> Result<(), Error> {
+        if tids.is_empty() {
+            return Ok(());
+        }
+        self.is_used = true;
+        // As if all others had been met.
+        let met = self.programs.met.elements();
+        met.fill(u64::MAX);
+        for tid in tids {
+            if let Some(bits) = met.get_mut((tid / u64::BITS) as usize) {
+                *bits &= !(1 << (tid % u64::BITS));
+            }
+        }
+        self.visit(false, &EVERYBODY, visit)
+    }
+
+    /// Runs the walk, again as long as there was no room for all. Where few are met, it is not worth
+    /// while that what `is_shared` is read meanwhile.
+    fn visit(
+        &mut self,
+        is_shared: bool,
+        arguments: &[u64],
+        mut visit: impl FnMut(&Task),
+    ) -> Result<(), Error> {
+        let mut records = RecordBuffer::default();
+        // A walk that failed may have left some.
+        while self.programs.ring.next().is_some() {}
         let mut lost = self.lost_members();
         loop {
-            self.programs.snapshot(self.is_shared, |ring| {
+            self.programs.snapshot(is_shared, arguments, |ring| {
                 while let Some(record) = ring.next() {
                     records.clear();
                     records.push(&record);
                     for record in records.records() {
                         if let Record::Member(member) = record {
-                            if member.task.pid == own && member.task.tid == own {
-                                met = self_check(&member.task);
-                            }
                             visit(&member.task);
                         }
                     }
@@ -99,7 +155,7 @@ impl Walk {
             })?;
             let before = std::mem::replace(&mut lost, self.lost_members());
             if before == lost {
-                return met;
+                return Ok(());
             }
         }
     }

@@ -124,19 +124,19 @@ impl Programs {
         Ok(())
     }
 
-    /// Walks the tasks that no run has met yet, zombies too, and has what the ring holds then read; if
-    /// that `is_shared`, meanwhile too.
+    /// Walks the tasks that no run has met yet, and has what the ring holds then read; if that
+    /// `is_shared`, meanwhile too.
     pub(super) fn snapshot(
         &mut self,
         is_shared: bool,
+        arguments: &[u64],
         mut read: impl FnMut(&mut RingBuf<MapData>),
     ) -> Result<(), Error> {
-        const ALL: [u64; 1] = [1];
         if is_shared {
             let program = self.program("snapshot")?.try_clone_to_owned();
             let program = program.map_err(refused("snapshot"))?;
             thread::scope(|scope| {
-                let walk = scope.spawn(|| run_on_demand(program.as_fd(), &ALL));
+                let walk = scope.spawn(|| run_on_demand(program.as_fd(), arguments));
                 while !walk.is_finished() {
                     thread::sleep(PAUSE);
                     read(&mut self.ring);
@@ -145,7 +145,7 @@ impl Programs {
             })
             .map_err(refused("snapshot"))?;
         } else {
-            self.run("snapshot", &ALL)?;
+            self.run("snapshot", arguments)?;
         }
         read(&mut self.ring);
         Ok(())

@@ -4,7 +4,7 @@ use std::{
     io::{self, Read as _, Write as _},
     net::Shutdown,
     os::unix::net::UnixStream,
-    sync::{Arc, mpsc::channel},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -29,8 +29,6 @@ use crate::{
     sink::recent::From,
 };
 
-/// How long the pipeline may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to say what it wants.
 const LATEST: Duration = Duration::from_secs(5);
 /// How often it is looked whether a client that nothing happens for is still there.
@@ -161,12 +159,9 @@ fn look(shared: &Arc<Shared>, want: &Want, seen: Sight, uid: u32) -> Result<Vec<
     if is_known && want.first && seen == Sight::All {
         return firsts(shared, *want);
     }
-    let picture = ask(shared, Inquiry::Picture)?;
-    let found = if is_known {
-        known(shared, picture, want)
-    } else {
-        shared.closely(&picture, want).map_err(|error| unreadable(&error))?
-    };
+    let picture = shared.ask(Inquiry::Picture)?;
+    let found =
+        if is_known { known(shared, picture, want) } else { shared.closely(&picture, want)? };
     Ok(pack(&sight::world(found, seen, uid)))
 }
 
@@ -183,18 +178,12 @@ fn everything_about(
             "files and names are others for the collector: the type and inode are not".to_owned()
         );
     }
-    let picture = ask(shared, Inquiry::Picture)?;
-    let found = shared.about(&picture, selector, |world| sight::world(world, seen, uid));
-    Ok(pack(&found.map_err(|error| unreadable(&error))?))
-}
-
-fn unreadable(error: &io::Error) -> String {
-    format!("cannot look at /proc: {error}")
+    Ok(pack(&shared.about(selector, seen, uid)?))
 }
 
 /// What the table knows, of the processes but those that are first somewhere.
 fn firsts(shared: &Shared, want: Want) -> Result<Vec<u8>, String> {
-    let (begun, mut processes) = ask(shared, |answer| {
+    let (begun, mut processes) = shared.ask(|answer| {
         Inquiry::Table(Box::new(move |table| {
             let roll = table.roll();
             let rows = roll.rows().filter(|(row, _)| want.kinds.contains(row.kind));
@@ -241,19 +230,6 @@ fn finish(shared: &Shared, processes: &mut [ProcessRow], want: &Want) {
             redact.arguments(args);
         }
     }
-}
-
-/// Asks the pipeline.
-fn ask<T: Send + 'static>(
-    shared: &Shared,
-    inquiry: impl FnOnce(Box<dyn FnOnce(T) + Send>) -> Inquiry,
-) -> Result<T, String> {
-    let (answer, answered) = channel();
-    shared.inquiries.ask(inquiry(Box::new(move |found| {
-        // The client may have gone.
-        let _told = answer.send(found);
-    })));
-    answered.recv_timeout(PATIENCE).map_err(|_silent| "the pipeline does not answer".to_owned())
 }
 
 /// What the history answers.

@@ -125,13 +125,9 @@ pub(super) async fn namespace(
 ) -> Result<Json<Value>, Problem> {
     let number = inode.parse().ok();
     let inode: u32 = number.ok_or_else(|| Problem::bad(format!("`{inode}` is no inode")))?;
-    let picture = picture(&state.shared).await?;
     let shared = Arc::clone(&state.shared);
-    let looked = spawn_blocking(move || {
-        shared.about(&picture, &Selector::Inode(inode), |world| {
-            sight::world(world, eyes.sight, eyes.uid)
-        })
-    });
+    let asked = Selector::Inode(inode);
+    let looked = spawn_blocking(move || shared.about(&asked, eyes.sight, eyes.uid));
     let world = looked.await.ok().and_then(Result::ok).ok_or_else(Problem::silent)?;
     let row = world.namespaces.iter().find(|row| row.info.inode == inode);
     let row = row.ok_or_else(|| Problem::missing(format!("namespace {inode}")))?;
