@@ -14,8 +14,7 @@ pub const KINDS: usize = 1;
 pub const ARGUMENTS: usize = 2;
 
 /// In place of a [`Hold`]: the process has open files that /proc or requests of theirs tell about, of
-/// nsfs, tap devices, sockets of another network namespace than its own. It is told once for each
-/// process; the address is that of its first such file.
+/// nsfs, tap devices. It is told once for each process; the address is that of its first such file.
 pub const IN_SIGHT: u32 = u32::MAX;
 
 /// Where an open file is kept.
@@ -53,7 +52,8 @@ pub enum Hold {
     Cred = 3,
     /// It is a file of nsfs. Told of those that no descriptor leads to.
     Nsfs = 4,
-    /// It is a socket. Told of those that no descriptor leads to.
+    /// It is a socket. Told of those that a descriptor leads to where it is of another network
+    /// namespace than the process.
     Socket = 5,
     /// It is a unix socket whose other end had that number (pid) and those credentials (user) when
     /// they were connected (`SO_PEERCRED`), or that a message with such a number waits in

@@ -5,6 +5,8 @@ mod held;
 pub(crate) use self::held::no_walk;
 
 use std::{
+    cell::RefCell,
+    path::PathBuf,
     process::{Command, Output},
     sync::Arc,
     thread,
@@ -22,28 +24,53 @@ use crate::{
     tracer::{PATIENCE, program},
 };
 
+/// What holds namespaces, but for what [`held`] has.
+const HOLDERS: [(&str, fn() -> Result<()>); 12] = [
+    ("why::a_member", a_member),
+    ("why::a_zombie", a_zombie),
+    ("why::a_descriptor_of_every_type", a_descriptor_of_every_type),
+    ("why::a_descriptor_of_a_thread", a_descriptor_of_a_thread),
+    ("why::more_than_people_read", more_than_people_read),
+    ("why::a_socket", a_socket),
+    ("why::a_thread", a_thread),
+    ("why::a_thread_without_its_first", a_thread_without_its_first),
+    ("why::children", children),
+    ("why::a_mount_elsewhere", a_mount_elsewhere),
+    ("why::what_it_owns_and_what_is_below", what_it_owns_and_what_is_below),
+    ("why::the_initial_one", the_initial_one),
+];
+
+thread_local! {
+    /// The socket of the collector that is asked; where there is none, everything is looked at.
+    static COLLECTOR: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+}
+
 /// The trials of this file. They do not depend on the backend.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
-    let plain = |name: &str, test: fn() -> Result<()>| context.once(name, test);
-    let mut trials = vec![
-        plain("why::a_member", a_member),
-        plain("why::a_zombie", a_zombie),
-        plain("why::a_descriptor_of_every_type", a_descriptor_of_every_type),
-        plain("why::a_descriptor_of_a_thread", a_descriptor_of_a_thread),
-        plain("why::more_than_people_read", more_than_people_read),
-        plain("why::a_socket", a_socket),
-        plain("why::a_thread", a_thread),
-        plain("why::a_thread_without_its_first", a_thread_without_its_first),
-        plain("why::children", children),
-        plain("why::a_mount_elsewhere", a_mount_elsewhere),
-        plain("why::what_it_owns_and_what_is_below", what_it_owns_and_what_is_below),
-        plain("why::the_initial_one", the_initial_one),
-        listed(context),
-        plain("why::selectors_that_name_nothing", selectors_that_name_nothing),
-        plain("why::names_are_escaped", names_are_escaped),
-    ];
+    let plain = |(name, test)| context.once(name, test);
+    let mut trials: Vec<_> = HOLDERS.into_iter().map(plain).collect();
+    trials.push(listed(context));
+    trials.push(plain(("why::selectors_that_name_nothing", selectors_that_name_nothing)));
+    trials.push(plain(("why::names_are_escaped", names_are_escaped)));
     trials.extend(held::trials(context));
     trials
+}
+
+/// Has a collector find every holder that can be had here.
+pub(crate) fn every_holder(socket: PathBuf) -> Result<()> {
+    COLLECTOR.set(Some(socket));
+    let held = held::tests().into_iter().filter(|test| test.obstacle.is_none());
+    let held = held.map(|test| match test.name {
+        held::TAP => (test.name, held::a_tap_device_is_missing as fn() -> Result<()>),
+        name => (name, test.run),
+    });
+    let tests = HOLDERS.into_iter().chain(held);
+    let outcomes = tests.map(|(name, test)| test().context(name));
+    let failures: Vec<_> =
+        outcomes.filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    COLLECTOR.set(None);
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
 }
 
 /// What nothing leads to that can be looked at: a mount in a mount namespace without a process; and
@@ -113,6 +140,9 @@ fn nothing_visible() -> Result<()> {
 
 pub(crate) fn run(args: &[&str]) -> Result<Output> {
     let mut command = Command::new(program());
+    if let Some(socket) = COLLECTOR.with_borrow(Option::clone) {
+        command.env("NS_TRACE_SOCKET", socket);
+    }
     command.args(args).env("LC_ALL", "C.UTF-8").output().context("ns-trace does not start")
 }
 

@@ -124,10 +124,9 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
             SOCKETS => {
                 let socket = Probed::pointer(private, offset!(socket_sk));
                 let net = Probed::pointer(socket, offset!(sock_net));
-                if (*walk).way != Way::Open as u32 {
+                // Every socket would be one that holds what its process does already.
+                if (*walk).way != Way::Open as u32 || net != (*walk).net {
                     note!(walk, Net, of_net, net, Socket);
-                } else if (*walk).of_net != 0 && net != (*walk).net {
-                    in_sight(walk, file);
                 }
                 inner::socket(walk, socket);
             }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{self, ErrorKind},
     mem::MaybeUninit,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
@@ -36,7 +37,7 @@ pub struct Seen {
 pub(super) struct Held {
     /// What holds what.
     pub(super) holders: Vec<(NsRef, Holder)>,
-    /// Processes whose files must not be seen.
+    /// Processes whose files must not be seen, or not all of them.
     pub(super) unreadable: u32,
 }
 
@@ -45,8 +46,13 @@ pub(super) fn scan(processes: &[&ProcessRow], want: &Want) -> Held {
     let Ok(proc) = openat(rustix::fs::CWD, "/proc", DIRECTORY, Mode::empty()) else {
         return Held::default();
     };
-    let begin =
-        || Worker { proc: &proc, want, held: Held::default(), sockets: FxHashMap::default() };
+    let begin = || Worker {
+        proc: &proc,
+        want,
+        held: Held::default(),
+        is_denied: false,
+        sockets: FxHashMap::default(),
+    };
     // Copies of sockets come and go in our own table while the others are read.
     let is_own = |process: &&ProcessRow| process.pid == std::process::id();
     let mut own = begin();
@@ -68,17 +74,25 @@ struct Worker<'a> {
     proc: &'a OwnedFd,
     want: &'a Want,
     held: Held,
+    /// Whether something of the process being visited must not be seen.
+    is_denied: bool,
     /// The namespaces of the sockets met so far, by the inode of the socket: many processes share
     /// them with their parents. `None` is out of reach.
     sockets: FxHashMap<u32, Option<NsRef>>,
 }
 
 impl Worker<'_> {
-    /// Whatever else cannot be read is gone.
     fn process(&mut self, process: &ProcessRow) {
+        self.is_denied = false;
+        self.tables(process);
+        self.held.unreadable += u32::from(self.is_denied);
+    }
+
+    /// Whatever else cannot be read is gone.
+    fn tables(&mut self, process: &ProcessRow) {
         let pid = process.pid;
         if let Err(Errno::ACCESS | Errno::PERM) = self.table(pid, pid) {
-            self.held.unreadable += 1;
+            self.is_denied = true;
             return;
         }
         if process.count < 2 {
@@ -152,8 +166,13 @@ impl Worker<'_> {
             *handle = opened.ok();
         }
         let ns = handle.as_ref().and_then(|handle| {
-            let copy = file::duplicate(handle, fd).ok()?;
-            let ns = if number.is_some() { nsfs::of_socket(&copy) } else { nsfs::of_tun(&copy) };
+            let ns = file::duplicate(handle, fd).and_then(|copy| match number {
+                Some(_) => nsfs::of_socket(&copy),
+                None => nsfs::of_tun(&copy),
+            });
+            // Where memory is read, sockets are not asked; of a tap device nothing else tells.
+            let denied = |error: &io::Error| error.kind() == ErrorKind::PermissionDenied;
+            self.is_denied |= number.is_none() && ns.as_ref().is_err_and(denied);
             nsfs::reference(ns.ok()?.as_fd()).ok()
         });
         if let Some(number) = number {

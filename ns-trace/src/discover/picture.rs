@@ -168,6 +168,7 @@ impl<'a> Picture<'a> {
         let ns = reference(kind, &found.ns, &self.initial);
         let holder = match hold {
             Hold::Memory => Holder::Memory { pid, segment: fd },
+            Hold::Socket if way == Way::Open => Holder::Socket { pid, tid, fd },
             _ => Holder::File { way, hold, pid, tid, fd },
         };
         Some((ns, holder))

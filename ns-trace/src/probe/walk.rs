@@ -91,7 +91,8 @@ impl Walk {
     }
 
     /// Visits every task of those processes of which a thread is in a namespace, or its children will
-    /// be, and of process 1. The namespace is none of users or numbers: those zombies keep as well.
+    /// be, and of process 1; zombies among them, if others are not. The namespace is none of users or
+    /// numbers: those zombies keep by themselves.
     ///
     /// # Errors
     ///
@@ -100,6 +101,7 @@ impl Walk {
         let place = |slot: Slot| self.offsets.nsproxy.get(slot as usize).copied().unwrap_or(ABSENT);
         let (slot, children) = (Slot::of(kind), Slot::unshared(kind));
         let mut arguments = [0; snapshot::ARGUMENTS];
+        arguments[snapshot::ZOMBIES] = 1;
         arguments[snapshot::NAMESPACE] = ns.address;
         arguments[snapshot::SLOT] = place(slot).into();
         arguments[snapshot::CHILDREN] = place(children).into();

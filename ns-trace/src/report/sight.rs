@@ -116,7 +116,8 @@ pub(crate) fn tell_hidden(world: &World) {
         let processes = Count(world.unreadable.into(), "process");
         super::note(&format!(
             "{processes} may not be looked into (CAP_SYS_PTRACE is missing, or they have \
-             capabilities that this process lacks): what only they hold is not shown"
+             capabilities that this process lacks; tap devices take CAP_NET_ADMIN): what only they \
+             hold is not shown"
         ));
     }
 }

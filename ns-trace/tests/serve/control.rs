@@ -17,13 +17,14 @@ use crate::{
     context::Room,
     list::table,
     tracer::{PATIENCE, Tracer},
-    why::no_walk,
+    why::{every_holder, no_walk},
 };
 
-pub(super) const TRIALS: [(&str, Test); 6] = [
+pub(super) const TRIALS: [(&str, Test); 7] = [
     ("serve::control::a_live_list_is_that_of_a_scan_and_more", list),
     ("serve::control::show_why_and_tree_answer_from_it", others),
     ("serve::control::why_sees_what_was_mounted_since_it_was_last_asked", mounts),
+    ("serve::control::why_finds_every_holder", holders),
     ("serve::control::a_live_trace_sees_what_happens", trace),
     ("serve::control::nobody_is_in_anybodys_way", rude),
     ("serve::control::members_see_what_is_theirs", members),
@@ -150,6 +151,12 @@ fn mounts(room: &Room) -> Result<()> {
     for place in places {
         fs::remove_file(place)?;
     }
+    collector.finish().map(drop)
+}
+
+fn holders(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    every_holder(collector.runtime().join("control.sock"))?;
     collector.finish().map(drop)
 }
 

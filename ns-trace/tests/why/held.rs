@@ -19,18 +19,36 @@ use crate::{
 /// descriptor to close.
 type Hold = fn(maker: &mut Actor, holder: &mut Actor, child: u64) -> Result<u64>;
 
+/// What a collector does not find.
+pub(super) const TAP: &str = "by_a_tap_device";
+
+/// A test, and why it cannot be made here.
+pub(super) struct Test {
+    pub(super) name: &'static str,
+    pub(super) run: fn() -> Result<()>,
+    pub(super) obstacle: Option<String>,
+}
+
 /// The trials of this file.
 pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
-    let walks = no_walk();
-    let mut trials = Vec::new();
-    let mut add = |obstacle: Option<&str>, name: &str, test: fn() -> Result<()>| {
-        let title = format!("why::held::{name}");
-        let trial = context.once(&title, test);
-        if let Some(obstacle) = obstacle {
+    let trial = |test: Test| {
+        let title = format!("why::held::{}", test.name);
+        let trial = context.once(&title, test.run);
+        if let Some(obstacle) = &test.obstacle {
             skipped(&title, obstacle);
         }
-        let is_ignored = obstacle.is_some() || trial.has_ignored_flag();
-        trials.push(trial.with_ignored_flag(is_ignored));
+        let is_ignored = test.obstacle.is_some() || trial.has_ignored_flag();
+        trial.with_ignored_flag(is_ignored)
+    };
+    tests().into_iter().map(trial).collect()
+}
+
+/// All of them.
+pub(super) fn tests() -> Vec<Test> {
+    let walks = no_walk();
+    let mut tests = Vec::new();
+    let mut add = |obstacle: Option<&str>, name, run| {
+        tests.push(Test { name, run, obstacle: obstacle.map(str::to_owned) });
     };
     let walks = walks.as_deref();
     add(walks, "by_a_pidfd", || {
@@ -59,7 +77,7 @@ pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     });
     let no_tap = fs::File::options().read(true).write(true).open("/dev/net/tun").err();
     let no_tap = no_tap.map(|error| format!("no /dev/net/tun: {error}"));
-    add(no_tap.as_deref(), "by_a_tap_device", by_a_tap_device);
+    add(no_tap.as_deref(), TAP, by_a_tap_device);
     add(None, "by_a_procfs", by_a_procfs);
     add(walks, "by_a_message_on_its_way", by_messages);
     add(walks, "by_the_other_end_of_a_socket", || {
@@ -81,7 +99,7 @@ pub(super) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     add(silent.as_deref(), "by_what_a_ring_tells", by_what_a_ring_tells);
     let old = (release() < (6, 1)).then_some("the list of mappings is not walked before Linux 6.1");
     add(walks.or(old), "by_attached_memory", by_attached_memory);
-    trials
+    tests
 }
 
 /// Why the memory of the kernel is not read here; none if it is.
@@ -211,6 +229,21 @@ fn by_a_tap_device() -> Result<()> {
     ensure!(pids(&report).is_empty(), "{report:#}");
     actor.act(&format!("close {tap}"))?;
     expect_gone(&ns)?;
+    actor.end()
+}
+
+/// A tap device tells only whoever may administer its network (`TUNGETDEVNETNS`), and a collector may
+/// not: it says that it does not know.
+pub(super) fn a_tap_device_is_missing() -> Result<()> {
+    let mut actor = Actor::start()?;
+    let task = actor.who()?;
+    let ns = of_task(task.pid, task.tid, "net")?;
+    let before = why(&ns)?["unreadable"].as_u64();
+    actor.act("unshare 40000000")?;
+    let ns = of_task(task.pid, task.tid, "net")?;
+    actor.number("tap")?;
+    let after = why(&ns)?["unreadable"].as_u64();
+    ensure!(after > before, "{after:?} processes keep something to themselves, {before:?} before");
     actor.end()
 }
 
