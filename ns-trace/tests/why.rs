@@ -24,8 +24,10 @@ use crate::{
     tracer::{PATIENCE, program},
 };
 
+type Test = fn() -> Result<()>;
+
 /// What holds namespaces, but for what [`held`] has.
-const HOLDERS: [(&str, fn() -> Result<()>); 12] = [
+const HOLDERS: [(&str, Test); 12] = [
     ("why::a_member", a_member),
     ("why::a_zombie", a_zombie),
     ("why::a_descriptor_of_every_type", a_descriptor_of_every_type),
@@ -61,7 +63,7 @@ pub(crate) fn every_holder(socket: PathBuf) -> Result<()> {
     COLLECTOR.set(Some(socket));
     let held = held::tests().into_iter().filter(|test| test.obstacle.is_none());
     let held = held.map(|test| match test.name {
-        held::TAP => (test.name, held::a_tap_device_is_missing as fn() -> Result<()>),
+        held::TAP => (test.name, held::a_tap_device_is_missing as Test),
         name => (name, test.run),
     });
     let tests = HOLDERS.into_iter().chain(held);
