@@ -169,14 +169,7 @@ impl Gathered {
             let mut questions = picture.questions(&known, RELATIVES);
             let held = files.iter().flatten().filter(|held| held.ns.inode != 0);
             questions.extend(held.map(|held| about(held.ns, held.kind)));
-            let mut asked = FxHashSet::default();
-            while !questions.is_empty() {
-                asked.extend(questions.iter().map(|question| question.ns.address));
-                walk.inspect(&mut questions)?;
-                known.extend(questions.iter().filter_map(|answer| picture.known(answer)));
-                questions = questions.iter().flat_map(relatives).collect();
-                questions.retain(|question| asked.insert(question.ns.address));
-            }
+            known.extend(with_those_above(walk, &picture, questions)?);
         }
         let seen = files.map(|files| picture.seen(&files));
         Ok(Self { tasks: picture.finish(), known, seen })
@@ -210,16 +203,7 @@ impl Focused {
         let others: Vec<_> = others.difference(&met).flat_map(|pid| threads(*pid)).collect();
         walk.tasks_of(&others, |task| picture.add(task))?;
 
-        let mut known = Vec::new();
-        let mut questions = vec![about(ns, kind as u32)];
-        let mut asked = FxHashSet::default();
-        while !questions.is_empty() {
-            asked.extend(questions.iter().map(|question| question.ns.address));
-            walk.inspect(&mut questions)?;
-            known.extend(questions.iter().filter_map(|answer| picture.known(answer)));
-            questions = questions.iter().flat_map(relatives).collect();
-            questions.retain(|question| asked.insert(question.ns.address));
-        }
+        let known = with_those_above(walk, &picture, vec![about(ns, kind as u32)])?;
         if known.first().is_none_or(|known| known.ns.kind != kind || known.ns.inode != ns.inode) {
             return Ok(None);
         }
@@ -233,6 +217,23 @@ impl Focused {
         let gathered = Gathered { tasks: picture.finish(), known, seen };
         Ok(Some(Self { gathered, mnt }))
     }
+}
+
+/// What is asked about, with its owners and parents, and theirs.
+fn with_those_above(
+    walk: &mut Walk,
+    picture: &Picture<'_>,
+    mut questions: Vec<Inspect>,
+) -> Result<Vec<Known>, probe::Error> {
+    let (mut known, mut asked) = (Vec::new(), FxHashSet::default());
+    while !questions.is_empty() {
+        asked.extend(questions.iter().map(|question| question.ns.address));
+        walk.inspect(&mut questions)?;
+        known.extend(questions.iter().filter_map(|answer| picture.known(answer)));
+        questions = questions.iter().flat_map(relatives).collect();
+        questions.retain(|question| asked.insert(question.ns.address));
+    }
+    Ok(known)
 }
 
 /// Questions about the owner and the parent in an answer.
