@@ -38,8 +38,7 @@ pub fn snapshot(context: RawTracePointContext) {
     let first = first_task();
     // As for the address below: what was a constant now, would be one to the verifier for good.
     let (counts, leader) = (ns, first);
-    let mut walk =
-        Walk { init: first, leader, counts, ns, slot, children, zombies, ..Walk::EMPTY };
+    let mut walk = Walk { init: first, leader, counts, ns, slot, children, zombies, ..Walk::EMPTY };
     // SAFETY: the callback matches its context, which outlives the call.
     unsafe {
         // At the end of an empty list. Which address that is must be unknown to the verifier: up to

@@ -31,8 +31,8 @@ pub(crate) fn program() -> Result<PathBuf> {
     Ok(command::target()?.join("release/ns-trace"))
 }
 
-/// A file in memory, so that no disk is measured. It has no name once the tracer has opened it, so
-/// that nothing stays behind however we end.
+/// A file that is written to. It has no name once the tracer has opened it, so that nothing stays
+/// behind however we end.
 #[derive(Debug)]
 pub(crate) struct Recording {
     path: PathBuf,
@@ -40,10 +40,20 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// An empty file.
+    /// An empty file in memory, where no disk is in the way.
     pub(crate) fn new(what: &str) -> Result<Self> {
+        Self::within(Path::new("/dev/shm"), what)
+    }
+
+    /// One on a disk, beside this program, as people record to.
+    pub(crate) fn on_disk(what: &str) -> Result<Self> {
+        let program = env::current_exe()?;
+        Self::within(program.parent().context("a program without a directory")?, what)
+    }
+
+    fn within(directory: &Path, what: &str) -> Result<Self> {
         let name = format!("ns-trace-{what}-{}.ndjson", std::process::id());
-        let path = Path::new("/dev/shm").join(name);
+        let path = directory.join(name);
         let told = || format!("cannot make {}", path.display());
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(&path);

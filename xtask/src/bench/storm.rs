@@ -101,11 +101,11 @@ fn once(
         Watcher::Floor => bail!("not measured here"),
         Watcher::NsTrace => traced(bench, cpus, calls, aftermath)?,
         Watcher::Peer(Peer::Strace) => {
-            let recording = Recording::new("peer")?;
+            let recording = Recording::on_disk("peer")?;
             storm(cpus, CALLS_OF_PEER, &Peer::before(recording.path())?)?
         }
         Watcher::Peer(peer) => {
-            let recording = Recording::new("peer")?;
+            let recording = Recording::on_disk("peer")?;
             let (running, _) = peer.start(&recording, false)?;
             let measured = storm(cpus, CALLS_OF_PEER, &[])?;
             running.stop()?;
@@ -141,7 +141,7 @@ fn traced(
     calls: u64,
     aftermath: &mut Aftermath,
 ) -> Result<Vec<Measured>> {
-    let recording = Recording::new("storm")?;
+    let recording = Recording::on_disk("storm")?;
     let tracer = Tracer::record(&recording, &[])?;
     bench.saw_backend(&tracer);
     let cpu = process::cpu(tracer.pid())?;
