@@ -15,9 +15,8 @@ use std::{
 };
 
 use crate::model::{
-    Event, Fields,
+    Event, JsonWriter,
     event::{Body, ByEvent, Loss, Lost, SchemaName, Source, Stage},
-    write_json,
 };
 
 /// What an event takes besides its strings, roughly: it is shared, and so is much in it.
@@ -41,11 +40,12 @@ impl Entry {
     /// The event as one line of JSON, the newline included; made once for all who want it.
     pub fn json(&self) -> &[u8] {
         self.json.get_or_init(|| {
-            // Grown once for all: a line of its own would be moved ten times until it is long enough.
-            thread_local!(static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
-            ROOM.with_borrow_mut(|room| {
+            // One for all: it remembers what it wrote last, and a line of its own would be moved ten
+            // times until it is long enough.
+            thread_local!(static WRITER: RefCell<(JsonWriter, Vec<u8>)> = RefCell::default());
+            WRITER.with_borrow_mut(|(writer, room)| {
                 room.clear();
-                write_json(&self.event, Fields::Full, room);
+                writer.write(&self.event, room);
                 Box::from(room.as_slice())
             })
         })
