@@ -52,8 +52,8 @@ pub enum Hold {
     Cred = 3,
     /// It is a file of nsfs. Told of those that no descriptor leads to.
     Nsfs = 4,
-    /// It is a socket. Told of those that a descriptor leads to where it is of another network
-    /// namespace than the process.
+    /// It is a socket. Told of those that no descriptor leads to, and of others if they are of another
+    /// network namespace than the process.
     Socket = 5,
     /// It is a unix socket whose other end had that number (pid) and those credentials (user) when
     /// they were connected (`SO_PEERCRED`), or that a message with such a number waits in
