@@ -42,6 +42,24 @@ pub fn tid() -> u32 {
 /// A register that the current task's system call was entered with (a constant of [`registers`]).
 #[inline(always)]
 pub fn register(offset: u32) -> u64 {
+    // SAFETY: an integer has no invalid bits.
+    unsafe { saved(offset) }
+}
+
+/// The number of the current task's system call, which is no wider on every processor.
+#[inline(always)]
+fn number() -> i32 {
+    // SAFETY: an integer has no invalid bits.
+    unsafe { saved(registers::NUMBER) }
+}
+
+/// What was saved when the current task's system call was entered; the kernel checks how wide it is.
+///
+/// # Safety
+///
+/// As for [`crate::memory::Memory::read`].
+#[inline(always)]
+unsafe fn saved<T: Copy>(offset: u32) -> T {
     // SAFETY: the helper takes the current task and returns its saved registers, whose layout is
     // part of the kernel's ABI; before 5.15 we look for them where it does.
     unsafe {
@@ -79,7 +97,7 @@ pub fn cause() -> Cause {
     if flags & KERNEL_THREAD != 0 {
         return Cause::Kernel;
     }
-    let number = register(registers::NUMBER) as i32;
+    let number = number();
     if number == any::OPEN_TREE || number == any::OPEN_TREE_ATTR {
         return Cause::OpenTree;
     }

@@ -12,6 +12,7 @@ pub(crate) const KNOWN: bool = cfg!(target_arch = "x86_64");
 pub(crate) const CLONE: u32 = 120;
 pub(crate) const UNSHARE: u32 = 310;
 pub(crate) const SETNS: u32 = 346;
+#[cfg(target_arch = "x86_64")]
 const CLONE3: u32 = 435;
 
 /// `int 0x80`: a call of the 32-bit ABI, from 64-bit code.
