@@ -10,7 +10,11 @@ use ns_trace_common::{
     files::{Hold, Way},
 };
 
-use super::{Walk, look::note, operations};
+use super::{
+    Walk,
+    look::{self, note},
+    operations,
+};
 use crate::{
     memory::{Memory as _, Probed, offset, present},
     task::{namespace, pid_namespace},
@@ -166,16 +170,10 @@ pub(super) unsafe fn socket(walk: *mut Walk, socket: *const u8) {
         if family != UNIX {
             return;
         }
-        if (*walk).of_user != 0 {
-            let cred = Probed::pointer(socket, offset!(sock_peer_cred));
-            let user = Probed::pointer(cred, offset!(cred_user_ns));
-            if user != (*walk).user {
-                note!(walk, User, of_user, user, Peer);
-            }
-        }
+        look::user(walk, socket, offset!(sock_peer_cred), Hold::Peer);
         if (*walk).of_pid != 0 {
             let peer = Probed::pointer(socket, offset!(sock_peer_pid));
-            note!(walk, Pid, of_pid, pid_namespace(peer), Peer);
+            note!(walk, Pid, of_pid, pid_namespace(peer), Hold::Peer);
         }
         let queue = socket.wrapping_add(offset!(sock_queue) as usize);
         let first = Probed::pointer(queue, 0);
@@ -195,7 +193,7 @@ unsafe fn message(walk: *mut Walk, message: *const u8) {
     unsafe {
         (*walk).way = Way::Message as u32;
         let pid = Probed::pointer(message, offset!(skb_cb) + offset!(unix_pid));
-        note!(walk, Pid, of_pid, pid_namespace(pid), Peer);
+        note!(walk, Pid, of_pid, pid_namespace(pid), Hold::Peer);
         let files = Probed::pointer(message, offset!(skb_cb) + offset!(unix_fp));
         if !files.is_null() {
             let count: u16 = Probed::read(files, offset!(scm_count));
@@ -276,7 +274,7 @@ unsafe fn mapping(walk: *mut Walk, mapping: *const u8) {
         let ns = Probed::pointer(data, offset!(shm_ns));
         if operations!(Ipc, ns) == (*walk).of_ipc {
             (*walk).at = Probed::read(data, offset!(shm_id));
-            note!(walk, Ipc, of_ipc, ns, Memory);
+            note!(walk, Ipc, of_ipc, ns, Hold::Memory);
         }
     }
 }

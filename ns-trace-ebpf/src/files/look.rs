@@ -29,14 +29,14 @@ const RING: u64 = u64::from_ne_bytes(*b"[io_urin");
 
 /// Notes a namespace of a kind, if that is what stands at an address.
 macro_rules! note {
-    ($walk:ident, $kind:ident, $operations:ident, $address:expr, $hold:ident) => {{
+    ($walk:ident, $kind:ident, $operations:ident, $address:expr, $hold:expr) => {{
         let address: *const u8 = $address;
         let operations = (*$walk).$operations;
         if operations != 0 && operations!($kind, address) == operations {
             if let Some(held) = $crate::files::look::place($walk) {
                 namespace::<Probed, { Kind::$kind as usize }>(address, &raw mut (*held).ns);
                 (*held).kind = Kind::$kind as u32;
-                (*held).hold = Hold::$hold as u32;
+                (*held).hold = $hold as u32;
                 (*held).way = (*$walk).way;
                 (*held).pid = (*$walk).pid;
                 (*held).tid = (*$walk).tid;
@@ -85,17 +85,11 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
     // SAFETY: as promised by the caller; integers and pointers may have any bits.
     unsafe {
         // Every read counts: there are more files than anything else.
-        if (*walk).of_user != 0 {
-            let cred = Probed::pointer(file, offset!(file_cred));
-            let user = Probed::pointer(cred, offset!(cred_user_ns));
-            if user != (*walk).user {
-                note!(walk, User, of_user, user, Cred);
-            }
-        }
+        user(walk, file, offset!(file_cred), Hold::Cred);
         if (*walk).of_pid != 0 {
             let signalled = signalled(file);
             if !signalled.is_null() {
-                note!(walk, Pid, of_pid, pid_namespace(signalled), Signal);
+                note!(walk, Pid, of_pid, pid_namespace(signalled), Hold::Signal);
             }
         }
         let private = Probed::pointer(file, offset!(file_private));
@@ -105,14 +99,14 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
         match magic {
             PIDFS => {
                 let pid = Probed::pointer(inode, offset!(inode_private));
-                note!(walk, Pid, of_pid, pid_namespace(pid), Pidfd);
+                note!(walk, Pid, of_pid, pid_namespace(pid), Hold::Pidfd);
             }
             ANONYMOUS => {
                 let dentry = Probed::pointer(file, offset!(file_dentry));
                 let name = Probed::pointer(dentry, offset!(dentry_name));
                 let name: u64 = Probed::read(name, 0);
                 if name == PIDFD {
-                    note!(walk, Pid, of_pid, pid_namespace(private), Pidfd);
+                    note!(walk, Pid, of_pid, pid_namespace(private), Hold::Pidfd);
                 }
                 if name == RING {
                     if !(present(offset!(ring_nodes)) || present(offset!(ring_files))) {
@@ -123,10 +117,12 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
             }
             SOCKETS => {
                 let socket = Probed::pointer(private, offset!(socket_sk));
-                let net = Probed::pointer(socket, offset!(sock_net));
-                // Every socket would be one that holds what its process does already.
-                if (*walk).way != Way::Open as u32 || net != (*walk).net {
-                    note!(walk, Net, of_net, net, Socket);
+                if (*walk).of_net != 0 {
+                    let net = Probed::pointer(socket, offset!(sock_net));
+                    // Every socket would be one that holds what its process does already.
+                    if (*walk).way != Way::Open as u32 || net != (*walk).net {
+                        note!(walk, Net, of_net, net, Hold::Socket);
+                    }
                 }
                 inner::socket(walk, socket);
             }
@@ -136,7 +132,7 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
                 macro_rules! either {
                     ($($kind:ident $operations:ident)+) => {$({
                         let before = offset!(namespaces[Kind::$kind as usize].common) as usize;
-                        note!(walk, $kind, $operations, common.wrapping_sub(before), Nsfs);
+                        note!(walk, $kind, $operations, common.wrapping_sub(before), Hold::Nsfs);
                     })+};
                 }
                 either!(Mnt of_mnt Pid of_pid Ipc of_ipc Uts of_uts);
@@ -147,24 +143,24 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
                 if present(vfs) {
                     let inode = inode.wrapping_sub(vfs as usize);
                     let pid = Probed::pointer(inode, offset!(proc_inode_pid));
-                    note!(walk, Pid, of_pid, pid_namespace(pid), Proc);
+                    note!(walk, Pid, of_pid, pid_namespace(pid), Hold::Proc);
                 }
                 // What most files keep here are sequences; if it is none, nothing is found.
                 let sequence = Probed::pointer(private, offset!(seq_private));
                 if present(offset!(mounts_ns)) {
                     let mnt = Probed::pointer(sequence, offset!(mounts_ns));
-                    note!(walk, Mnt, of_mnt, mnt, Proc);
+                    note!(walk, Mnt, of_mnt, mnt, Hold::Proc);
                 }
                 // The namespace itself (`single_open_net`), or `struct seq_net_private`, whose first
                 // member it is (include/linux/seq_file_net.h).
-                note!(walk, Net, of_net, sequence, Proc);
-                note!(walk, Net, of_net, Probed::pointer(sequence, 0), Proc);
+                note!(walk, Net, of_net, sequence, Hold::Proc);
+                note!(walk, Net, of_net, Probed::pointer(sequence, 0), Hold::Proc);
             }
             CGROUP | CGROUP2 if present(offset!(cgroup_file_ns)) => {
                 let open = Probed::pointer(private, offset!(seq_private));
                 let context = Probed::pointer(open, offset!(kernfs_open_priv));
                 let ns = Probed::pointer(context, offset!(cgroup_file_ns));
-                note!(walk, Cgroup, of_cgroup, ns, Cgroup);
+                note!(walk, Cgroup, of_cgroup, ns, Hold::Cgroup);
             }
             _ if (*walk).of_net != 0 && (*walk).way == Way::Open as u32 => {
                 let dentry = Probed::pointer(file, offset!(file_dentry));
@@ -175,6 +171,21 @@ pub(super) unsafe fn look(walk: *mut Walk, file: *const u8) {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// Notes the user namespace of the credentials that stand at an offset, unless it is the process' own.
+#[inline(always)]
+pub(super) unsafe fn user(walk: *mut Walk, place: *const u8, offset: u32, hold: Hold) {
+    // SAFETY: as promised by the caller; pointers may have any bits.
+    unsafe {
+        if (*walk).of_user != 0 {
+            let cred = Probed::pointer(place, offset);
+            let user = Probed::pointer(cred, offset!(cred_user_ns));
+            if user != (*walk).user {
+                note!(walk, User, of_user, user, hold);
+            }
         }
     }
 }

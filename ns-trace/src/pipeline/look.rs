@@ -91,13 +91,9 @@ impl Looker {
     }
 
     /// Finds out what is wanted of one namespace: who is in it and holds it, and what is above it. None
-    /// if it is gone, or that takes a look at everything: users and numbers are kept by zombies, and by
-    /// what is below them.
+    /// if it is gone.
     #[must_use]
     pub fn look_at(&self, focus: Focus, want: &Want) -> Option<World> {
-        if matches!(focus.kind, Kind::User | Kind::Pid) {
-            return None;
-        }
         let want = Want { complete: false, ..*want };
         let mut walk = self.walk.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (focus.kind, focus.ns.inode);

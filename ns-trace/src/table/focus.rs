@@ -24,7 +24,8 @@ pub struct Focus {
 
 impl Table {
     /// The one namespace that a selector names, if it does and that is known; through whose eyes mounts
-    /// were seen, by the inode of the mount namespace, is in `witnesses`.
+    /// were seen, by the inode of the mount namespace, is in `witnesses`. None too if it takes a look at
+    /// everything: users and numbers are kept by zombies, and by what is below them.
     #[must_use]
     pub fn focus(&self, selector: &Selector, witnesses: &FxHashMap<u32, u32>) -> Option<Focus> {
         let id = match selector {
@@ -42,7 +43,8 @@ impl Table {
             Selector::Id(id) => *id != 0,
             _ => true,
         };
-        is_meant.then(|| Focus {
+        let is_alone = !matches!(row.kind, Kind::User | Kind::Pid);
+        (is_meant && is_alone).then(|| Focus {
             kind: row.kind,
             ns: row.ns,
             rows: self.above(row),
