@@ -42,9 +42,10 @@ Usage: cargo xtask VERB
   run [ARGS...]         set up, build and run ns-trace with ARGS
   test                  set up and run every check and test there is
   arch [ARCHITECTURE]   compile the probes for the other architectures that they know
-  vm [--kernel 5.10|6.1|6.12|7] [--backend fentry|kprobe|tracepoint]
+  vm [--kernel 5.10|6.1|6.12|7|6.12-arm64|7-arm64] [--backend fentry|kprobe|tracepoint]
      [--timeout SECONDS] [FILTER]
-                        run the room tests in virtual machines, one per kernel and backend
+                        run the room tests in virtual machines, one per kernel and
+                        backend; those of arm64 only if they are asked for
   bench [--quick] [--only getppid|exec|unshare|storm|decode|latency|start|list|create|serve|fentry] [--peers] [--readme]
                         measure what tracing costs; --peers: and other tracers that are installed
   soak [MINUTES] [--seed N]

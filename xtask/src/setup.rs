@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 use crate::{
     command,
     compiler::{self, Compiler},
-    usage,
+    tested, usage,
 };
 
 /// The first bpf-linker that reads what the compilers of today write.
@@ -68,6 +68,22 @@ const TESTS: [Need; 3] = [
     },
 ];
 
+/// What the machines of the other processor need.
+const AARCH64: [Need; 2] = [
+    Need {
+        what: "QEMU for aarch64",
+        packages: &["qemu-system-arm"],
+        elsewhere: "qemu-system-aarch64",
+        present: || found("qemu-system-aarch64"),
+    },
+    Need {
+        what: "a C compiler for aarch64",
+        packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        elsewhere: "aarch64-linux-gnu-gcc and a static C library",
+        present: || found("aarch64-linux-gnu-gcc"),
+    },
+];
+
 /// Runs the verb.
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     match args {
@@ -94,6 +110,22 @@ pub(crate) fn for_tests() -> Result<()> {
         command::run(&mut command::program("rustup", ["component", "add", "clippy", "rustfmt"])?)?;
     }
     Ok(())
+}
+
+/// Installs what virtual machines of a processor need beside that.
+pub(crate) fn for_machines(arch: &str) -> Result<()> {
+    if arch == env::consts::ARCH {
+        return Ok(());
+    }
+    ensure!(arch == "aarch64", "machines of {arch} are not known here");
+    ensure(&AARCH64.iter().collect::<Vec<_>>())?;
+    let target = tested::triple(arch);
+    let there = command::ask("rustup", &["target", "list", "--installed"]).unwrap_or_default();
+    if there.lines().any(|line| line == target) {
+        return Ok(());
+    }
+    eprintln!("set-up: missing is Rust's library for {target}");
+    command::run(&mut command::program("rustup", ["target", "add", &target])?)
 }
 
 fn ensure(needs: &[&Need]) -> Result<()> {
@@ -184,7 +216,7 @@ mod tests {
 
     #[test]
     fn other_systems_are_told_what_to_install() {
-        let all: Vec<&Need> = BUILD.iter().chain(&TESTS).collect();
+        let all: Vec<&Need> = BUILD.iter().chain(&TESTS).chain(&AARCH64).collect();
         let told = elsewhere(&all);
         for need in all {
             assert!(

@@ -1,6 +1,6 @@
 //! Building what is tested: once, for this machine and for the virtual ones.
 
-use std::{path::PathBuf, process::Command};
+use std::{env, path::PathBuf, process::Command};
 
 use anyhow::Result;
 
@@ -17,6 +17,11 @@ pub(crate) fn cargo(arch: &str, words: &[&str]) -> Result<Command> {
     // Always the same packages: with others their libraries get other features, and are built again.
     cargo.args(["--package", "ns-trace", "--package", "ns-trace-common", "--package", "xtask"]);
     cargo.args(rest).env("RUSTFLAGS", "-C target-feature=+crt-static");
+    if arch != env::consts::ARCH {
+        // Debian's name of it; the build of SQLite finds it by itself.
+        let variable = format!("CARGO_TARGET_{}_LINKER", triple(arch).replace('-', "_"));
+        cargo.env(variable.to_uppercase(), format!("{arch}-linux-gnu-gcc"));
+    }
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
     Ok(cargo)
 }
@@ -30,6 +35,7 @@ fn directory() -> Result<PathBuf> {
     Ok(command::target()?.join("tested"))
 }
 
-fn triple(arch: &str) -> String {
+/// What Rust calls the platform.
+pub(crate) fn triple(arch: &str) -> String {
     format!("{arch}-unknown-linux-gnu")
 }

@@ -7,6 +7,7 @@ mod apt;
 mod guest;
 mod initramfs;
 mod kernel;
+mod machine;
 mod programs;
 
 use std::{
@@ -49,10 +50,14 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         }
     };
     setup::for_tests()?;
-    let programs = programs::build()?;
-    let initramfs = initramfs::write(&programs, None)?;
     let mut failed = Vec::new();
     let kernels = fetch(&plan.releases, &mut failed);
+    // Those of one plan have the same machine.
+    let Some((Release { machine, .. }, _)) = kernels.first() else {
+        bail!("there is no kernel to boot");
+    };
+    setup::for_machines(machine.arch)?;
+    let initramfs = initramfs::write(&programs::build(machine.arch)?, None)?;
     let mut guests = VecDeque::new();
     // What is the same on every kernel runs on the newest that must be there.
     let once = kernels.iter().map(|(release, _)| release).find(|release| release.is_must());
@@ -64,6 +69,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         for backend in &plan.backends {
             guests.push_back(Guest {
                 name: format!("{release} {backend}"),
+                machine,
                 kernel,
                 initramfs: &initramfs,
                 options: options(backend, filter, elsewhere, is_between),
@@ -81,8 +87,12 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
 
 /// A kernel that is known here by this name, such as `6.12` or `6.12-arm64`; None if there is none.
 pub(crate) fn kernel(name: &str) -> Option<Result<PathBuf>> {
-    let mut known = RELEASES.iter().chain(&FOREIGN);
-    known.find(|release| release.to_string() == name).map(kernel::fetch)
+    known().find(|release| release.to_string() == name).map(kernel::fetch)
+}
+
+/// All kernels.
+fn known() -> impl Iterator<Item = &'static Release> {
+    RELEASES.iter().chain(&FOREIGN)
 }
 
 /// Gets the kernels; one that cannot be had is a failure if it is a must, and is skipped otherwise.
@@ -121,9 +131,12 @@ fn options(
 pub(crate) fn with_xtask(args: &[&str], hear: impl FnMut(&str)) -> Result<()> {
     setup::for_tests()?;
     let release = RELEASES.iter().find(|release| release.is_must()).context("no kernel")?;
-    let initramfs = initramfs::write(&programs::build()?, Some(&programs::xtask()?))?;
+    let Release { machine, .. } = release;
+    let programs = programs::build(machine.arch)?;
+    let initramfs = initramfs::write(&programs, Some(&programs::xtask(machine.arch)?))?;
     let guest = Guest {
         name: release.to_string(),
+        machine,
         kernel: &kernel::fetch(release)?,
         initramfs: &initramfs,
         options: format!("rooms.run=/bin/xtask,{}", args.join(",")),
@@ -169,11 +182,11 @@ fn parse(args: &[String]) -> Result<Plan> {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
         match arg {
             "--kernel" => {
-                let version =
-                    one_of(&RELEASES.each_ref().map(|release| release.version), value()?)?;
-                plan.releases.retain(|release| release.version == version);
+                let names: Vec<_> = known().map(Release::to_string).collect();
+                let name = one_of(names.iter().map(String::as_str), value()?)?;
+                plan.releases = known().filter(|release| release.to_string() == name).collect();
             }
-            "--backend" => plan.backends = vec![one_of(&BACKENDS, value()?)?],
+            "--backend" => plan.backends = vec![one_of(BACKENDS, value()?)?],
             "--timeout" => {
                 let seconds = value()?.parse().context("--timeout takes a number of seconds")?;
                 plan.timeout = Duration::from_secs(seconds);
@@ -190,7 +203,8 @@ fn parse(args: &[String]) -> Result<Plan> {
     Ok(plan)
 }
 
-fn one_of(choices: &[&'static str], value: &str) -> Result<&'static str> {
+fn one_of<'a>(choices: impl IntoIterator<Item = &'a str>, value: &str) -> Result<&'a str> {
+    let choices: Vec<_> = choices.into_iter().collect();
     let choice = choices.iter().copied().find(|choice| *choice == value);
     choice.with_context(|| format!("`{value}` is none of {}", choices.join(", ")))
 }
@@ -217,6 +231,13 @@ mod tests {
         assert_eq!((versions, plan.backends), (vec!["6.12"], vec!["fentry"]));
         assert_eq!(plan.timeout, Duration::from_secs(5));
         assert_eq!(plan.filter.as_deref(), Some("trace::"));
+    }
+
+    #[test]
+    fn a_kernel_of_the_other_processor_is_named_so() {
+        let plan = parse_words("--kernel 6.12-arm64").unwrap();
+        let arch: Vec<_> = plan.releases.iter().map(|release| release.machine.arch).collect();
+        assert_eq!(arch, ["aarch64"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::machine::Machine;
 use crate::command;
 
 /// What init says when it starts, and before it powers off (`ns-trace/tests/init.rs`).
@@ -20,11 +21,6 @@ const EXIT: &str = "rooms: exit ";
 /// How libtest begins to say what became of all tests.
 const VERDICT: &str = "test result: ";
 
-/// The oldest processor of 64 bits, and what its kernels and tests make use of. Each feature more is
-/// one more that the kernel asks for in its hot paths, and that has to be emulated: with all of them
-/// (`max`) the tests take a fifth longer.
-const CPU: &str = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+rdrand,+fsgsbase";
-
 /// The emulated timer may be late, which the kernel takes for a fault of the hardware; and there is
 /// nobody to be guarded against, at the price of every jump and every new page.
 const QUICK: &str = "no_timer_check mitigations=off init_on_alloc=0";
@@ -33,6 +29,7 @@ const QUICK: &str = "no_timer_check mitigations=off init_on_alloc=0";
 pub(super) struct Guest<'a> {
     /// Stands before each line that it prints.
     pub(super) name: String,
+    pub(super) machine: &'a Machine,
     pub(super) kernel: &'a Path,
     pub(super) initramfs: &'a Path,
     /// Options for its init (`ns-trace/tests/init.rs`), as they stand on the kernel's command line.
@@ -61,7 +58,8 @@ impl Guest<'_> {
         let mut qemu = self.qemu()?;
         eprintln!("$ {}", command::show(&qemu));
         let start = Instant::now();
-        let mut child = qemu.spawn().context("cannot run qemu-system-x86_64")?;
+        let mut child =
+            qemu.spawn().with_context(|| format!("cannot run {}", self.machine.qemu))?;
         let console = child.stdout.take().context("QEMU has no console")?;
         let verdict = self.listen(&lines(console), start, hear);
         stop(&mut child)?;
@@ -74,10 +72,11 @@ impl Guest<'_> {
     }
 
     fn qemu(&self) -> Result<Command> {
-        let append = format!("console=ttyS0 quiet panic=-1 {QUICK} {}", self.options);
+        let Machine { qemu, board, cpu, console, .. } = self.machine;
+        let append = format!("console={console} quiet panic=-1 {QUICK} {}", self.options);
         let accelerator = if self.parallel { "tcg,thread=multi" } else { "tcg,thread=single" };
-        let args = ["-M", "pc", "-accel", accelerator, "-cpu", CPU, "-smp", "2", "-m", "1024"];
-        let mut qemu = command::program("qemu-system-x86_64", args)?;
+        let args = ["-M", board, "-accel", accelerator, "-cpu", cpu, "-smp", "2", "-m", "1024"];
+        let mut qemu = command::program(qemu, args)?;
         // No firmware output on the console, no devices beside it, and a panic ends the machine.
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
@@ -152,11 +151,12 @@ fn stop(child: &mut Child) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::machine::X86_64, *};
 
     fn exit(console: &'static [u8]) -> (Option<String>, usize) {
         let guest = Guest {
             name: "test".to_owned(),
+            machine: &X86_64,
             kernel: Path::new(""),
             initramfs: Path::new(""),
             options: String::new(),

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::apt::{self, Apt, files};
+use super::{
+    apt::{self, Apt, files},
+    machine::{AARCH64, Machine, X86_64},
+};
 use crate::command;
 
 /// A kernel to test on.
@@ -15,8 +18,8 @@ use crate::command;
 pub(super) struct Release {
     /// How its version begins, and what it is called here.
     pub(super) version: &'static str,
-    /// What Debian calls the processor.
-    arch: &'static str,
+    /// The machine that it is for.
+    pub(super) machine: &'static Machine,
     /// The release of Debian that has it; `None` is Debian 12, which the tests run on.
     suite: Option<&'static str>,
     /// The package that depends on the newest build.
@@ -33,34 +36,31 @@ impl Release {
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.version)?;
-        if self.arch == NATIVE { Ok(()) } else { write!(f, "-{}", self.arch) }
+        if self.machine == &X86_64 { Ok(()) } else { write!(f, "-{}", self.machine.debian) }
     }
 }
 
-/// The processor that the machines have.
-const NATIVE: &str = "amd64";
-
 const fn release(
     version: &'static str,
-    arch: &'static str,
+    machine: &'static Machine,
     suite: Option<&'static str>,
     meta: &'static str,
 ) -> Release {
-    Release { version, arch, suite, meta }
+    Release { version, machine, suite, meta }
 }
 
 /// The kernels, newest first: there most is new.
-pub(super) const RELEASES: [Release; 4] = [
-    release("7", NATIVE, Some("unstable"), "linux-image-cloud-amd64"),
-    release("6.12", NATIVE, None, "linux-image-6.12-cloud-amd64"),
-    release("6.1", NATIVE, None, "linux-image-cloud-amd64"),
-    release("5.10", NATIVE, Some("bullseye"), "linux-image-cloud-amd64"),
+pub(super) static RELEASES: [Release; 4] = [
+    release("7", &X86_64, Some("unstable"), "linux-image-cloud-amd64"),
+    release("6.12", &X86_64, None, "linux-image-6.12-cloud-amd64"),
+    release("6.1", &X86_64, None, "linux-image-cloud-amd64"),
+    release("5.10", &X86_64, Some("bullseye"), "linux-image-cloud-amd64"),
 ];
 
-/// Kernels of which nothing is of use but what they say of their types.
-pub(super) const FOREIGN: [Release; 2] = [
-    release("6.12", "arm64", Some("trixie"), "linux-image-cloud-arm64"),
-    release("7", "arm64", Some("unstable"), "linux-image-cloud-arm64"),
+/// Kernels of the other processor, for those who ask for them.
+pub(super) static FOREIGN: [Release; 2] = [
+    release("6.12", &AARCH64, Some("trixie"), "linux-image-cloud-arm64"),
+    release("7", &AARCH64, Some("unstable"), "linux-image-cloud-arm64"),
 ];
 
 /// The file to boot; remove its directory to get a newer one.
@@ -82,8 +82,9 @@ pub(super) fn fetch(release: &Release) -> Result<PathBuf> {
 /// Downloads the newest build and unpacks it.
 fn download(release: &Release, directory: &Path) -> Result<()> {
     if let Some(suite) = release.suite {
-        let lists = command::target()?.join("vm/apt").join(format!("{suite}-{}", release.arch));
-        return unpack(&Apt::of(suite, release.arch, &lists)?, release, directory);
+        let lists =
+            command::target()?.join("vm/apt").join(format!("{suite}-{}", release.machine.debian));
+        return unpack(&Apt::of(suite, release.machine.debian, &lists)?, release, directory);
     }
     let apt = Apt::own();
     unpack(&apt, release, directory).or_else(|error| {

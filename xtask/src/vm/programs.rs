@@ -6,9 +6,6 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{command, tested};
 
-/// The processor of the machines.
-const ARCH: &str = "x86_64";
-
 /// The programs of a virtual machine.
 pub(super) struct Programs {
     /// The command under test.
@@ -17,9 +14,9 @@ pub(super) struct Programs {
     pub(super) rooms: PathBuf,
 }
 
-/// Builds both: the tests of a package bring its command along.
-pub(super) fn build() -> Result<Programs> {
-    let mut rooms = tested::cargo(ARCH, &["test", "--no-run", "--test", "rooms"])?;
+/// Builds both for a processor: the tests of a package bring its command along.
+pub(super) fn build(arch: &str) -> Result<Programs> {
+    let mut rooms = tested::cargo(arch, &["test", "--no-run", "--test", "rooms"])?;
     rooms.args(["--message-format", "json-render-diagnostics"]);
     eprintln!("$ {}", command::show(&rooms));
     let output = rooms.stderr(std::process::Stdio::inherit()).output()?;
@@ -27,15 +24,15 @@ pub(super) fn build() -> Result<Programs> {
     let messages = String::from_utf8_lossy(&output.stdout);
     let rooms = messages.lines().rev().find_map(executable);
     Ok(Programs {
-        ns_trace: tested::program(ARCH, "ns-trace")?,
+        ns_trace: tested::program(arch, "ns-trace")?,
         rooms: rooms.context("cargo did not say where the room tests are")?,
     })
 }
 
 /// Builds this very program.
-pub(super) fn xtask() -> Result<PathBuf> {
-    command::run(&mut tested::cargo(ARCH, &["build", "--bin", "xtask"])?)?;
-    tested::program(ARCH, "xtask")
+pub(super) fn xtask(arch: &str) -> Result<PathBuf> {
+    command::run(&mut tested::cargo(arch, &["build", "--bin", "xtask"])?)?;
+    tested::program(arch, "xtask")
 }
 
 /// The path in cargo's message about the room tests. One field of one message does not call for a
