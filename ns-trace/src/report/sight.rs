@@ -13,12 +13,16 @@ use crate::{
         resolve::{self, ResolveError},
     },
     serve::client::{self, ClientError},
-    sys::process::{initial_namespace, own_namespace},
+    sys::{
+        memory,
+        process::{initial_namespace, own_namespace},
+    },
     view::{escape, quantity::Count, terminal},
 };
 
 /// What is wanted of it.
 pub(crate) fn sight(from: From, want: &Want) -> Result<World, Failure> {
+    memory::take_large_pages();
     match live(from, || client::look(want)) {
         Some(Ok(world)) if want.mounts >= Mounts::Own => Ok(mounted(world)),
         Some(answer) => answer,
@@ -28,6 +32,7 @@ pub(crate) fn sight(from: From, want: &Want) -> Result<World, Failure> {
 
 /// All there is to see of what a selector names.
 pub(crate) fn about(from: From, selector: &Selector) -> Result<World, Failure> {
+    memory::take_large_pages();
     let ask = || match resolve::anywhere(selector) {
         Some(selector) => client::about(selector),
         None => client::look(&Want::ALL),
