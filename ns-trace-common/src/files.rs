@@ -6,12 +6,20 @@ use crate::Ns;
 /// The most that one run finds.
 pub const BATCH: u32 = 1024;
 
+/// The most runs at the same time, each of which visits its share of the processes: what takes the time
+/// is waiting for memory that is in no cache.
+pub const MOST_SHARES: u32 = 4;
+
 /// How many to pass over.
 pub const SKIP: usize = 0;
 /// Of which kinds of namespaces it is told, a bit each by the number of the kind.
 pub const KINDS: usize = 1;
+/// Which share of the processes is visited, from 0 on.
+pub const SHARE: usize = 2;
+/// Of how many.
+pub const SHARES: usize = 3;
 /// How many arguments there are.
-pub const ARGUMENTS: usize = 2;
+pub const ARGUMENTS: usize = 4;
 
 /// In place of a [`Hold`]: the process has open files that /proc or requests of theirs tell about, of
 /// nsfs, tap devices. It is told once for each process; the address is that of its first such file.

@@ -9,12 +9,12 @@ use core::ffi::c_void;
 use aya_ebpf::{
     helpers::generated::bpf_loop,
     macros::{map, raw_tracepoint},
-    maps::Array,
+    maps::{Array, PerCpuArray},
     programs::RawTracePointContext,
 };
 use ns_trace_common::{
     Kind, Slot,
-    files::{self as argument, BATCH, Held, Way},
+    files::{self as argument, BATCH, Held, MOST_SHARES, Way},
 };
 
 use self::look::look;
@@ -25,17 +25,17 @@ use crate::{
     task::own_pid,
 };
 
-/// What was found.
+/// What was found, share by share.
 #[map]
-static FILES: Array<Held> = Array::with_max_entries(BATCH, MMAPABLE);
+static FILES: Array<Held> = Array::with_max_entries(MOST_SHARES * BATCH, MMAPABLE);
 
 /// The most descriptors, tasks and what is behind them that are visited in one run: `BPF_MAX_LOOPS`.
 const STEPS: u32 = 1 << 23;
 
-/// Where the walk stands. The verifier knows nothing of what is in a map: if it knew the values on a
-/// stack, it would follow each of them.
+/// Where the walk stands; another processor may be walking another share. The verifier knows nothing of
+/// what is in a map: if it knew the values on a stack, it would follow each of them.
 #[map]
-static WALK: Array<Walk> = Array::with_max_entries(1, 0);
+static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
 
 #[derive(Clone, Copy)]
 struct Walk {
@@ -87,6 +87,9 @@ struct Walk {
     of_time: u64,
     skip: u64,
     found: u64,
+    /// Which share of the processes is visited, and of how many.
+    share: u64,
+    shares: u64,
 }
 
 // SAFETY: the pointers are addresses in the kernel's memory, which are probed and nothing else.
@@ -102,7 +105,8 @@ macro_rules! operations {
 use operations;
 
 /// Never attached: userspace runs it with `BPF_PROG_TEST_RUN`, with the arguments of
-/// [`ns_trace_common::files`].
+/// [`ns_trace_common::files`]. It is not moved to another processor meanwhile
+/// (net/bpf/test_run.c, `bpf_prog_test_run_raw_tp`).
 ///
 /// The tables change under it, guarded by RCU only: what is opened or closed meanwhile may be missed
 /// or met. Therefore every pointer is checked for leading to a namespace.
@@ -165,7 +169,12 @@ pub fn files(context: RawTracePointContext) {
             of_time: proxied!(Time),
             skip: context.arg(argument::SKIP),
             found: 0,
+            share: context.arg(argument::SHARE),
+            shares: context.arg(argument::SHARES),
         };
+        if !is_ours(walk, init) {
+            (*walk).node = head;
+        }
         bpf_loop(STEPS, step as *const () as *mut c_void, core::ptr::null_mut(), 0);
     }
 }
@@ -200,8 +209,11 @@ unsafe extern "C" fn step(_: u64, _: *mut c_void) -> i64 {
         if next.is_null() || leader == (*walk).init {
             return 1;
         }
-        let signal = Probed::pointer(leader, offset!(task_signal));
         (*walk).leader = leader;
+        if !is_ours(walk, leader) {
+            return 0;
+        }
+        let signal = Probed::pointer(leader, offset!(task_signal));
         (*walk).head = signal.wrapping_add(offset!(signal_thread_head) as usize);
         (*walk).node = Probed::pointer((*walk).head, 0);
         (*walk).shared = core::ptr::null();
@@ -213,6 +225,17 @@ unsafe extern "C" fn step(_: u64, _: *mut c_void) -> i64 {
         }
     }
     0
+}
+
+/// Whether a thread group is of the share that is visited. Its address tells: then nothing of one that
+/// is not need be read but where the next one is.
+#[inline(always)]
+unsafe fn is_ours(walk: *mut Walk, leader: *const u8) -> bool {
+    /// Spreads over all bits what addresses differ in (Knuth's multiplicative hashing).
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let hash = (leader as u64).wrapping_mul(GOLDEN) >> 32;
+    // SAFETY: as promised by the caller.
+    unsafe { (hash * (*walk).shares) >> 32 == (*walk).share }
 }
 
 /// The file of the next open descriptor; null if none of the next word is open.

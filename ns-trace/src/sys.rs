@@ -17,6 +17,7 @@ pub mod netnsid;
 pub mod notify;
 pub mod nsfs;
 pub mod process;
+pub mod processor;
 pub mod program;
 pub mod ring;
 pub mod rtnetlink;

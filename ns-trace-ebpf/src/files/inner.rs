@@ -4,7 +4,7 @@
 //! A list may lead to another one, which is gone through first. All of them change under the walk, as
 //! the tables do.
 
-use aya_ebpf::{macros::map, maps::Array};
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use ns_trace_common::{
     Kind,
     files::{Hold, Way},
@@ -76,7 +76,7 @@ struct List {
 
 /// The lists that are being gone through, the innermost last.
 #[map]
-static LISTS: Array<List> = Array::with_max_entries(DEPTH, 0);
+static LISTS: PerCpuArray<List> = PerCpuArray::with_max_entries(DEPTH, 0);
 
 /// Goes into a list; one that is too deep is left out.
 #[inline(always)]

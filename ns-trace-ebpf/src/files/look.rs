@@ -2,7 +2,7 @@
 
 use ns_trace_common::{
     Kind,
-    files::{Held, Hold, IN_SIGHT, Way},
+    files::{BATCH, Held, Hold, IN_SIGHT, Way},
 };
 
 use super::{FILES, Walk, inner, operations};
@@ -56,7 +56,7 @@ pub(super) unsafe fn place(walk: *mut Walk) -> Option<*mut Held> {
             (*walk).skip -= 1;
             return None;
         }
-        let place = FILES.get_ptr_mut((*walk).found as u32)?;
+        let place = FILES.get_ptr_mut(((*walk).share * u64::from(BATCH) + (*walk).found) as u32)?;
         (*walk).found += 1;
         Some(place)
     }

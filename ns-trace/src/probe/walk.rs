@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 
 use ns_trace_common::{
     ABSENT, Due, Kind, Ns, Offsets, Slot, Task,
-    files::{self, Held},
+    files::Held,
     inspect::{BATCH, Inspect},
     list, snapshot,
 };
@@ -216,20 +216,10 @@ impl Walk {
     ///
     /// If the kernel refuses to run the program.
     pub fn files(&mut self, kinds: u8) -> Result<Vec<Held>, Error> {
-        let mut all: Vec<Held> = Vec::new();
-        loop {
-            self.programs.files.elements().fill(Held::default());
-            let mut arguments = [0; files::ARGUMENTS];
-            arguments[files::SKIP] = all.len() as u64;
-            arguments[files::KINDS] = kinds.into();
-            self.programs.files(&arguments)?;
-            let before = all.len();
-            let found = self.programs.files.elements().iter();
-            all.extend(found.take_while(|held| held.ns.address != 0));
-            if all.len() - before < files::BATCH as usize {
-                return Ok(all);
-            }
-        }
+        let mut all = self.programs.files(kinds)?;
+        // In the order of the processes, whichever processor met them.
+        all.sort_by_key(|held| held.pid);
+        Ok(all)
     }
 
     /// Answers questions about namespaces, in place and in batches.
