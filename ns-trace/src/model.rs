@@ -32,7 +32,7 @@ pub use self::{
     namespace::{NsInfo, NsRef, Slots},
     process::{Caps, Creator, Process, TaskRef},
     selector::{Selector, SelectorError},
-    text::printable,
+    text::{printable, same},
     time::Time,
     want::{From, Kinds, Mounts, Want},
     world::{MapLine, Maps, NsRow, ProcessRow, ThreadRow, World},

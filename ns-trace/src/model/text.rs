@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::Serializer;
@@ -36,6 +37,18 @@ pub(super) fn paths<S: Serializer>(paths: &[PathBuf], out: S) -> Result<S::Ok, S
 
 fn shown(path: &Path) -> String {
     printable(path.as_os_str().as_encoded_bytes()).0
+}
+
+/// Whether two shared texts, or lists of them, are alike, each of which may be missing. Those that are
+/// alike are mostly the very same, and only of sized types does [`Arc`] look for that first.
+pub fn same<'t, T: ?Sized + PartialEq + 't>(
+    one: impl Into<Option<&'t Arc<T>>>,
+    other: impl Into<Option<&'t Arc<T>>>,
+) -> bool {
+    match (one.into(), other.into()) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use ns_trace_common::{Ns, SLOTS, Slot, Task};
 use serde::{Deserialize, Serialize};
 
 use super::{Surroundings, rows::RowId};
-use crate::model::{Ancestor, Caps, Creator, Kind, Placement, Process, Slots, TaskRef, printable};
+use crate::model::{
+    Ancestor, Caps, Creator, Kind, Placement, Process, Slots, TaskRef, printable, same,
+};
 
 /// `PF_KTHREAD` of include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
@@ -212,8 +214,8 @@ impl Member {
         let Task { pid, tid, start_ns, uid, .. } = *self.task;
         let is_same = |maker: &Arc<Creator>| {
             (maker.pid, maker.tid, maker.start_ns, maker.uid) == (pid, tid, start_ns, uid)
-                && maker.comm == self.comm
-                && maker.exe == program.exe
+                && same(&maker.comm, &self.comm)
+                && same(&maker.exe, &program.exe)
         };
         let maker = self.maker.take().filter(is_same).unwrap_or_else(|| {
             let (comm, exe) = (Arc::clone(&self.comm), program.exe.clone());

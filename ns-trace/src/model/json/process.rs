@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    super::{Caps, Container, Creator, Pod, Process, TaskRef},
+    super::{Caps, Container, Creator, Pod, Process, TaskRef, same},
     Fields,
     namespace::{Namespaces, SlotsText},
     scalar::{hexadecimal, number, optional_number, optional_string, string},
@@ -106,10 +106,10 @@ fn same_head(one: &Process, other: &Process) -> bool {
         && one.euid == *euid
         && one.caps == *caps
         && one.cgroup_id == *cgroup_id
-        && one.comm == *comm
-        && one.exe == *exe
-        && one.cgroup == *cgroup
-        && one.args == *args
+        && same(&one.comm, comm)
+        && same(&one.exe, exe)
+        && same(&one.cgroup, cgroup)
+        && same(&one.args, args)
         && one.args_truncated == *args_truncated
 }
 
