@@ -1,6 +1,8 @@
 //! Two cores that do nothing but unshare, and a tracer that must keep up.
 
 use std::{
+    fs::OpenOptions,
+    io::Write as _,
     thread,
     time::{Duration, Instant},
 };
@@ -45,6 +47,8 @@ struct Aftermath {
     complete: Vec<f64>,
     /// Microseconds of the tracer's CPU time per event.
     cpu: Vec<f64>,
+    /// The same of a program that does no more than write as many bytes.
+    writing: Vec<f64>,
 }
 
 /// Measures the rows of the storm.
@@ -60,6 +64,7 @@ pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
     let traced = rounds.ratios(Watcher::NsTrace, Judged::Wall);
     let bare = rounds.bare(Judged::Wall);
     let (complete, cpu) = (Spread::of(aftermath.complete), Spread::of(aftermath.cpu));
+    let writing = Spread::of(aftermath.writing);
     let calls = 2 * bench.scaled(CALLS);
     let storm = Row {
         what: format!(
@@ -83,6 +88,7 @@ pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
         what: "CPU of the tracer per event in the storm".to_owned(),
         reach: format!("≤ {REACH_CPU} µs"),
         measured: format!("{cpu} µs"),
+        peers: format!("only to write as many bytes {writing} µs"),
         met: cpu.median <= REACH_CPU,
         ..Row::default()
     };
@@ -155,8 +161,26 @@ fn traced(
     counted.check(2 * calls).with_context(|| format!("ns-trace said `{said}`"))?;
     aftermath.complete.push(complete.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    aftermath.cpu.push(cpu.as_secs_f64() * 1e6 / counted.lines as f64);
+    let per_event = |cpu: Duration| cpu.as_secs_f64() * 1e6 / counted.lines as f64;
+    aftermath.cpu.push(per_event(cpu));
+    let len = recording.len()?;
+    drop(recording);
+    aftermath.writing.push(per_event(writing(len)?));
     Ok(producers)
+}
+
+/// How much CPU time it takes to write so many bytes where recordings lie, in pieces as large as the
+/// tracer's, and nothing else.
+fn writing(len: u64) -> Result<Duration> {
+    const PIECE: usize = 1 << 18;
+    let recording = Recording::on_disk("floor")?;
+    let mut file = OpenOptions::new().write(true).open(recording.path())?;
+    let piece = vec![b'\n'; PIECE];
+    let before = process::cpu(std::process::id())?;
+    for _ in 0..len / PIECE as u64 {
+        file.write_all(&piece)?;
+    }
+    Ok(process::cpu(std::process::id())?.saturating_sub(before))
 }
 
 /// Waits until a recording hardly grows any more, and returns since when.
