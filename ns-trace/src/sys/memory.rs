@@ -1,6 +1,6 @@
 //! How the allocator treats large pieces, and the kernel what the allocator has and what it freed.
 
-use std::{ffi::c_void, mem, sync::OnceLock};
+use std::{ffi::c_void, hint::black_box, mem, sync::OnceLock};
 
 use rustix::param::page_size;
 
@@ -67,7 +67,7 @@ pub fn take_large_pages() {
     drop(room);
     if is_taken {
         // What is before the first is passed over.
-        mem::forget(Vec::<u8>::with_capacity(head));
+        mem::forget(black_box(Vec::<u8>::with_capacity(head)));
     }
 }
 
