@@ -46,7 +46,7 @@ pub fn register(offset: u32) -> u64 {
     unsafe { saved(offset) }
 }
 
-/// The number of the current task's system call, which is no wider on every processor.
+/// The number of the current task's system call; on some processors nothing wider is saved.
 #[inline(always)]
 fn number() -> i32 {
     // SAFETY: an integer has no invalid bits.

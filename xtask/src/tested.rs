@@ -19,7 +19,7 @@ pub(crate) fn cargo(arch: &str, words: &[&str]) -> Result<Command> {
     cargo.args(rest).env("RUSTFLAGS", "-C target-feature=+crt-static");
     if arch != env::consts::ARCH {
         // Debian's name of it; the build of SQLite finds it by itself.
-        let variable = format!("CARGO_TARGET_{}_LINKER", triple(arch).replace('-', "_"));
+        let variable = format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_"));
         cargo.env(variable.to_uppercase(), format!("{arch}-linux-gnu-gcc"));
     }
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");

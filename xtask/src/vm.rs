@@ -87,7 +87,11 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
 
 /// A kernel that is known here by this name, such as `6.12` or `6.12-arm64`; None if there is none.
 pub(crate) fn kernel(name: &str) -> Option<Result<PathBuf>> {
-    known().find(|release| release.to_string() == name).map(kernel::fetch)
+    named(name).map(kernel::fetch)
+}
+
+fn named(name: &str) -> Option<&'static Release> {
+    known().find(|release| release.to_string() == name)
 }
 
 /// All kernels.
@@ -184,7 +188,7 @@ fn parse(args: &[String]) -> Result<Plan> {
             "--kernel" => {
                 let names: Vec<_> = known().map(Release::to_string).collect();
                 let name = one_of(names.iter().map(String::as_str), value()?)?;
-                plan.releases = known().filter(|release| release.to_string() == name).collect();
+                plan.releases = named(name).into_iter().collect();
             }
             "--backend" => plan.backends = vec![one_of(BACKENDS, value()?)?],
             "--timeout" => {

@@ -191,7 +191,7 @@ impl<'a> Picture<'a> {
             processes[at].count += count;
         }
         for (at, thread) in threads {
-            if !same(&thread.slots, &processes[at].slots) {
+            if thread.slots != processes[at].slots {
                 processes[at].threads.push(thread);
             }
         }
@@ -200,11 +200,6 @@ impl<'a> Picture<'a> {
         }
         Tasks { processes, unreadable: 0 }
     }
-}
-
-/// Equal sets are one and the same mostly.
-fn same(one: &Slots, other: &Slots) -> bool {
-    Arc::ptr_eq(&one.0, &other.0) || one == other
 }
 
 fn reference(kind: Kind, ns: &Ns, initial: &[Option<u32>; 8]) -> NsRef {

@@ -68,7 +68,7 @@ impl Tasks {
         let slots = self.slots(connection, names, &process.ns)?;
         if let Some(stored) = self.latest.get(&process.tid)
             && stored.slots == slots
-            && (Arc::ptr_eq(&stored.process, process) || stored.process == *process)
+            && stored.process == *process
             && stored.container == event.container
             && stored.pod == event.pod
         {

@@ -135,8 +135,7 @@ impl Programs {
         mut read: impl FnMut(&mut RingBuf<MapData>),
     ) -> Result<(), Error> {
         if is_shared {
-            let program = self.program("snapshot")?.try_clone_to_owned();
-            let program = program.map_err(refused("snapshot"))?;
+            let program = self.own_program("snapshot")?;
             thread::scope(|scope| {
                 let walk = scope.spawn(|| run_on_demand(program.as_fd(), arguments));
                 while !walk.is_finished() {
@@ -166,8 +165,7 @@ impl Programs {
     /// All open files that keep a namespace of these kinds: each processor visits a share of the
     /// processes.
     pub(super) fn files(&mut self, kinds: u8) -> Result<Vec<Held>, Error> {
-        let program = self.program("files")?.try_clone_to_owned();
-        let program = program.map_err(refused("files"))?;
+        let program = self.own_program("files")?;
         let shares = thread::available_parallelism().map_or(1, usize::from);
         let shares = shares.min(files::MOST_SHARES as usize);
         let visit = |(share, room)| share_of(program.as_fd(), kinds, [share, shares], room);
@@ -221,6 +219,11 @@ impl Programs {
             }
         };
         Ok(program.as_fd())
+    }
+
+    /// The same for threads that run it while this one has the maps.
+    fn own_program(&mut self, name: &'static str) -> Result<OwnedFd, Error> {
+        self.program(name)?.try_clone_to_owned().map_err(refused(name))
     }
 }
 
