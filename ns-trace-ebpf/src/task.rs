@@ -1,6 +1,6 @@
 //! A task's picture: the only pointer chasing.
 
-use ns_trace_common::{Kind, Ns, Slot, Task};
+use ns_trace_common::{COMM_LEN, Kind, Ns, Slot, Task};
 
 use crate::{
     call::current,
@@ -129,7 +129,13 @@ pub unsafe fn own_pid<M: Memory>(task: *const u8) -> (*const u8, u32) {
     // SAFETY: integers and pointers may have any bits.
     unsafe {
         let pid = M::pointer(task, offset!(task_thread_pid));
-        let number = innermost(pid);
+        let level: u32 = M::read(pid, offset!(pid_level));
+        // Outside of all containers, where most tasks are, nothing needs probing.
+        if level == 0 {
+            let number = innermost(0);
+            return (M::pointer(pid, number + 8), M::read(pid, number));
+        }
+        let number = innermost(level);
         (Probed::pointer(pid, number + 8), Probed::read(pid, number))
     }
 }
@@ -137,16 +143,18 @@ pub unsafe fn own_pid<M: Memory>(task: *const u8) -> (*const u8, u32) {
 /// The address of the pid namespace that a `struct pid` belongs to.
 #[inline(always)]
 pub fn pid_namespace(pid: *const u8) -> *const u8 {
-    // SAFETY: pointers may have any bits.
-    unsafe { Probed::pointer(pid, innermost(pid) + 8) }
+    // SAFETY: integers and pointers may have any bits.
+    unsafe {
+        let level: u32 = Probed::read(pid, offset!(pid_level));
+        Probed::pointer(pid, innermost(level) + 8)
+    }
 }
 
-/// Where in a `struct pid` its number in its own namespace is, with the namespace behind it.
+/// Where in a `struct pid` its number in its own namespace is, with the namespace behind it: `numbers`
+/// ends in an array whose index the verifier cannot bound by type, so that it must be probed but for
+/// the first.
 #[inline(always)]
-fn innermost(pid: *const u8) -> u32 {
-    // SAFETY: integers may have any bits. `numbers` ends in an array whose index the verifier cannot
-    // bound by type: probe it.
-    let level: u32 = unsafe { Probed::read(pid, offset!(pid_level)) };
+fn innermost(level: u32) -> u32 {
     offset!(pid_numbers) + (level & LEVEL_MASK) * 16
 }
 
@@ -161,7 +169,9 @@ unsafe fn identity<M: Memory>(task: *const u8, out: *mut Task) -> *const u8 {
         (*out).ppid = M::read(parent, offset!(task_tgid));
         (*out).start_ns = M::read(task, offset!(task_start_boottime));
         (*out).flags = M::read(task, offset!(task_flags));
-        (*out).comm = M::read(task, offset!(task_comm));
+        // As words, or the compiler would move byte by byte; the record has it where words are.
+        let comm: [u64; COMM_LEN / 8] = M::read(task, offset!(task_comm));
+        (&raw mut (*out).comm).cast::<[u64; COMM_LEN / 8]>().write(comm);
         let (namespace, number) = own_pid::<M>(task);
         (*out).vpid = number;
         namespace
