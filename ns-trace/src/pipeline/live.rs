@@ -6,6 +6,7 @@ mod health;
 mod keep;
 mod learn;
 mod options;
+mod turn;
 mod world;
 
 use std::{
@@ -20,6 +21,7 @@ use ns_trace_common::{Slot, Task, repeat::PAUSE_NS};
 use self::{
     command::Child,
     keep::{Former, Keeping},
+    turn::Turn,
     world::World,
 };
 pub use self::{
@@ -151,6 +153,7 @@ pub fn run_live(
         walk_began,
         is_asked: false,
         unlearned: Vec::new(),
+        turn: Turn::new(),
         child: None,
     };
     if is_start {
@@ -218,6 +221,7 @@ struct Live {
     is_asked: bool,
     /// Processes of which it may be unknown what they run.
     unlearned: Vec<u32>,
+    turn: Turn,
     child: Option<Child>,
 }
 

@@ -120,6 +120,12 @@ impl Backlog {
         }
     }
 
+    /// Whether less than half of the room is left.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        self.lock().bytes > self.limit / 2
+    }
+
     /// An empty buffer, a used one if there is one.
     #[must_use]
     pub fn buffer(&self, bytes: usize) -> RecordBuffer {

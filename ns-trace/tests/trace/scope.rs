@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpriority_process, kill_process};
 use serde_json::Value;
 
 use super::run::{self, Folder, parse, sorts, trace, trial, trial_per_backend};
@@ -35,6 +35,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
             ("a_held_namespace_is_not_waited_for", a_held_namespace),
             ("what_the_command_leaves_running_is_waited_for", what_is_left_running),
             ("a_command_inherits_no_descriptors", a_command_inherits_no_descriptors),
+            ("the_writer_stands_back_from_the_command", the_writer_stands_back),
             ("a_signal_is_passed_on_to_the_command", a_signal_is_passed_on),
             ("a_command_ends_even_if_events_are_lost", a_command_whose_events_are_lost),
         ],
@@ -244,6 +245,31 @@ fn a_command_inherits_no_descriptors(room: &Room) -> Result<()> {
         let is_ours = link.to_string_lossy().contains("anon_inode") || link.ends_with("events");
         ensure!(!is_ours, "{}", link.display());
     }
+    traced.actor.tell("exit 0")?;
+    ensure!(traced.ended()?.code == Some(0));
+    Ok(())
+}
+
+/// The thread that writes takes its turn after the command, and that which reads the ring before all.
+fn the_writer_stands_back(room: &Room) -> Result<()> {
+    let nice = |tid: i32| -> Result<i32> {
+        Ok(getpriority_process(Some(Pid::from_raw(tid).context("no number")?))?)
+    };
+    let usual = getpriority_process(None)?;
+    let mut traced = Traced::start(room, &[])?;
+    let tracer = i32::try_from(traced.actor.pid())?;
+    let command = i32::try_from(traced.actor.who()?.pid)?;
+    run::until("the writer to stand back", || Ok(nice(tracer)? == usual + 2))?;
+    ensure!(nice(command)? == usual, "the command inherits {}", nice(command)?);
+    let mut readers = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{tracer}/task"))? {
+        let path = entry?.path();
+        if fs::read_to_string(path.join("comm"))?.trim_end() == "ring" {
+            let tid = path.file_name().and_then(|name| name.to_str());
+            readers.push(nice(tid.context("no name")?.parse()?)?);
+        }
+    }
+    ensure!(readers == [-20], "{readers:?}");
     traced.actor.tell("exit 0")?;
     ensure!(traced.ended()?.code == Some(0));
     Ok(())

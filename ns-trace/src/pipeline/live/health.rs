@@ -17,9 +17,10 @@ pub(super) const QUIET: Duration = Duration::from_millis(200);
 const UNQUIET: Duration = Duration::from_secs(1);
 
 impl Live {
-    /// Reads the probes' counters if no records are waiting, which tell of losses in their place,
-    /// and heals what was lost, when that is due.
+    /// Stands back as far as the backlog allows; reads the probes' counters if no records are
+    /// waiting, which tell of losses in their place, and heals what was lost, when that is due.
     pub(super) fn care(&mut self, now: Instant, is_idle: bool) -> Result<(), Error> {
+        self.turn.take(!self.backlog.is_half_full());
         if is_idle && now >= self.losses_due {
             self.losses_due = now + LOSSES;
             let losses = self.losses.look(self.probes.ledgers());
