@@ -257,12 +257,12 @@ fn the_writer_stands_back(room: &Room) -> Result<()> {
     };
     let usual = getpriority_process(None)?;
     let mut traced = Traced::start(room, &[])?;
-    let tracer = i32::try_from(traced.actor.pid())?;
+    let writer = i32::try_from(traced.actor.pid())?;
     let command = i32::try_from(traced.actor.who()?.pid)?;
-    run::until("the writer to stand back", || Ok(nice(tracer)? == usual + 2))?;
+    run::until("the writer to stand back", || Ok(nice(writer)? == usual + 2))?;
     ensure!(nice(command)? == usual, "the command inherits {}", nice(command)?);
     let mut readers = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{tracer}/task"))? {
+    for entry in fs::read_dir(format!("/proc/{writer}/task"))? {
         let path = entry?.path();
         if fs::read_to_string(path.join("comm"))?.trim_end() == "ring" {
             let tid = path.file_name().and_then(|name| name.to_str());
