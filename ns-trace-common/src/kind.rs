@@ -64,6 +64,12 @@ impl Kind {
         }
     }
 
+    /// Whether each but the initial one lies within another, its parent.
+    #[must_use]
+    pub const fn nests(self) -> bool {
+        matches!(self, Self::Pid | Self::User)
+    }
+
     /// The clone flag that makes one (include/uapi/linux/sched.h).
     #[must_use]
     pub const fn flag(self) -> u64 {

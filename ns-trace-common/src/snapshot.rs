@@ -7,12 +7,14 @@ pub const ZOMBIES: usize = 0;
 /// The address of a namespace: only processes count of which a thread is there or its children will
 /// be, and process 1. 0 if all count.
 pub const NAMESPACE: usize = 1;
-/// Where `struct nsproxy` has a namespace of that kind.
+/// Where `struct nsproxy` has a namespace of that kind, or [`ABSENT`](crate::ABSENT).
 pub const SLOT: usize = 2;
 /// Where it has the one for children; the same again if there is none.
 pub const CHILDREN: usize = 3;
+/// The number of the kind: a task has users and numbers elsewhere.
+pub const KIND: usize = 4;
 /// How many arguments there are.
-pub const ARGUMENTS: usize = 4;
+pub const ARGUMENTS: usize = 5;
 
 /// How many thread numbers there can be: `PID_MAX_LIMIT` of include/linux/threads.h.
 pub const TIDS: u32 = 1 << 22;

@@ -6,7 +6,7 @@ use aya_ebpf::{
     helpers::generated::bpf_loop, macros::raw_tracepoint, programs::RawTracePointContext,
 };
 use ns_trace_common::{
-    Due, RecordKind,
+    ABSENT, Due, Kind, RecordKind,
     snapshot::{self as argument, End, Member},
 };
 
@@ -35,10 +35,12 @@ pub fn snapshot(context: RawTracePointContext) {
     let zombies: u64 = context.arg(argument::ZOMBIES);
     let ns: u64 = context.arg(argument::NAMESPACE);
     let (slot, children) = (context.arg(argument::SLOT), context.arg(argument::CHILDREN));
+    let kind: u64 = context.arg(argument::KIND);
     let first = first_task();
     // As for the address below: what was a constant now, would be one to the verifier for good.
     let (counts, leader) = (ns, first);
-    let mut walk = Walk { init: first, leader, counts, ns, slot, children, zombies, ..Walk::EMPTY };
+    let mut walk =
+        Walk { init: first, leader, counts, ns, slot, children, kind, zombies, ..Walk::EMPTY };
     // SAFETY: the callback matches its context, which outlives the call.
     unsafe {
         // At the end of an empty list. Which address that is must be unknown to the verifier: up to
@@ -130,6 +132,7 @@ struct Walk {
     ns: u64,
     slot: u64,
     children: u64,
+    kind: u64,
     /// Whether zombies count, 0 if not.
     zombies: u64,
     done: bool,
@@ -145,6 +148,7 @@ impl Walk {
         ns: 0,
         slot: 0,
         children: 0,
+        kind: 0,
         zombies: 0,
         done: false,
     };
@@ -197,8 +201,21 @@ unsafe fn is_first(task: *const u8) -> bool {
 unsafe fn is_there(walk: *const Walk, task: *const u8) -> bool {
     // SAFETY: as promised by the caller; pointers may have any bits.
     unsafe {
+        let ns = (*walk).ns;
+        if (*walk).kind == Kind::User as u64 {
+            let cred = Probed::pointer(task, offset!(task_real_cred));
+            return Probed::pointer(cred, offset!(cred_user_ns)) as u64 == ns;
+        }
+        if (*walk).kind == Kind::Pid as u64 {
+            let pid = Probed::pointer(task, offset!(task_thread_pid));
+            if task::pid_namespace(pid) as u64 == ns {
+                return true;
+            }
+        }
         let nsproxy = Probed::pointer(task, offset!(task_nsproxy));
-        let is_at = |slot: u64| Probed::pointer(nsproxy, slot as u32) as u64 == (*walk).ns;
+        let is_at = |slot: u64| {
+            slot != u64::from(ABSENT) && Probed::pointer(nsproxy, slot as u32) as u64 == ns
+        };
         is_at((*walk).slot) || is_at((*walk).children)
     }
 }

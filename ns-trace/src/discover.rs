@@ -71,16 +71,24 @@ pub fn detail(rows: &mut [NsRow]) {
     }
 }
 
+/// What a look at no more than one namespace must be told, since it meets some tasks only.
+#[derive(Clone, Copy, Debug)]
+pub struct Narrow<'a> {
+    /// Whether files and mounts may lead to what is below it and not known.
+    pub may_find: bool,
+    /// Who is in which mount namespace, with what tells of changes there.
+    pub mnt: &'a [(NsRow, u64)],
+}
+
 /// Finds out the rest about the namespaces that `tasks` are in, and about those that are `known`
-/// already; what memory tells of open files is in `seen`, and what was mounted before `remembered`. If
-/// those are not all tasks, who is in which mount namespace is in `mnt`, with what tells of changes
-/// there.
+/// already; what memory tells of open files is in `seen`, and what was mounted before `remembered`. A
+/// look may be `narrow`.
 #[must_use]
 pub fn around(
     tasks: Tasks,
     known: &[Known],
     seen: Option<Seen>,
-    mnt: Option<&[(NsRow, u64)]>,
+    narrow: Option<Narrow<'_>>,
     remembered: &Mutex<Remembered>,
     want: &Want,
 ) -> World {
@@ -88,13 +96,17 @@ pub fn around(
     draft.members(&tasks.processes);
     draft.known(known);
     let mut unreadable = tasks.unreadable;
+    // What else these tasks are in is not what was asked about.
+    if narrow.is_some() {
+        draft.settle();
+    }
     if want.files {
         // Whose namespaces /proc hides, whose files it hides as well; memory hides neither.
         unreadable = unreadable.max(draft.files(&tasks.processes, seen));
     }
-    draft.mounts(mnt, remembered);
-    if mnt.is_some() {
-        // What else these tasks are in is not what was asked about.
+    draft.mounts(narrow.map(|narrow| narrow.mnt), remembered);
+    // Nor what else files and mounts lead to.
+    if narrow.is_some_and(|narrow| !narrow.may_find) {
         draft.settle();
     }
     draft.ask();

@@ -29,6 +29,8 @@ use std::{
     },
 };
 
+use rustix::event::{EventfdFlags, eventfd};
+
 use self::{
     config::{Config, Problems},
     control::Control,
@@ -160,6 +162,8 @@ struct Shared {
     looker: OnceLock<Looker>,
     /// The first `sync`.
     start: OnceLock<Event>,
+    /// An eventfd: it is readable when there was a `sync`.
+    synced: OwnedFd,
     notifier: Notifier,
     marks: Marks,
     say: Say,
@@ -252,6 +256,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     };
     live.probes.pins = pins;
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
+    let synced = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
     let kept = writer.as_ref().map(|writer| writer.store().path().to_owned());
     let engine = config.rules.enabled.then(|| Engine::new(&rules));
     let shared = Arc::new(Shared {
@@ -267,6 +272,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         alerts: Mutex::default(),
         looker: OnceLock::new(),
         start: OnceLock::new(),
+        synced: synced.map_err(|error| Error::io("make an event descriptor")(error.into()))?,
         notifier: Notifier::from_environment(),
         marks,
         say,

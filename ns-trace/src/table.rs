@@ -94,6 +94,8 @@ pub struct Table {
     moved: Vec<RowId>,
     /// Namespaces of unknown origin or depth since [`take_strangers`](Self::take_strangers).
     strangers: Vec<RowId>,
+    /// Whether all namespaces that there are were met.
+    is_complete: bool,
 }
 
 impl Table {
@@ -114,6 +116,7 @@ impl Table {
             orphans: Vec::new(),
             moved: Vec::new(),
             strangers: Vec::new(),
+            is_complete: false,
         }
     }
 
@@ -195,7 +198,7 @@ impl Table {
         let Some(row) = self.rows.get_mut(id) else { return };
         row.owner = owner;
         row.parent = parent;
-        row.level = matches!(kind, Kind::Pid | Kind::User).then_some(answer.level);
+        row.level = kind.nests().then_some(answer.level);
     }
 
     /// Takes in what the kernel answered of a namespace after a loss.
@@ -259,6 +262,35 @@ impl Table {
             id: (ns.id != 0).then_some(ns.id),
             initial,
         })
+    }
+
+    /// Takes in a namespace that the kernel has in its own lists; `None` if it is known, or if another
+    /// has its inode by now.
+    pub fn meet_listed(&mut self, found: &Inspect) -> Option<RowId> {
+        let kind = Kind::ALL.into_iter().find(|kind| *kind as u32 == found.kind)?;
+        if found.ns.inode == 0 || self.rows.by_inode(found.ns.inode).is_some() {
+            return None;
+        }
+        let id = self.meet(kind, &found.ns);
+        self.orphans.push(id);
+        Some(id)
+    }
+
+    /// Leaves out a namespace that was met and never told of: it was gone already.
+    pub fn forget(&mut self, id: RowId) {
+        let _gone = self.rows.remove(id);
+    }
+
+    /// Says whether all namespaces that there are have been met; what comes to be afterwards is told by
+    /// an event, as long as none is lost.
+    pub fn set_complete(&mut self, is_complete: bool) {
+        self.is_complete = is_complete;
+    }
+
+    /// Whether there is no namespace that is not here.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// Adds a namespace whose birth was not seen.

@@ -278,6 +278,6 @@ impl<'a> Draft<'a> {
             row = self.rows.get(&(parent.kind, parent.inode))?;
             level += 1;
         }
-        matches!(ns.kind, Kind::User | Kind::Pid).then_some(level)
+        ns.kind.nests().then_some(level)
     }
 }

@@ -140,11 +140,10 @@ impl<'a> Picture<'a> {
             return None;
         }
         let some = |kind, ns: &Ns| (ns.inode != 0).then(|| reference(kind, ns, &self.initial));
-        let has_parent = matches!(kind, Kind::Pid | Kind::User);
         Some(Known {
             ns: reference(kind, &answer.ns, &self.initial),
             owner: some(Kind::User, &answer.owner),
-            parent: some(kind, &answer.parent).filter(|_| has_parent),
+            parent: some(kind, &answer.parent).filter(|_| kind.nests()),
             uid: answer.uid,
             event: answer.event,
         })

@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use ns_trace_common::inspect::Inspect;
 use rustix::{
     event::{EventfdFlags, eventfd},
     io::write,
@@ -25,6 +26,13 @@ pub enum Inquiry {
     Table(Box<dyn FnOnce(&Table) + Send>),
     /// That it goes on with other rules.
     Rules(Box<Rules>),
+    /// That it knows of all namespaces that the kernel has in its own lists.
+    Existing {
+        /// When these were begun to be read: nanoseconds of the boot clock.
+        began: u64,
+        /// What is in them.
+        all: Vec<Inspect>,
+    },
 }
 
 impl fmt::Debug for Inquiry {
@@ -34,6 +42,7 @@ impl fmt::Debug for Inquiry {
             Self::Picture(_) => "Picture",
             Self::Table(_) => "Table",
             Self::Rules(_) => "Rules",
+            Self::Existing { .. } => "Existing",
         })
     }
 }

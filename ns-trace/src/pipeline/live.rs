@@ -1,5 +1,6 @@
 //! The running kernel as a source of events.
 
+mod answer;
 mod command;
 mod deaths;
 mod health;
@@ -29,7 +30,7 @@ pub use self::{
     keep::Keep,
     options::{Attached, Error, LiveOptions, Obstacle},
 };
-use super::{Inquiry, Outcome, Picture, Stream, journal::Note, stream::End, watch::Watch};
+use super::{Outcome, Stream, journal::Note, stream::End, watch::Watch};
 use crate::{
     model::event::{Body, ByEvent, Host, Loss, Reason, Source, Stage, Sync},
     probe::{
@@ -43,7 +44,7 @@ use crate::{
         process::{initial_namespace, own_namespace},
         signal,
     },
-    table::{Finding, Row, Table},
+    table::{Finding, Table},
 };
 
 /// How often the counters of losses are read while records come.
@@ -519,7 +520,7 @@ impl Live {
         self.learn(is_idle);
         self.stream.flush().map_err(Error::Write)?;
         if std::mem::take(&mut self.is_asked) {
-            self.answer();
+            self.answer()?;
         }
         if !self.show(now) {
             return Ok(Some(End::Closed));
@@ -533,30 +534,8 @@ impl Live {
             return true;
         };
         self.picture_due = now + viewer.every;
-        let picture = picture(&mut self.table, &self.stream);
+        let picture = answer::picture(&mut self.table, &self.stream);
         (viewer.show)(picture)
-    }
-
-    /// Answers what was asked.
-    fn answer(&mut self) {
-        let asked = self.options.inquiries.as_ref().map(|inquiries| inquiries.take());
-        let mut shown = Vec::new();
-        for inquiry in asked.into_iter().flatten() {
-            match inquiry {
-                Inquiry::Alive(answer) => answer(),
-                Inquiry::Picture(answer) => shown.push(answer),
-                Inquiry::Table(answer) => answer(&self.table),
-                Inquiry::Rules(rules) => self.stream.replace_rules(&rules),
-            }
-        }
-        // The last has the picture for itself.
-        if let Some(last) = shown.pop() {
-            let picture = picture(&mut self.table, &self.stream);
-            for answer in shown {
-                answer(picture.clone());
-            }
-            last(picture);
-        }
     }
 
     /// When something is due without any message.
@@ -577,13 +556,6 @@ impl Live {
             .flatten()
             .min()
     }
-}
-
-/// What exists now.
-fn picture(table: &mut Table, stream: &Stream) -> Picture {
-    let boot_ns = clock::boot_ns();
-    let dead = table.dead(boot_ns).map(Row::picture).collect();
-    Picture { boot_ns, world: Arc::new(table.world()), dead, lost: stream.lost() }
 }
 
 /// Whether the numbers of processes are the kernel's own.

@@ -7,16 +7,17 @@ use std::{
 
 use ns_trace_common::{
     Ns,
+    files::Held,
     inspect::{Inspect, RELATIVES},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     discover::{
-        self, Known, Picture, Remembered, Seen,
+        self, Known, Narrow, Picture, Remembered, Seen,
         tasks::{Tasks, threads},
     },
-    model::{Holder, Kind, NsRow, Want, World},
+    model::{Holder, Kind, Kinds, NsRow, Want, World},
     probe::{self, Walk},
     sys::process::{initial_namespace, own_namespace},
     table::Focus,
@@ -84,23 +85,60 @@ impl Looker {
         }
     }
 
+    /// All namespaces that there are; `None` where the kernel has no lists of them (before 6.18), or does
+    /// not let them be read.
+    #[must_use]
+    pub fn existing(&self) -> Option<Vec<Inspect>> {
+        let mut walk = self.walk.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        if !walk.has_all_lists() {
+            return None;
+        }
+        let mut all = Vec::new();
+        for kind in Kind::ALL {
+            all.extend(walk.namespaces(kind).ok()?);
+        }
+        Some(all)
+    }
+
     /// Through whose eyes the mounts of each mount namespace were seen last, by its inode.
     #[must_use]
     pub fn witnesses(&self) -> FxHashMap<u32, u32> {
         self.mounts.lock().unwrap_or_else(PoisonError::into_inner).witnesses()
     }
 
-    /// Finds out what is wanted of one namespace: who is in it and holds it, and what is above it. None
+    /// Finds out what is wanted of one process: where it and process 1 are, and what is above that. None
     /// if it is gone.
     #[must_use]
+    pub fn look_at_process(&self, pid: u32, want: &Want) -> Option<World> {
+        let want = Want { complete: false, files: false, ..*want };
+        let mut picture = Picture::new(&want);
+        let mut walk = self.walk.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let tids: Vec<_> = [pid, 1].into_iter().flat_map(threads).collect();
+        walk.tasks_of(&tids, |task| picture.add(task)).ok()?;
+        let questions = picture.questions(&[], RELATIVES);
+        let known = with_those_above(&mut walk, &picture, questions).ok()?;
+        drop(walk);
+        let narrow = Some(Narrow { may_find: false, mnt: &[] });
+        let tasks = picture.finish();
+        let world = discover::around(tasks, &known, None, narrow, &self.mounts, &want);
+        world.process(pid).is_some().then_some(world)
+    }
+
+    /// Finds out what is wanted of one namespace: who is in it and holds it, and what is above and below
+    /// it. None if it is gone.
+    #[must_use]
     pub fn look_at(&self, focus: Focus, want: &Want) -> Option<World> {
-        let want = Want { complete: false, ..*want };
+        let may_find = focus.may_have_more;
+        // What is below it counts, and not what holds that.
+        let held = if may_find { want.held } else { Kinds::NONE.with(focus.kind) };
+        let want = Want { complete: false, held, ..*want };
         let mut walk = self.walk.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (focus.kind, focus.ns.inode);
         let Focused { gathered, mnt } = Focused::by(&mut walk, focus, &want).ok()??;
         drop(walk);
         let Gathered { tasks, known, seen } = gathered;
-        let mut world = discover::around(tasks, &known, seen, Some(&mnt), &self.mounts, &want);
+        let narrow = Some(Narrow { may_find, mnt: &mnt });
+        let mut world = discover::around(tasks, &known, seen, narrow, &self.mounts, &want);
         let row = world.namespace(key.0, key.1)?;
         // Through whose eyes a mount was seen.
         let holders: FxHashSet<_> = row.holders.iter().filter_map(Holder::pid).collect();
@@ -163,8 +201,7 @@ impl Gathered {
         let files = if want.files { Some(walk.files(want.held.bits())?) } else { None };
         if want.relatives {
             let mut questions = picture.questions(&known, RELATIVES);
-            let held = files.iter().flatten().filter(|held| held.ns.inode != 0);
-            questions.extend(held.map(|held| about(held.ns, held.kind)));
+            questions.extend(files.iter().flat_map(|files| held(files)));
             known.extend(with_those_above(walk, &picture, questions)?);
         }
         let seen = files.map(|files| picture.seen(&files));
@@ -186,7 +223,7 @@ struct Focused {
 impl Focused {
     /// None if it is gone by now.
     fn by(walk: &mut Walk, focus: Focus, want: &Want) -> Result<Option<Self>, probe::Error> {
-        let Focus { kind, ns, mounts, .. } = focus;
+        let Focus { kind, ns, below, may_have_more, mounts, .. } = focus;
         let files = walk.files(want.held.bits())?;
         let mut picture = Picture::new(want);
         let mut met = FxHashSet::default();
@@ -199,7 +236,12 @@ impl Focused {
         let others: Vec<_> = others.difference(&met).flat_map(|pid| threads(*pid)).collect();
         walk.tasks_of(&others, |task| picture.add(task))?;
 
-        let known = with_those_above(walk, &picture, vec![about(ns, kind as u32)])?;
+        let mut questions = vec![about(ns, kind as u32)];
+        questions.extend(below.iter().map(|(kind, ns)| about(*ns, *kind as u32)));
+        if may_have_more {
+            questions.extend(held(&files));
+        }
+        let known = with_those_above(walk, &picture, questions)?;
         if known.first().is_none_or(|known| known.ns.kind != kind || known.ns.inode != ns.inode) {
             return Ok(None);
         }
@@ -235,6 +277,12 @@ fn with_those_above(
 /// Questions about the owner and the parent in an answer.
 fn relatives(answer: &Inspect) -> [Inspect; 2] {
     [about(answer.owner, Kind::User as u32), about(answer.parent, answer.kind)]
+}
+
+/// Questions about what files hold.
+fn held(files: &[Held]) -> impl Iterator<Item = Inspect> {
+    let named = files.iter().filter(|held| held.ns.inode != 0);
+    named.map(|held| about(held.ns, held.kind))
 }
 
 /// A question about one namespace.

@@ -302,14 +302,13 @@ fn namespace(btf: &Btf<'_>, kind: Kind) -> Result<NamespaceOffsets, Error> {
     let refs = ["ns.__ns_ref", "ns.count", "count", "kref"].into_iter().find_map(find);
     let list = ["ns.ns_list_node", "ns.ns_tree_node.ns_list_entry"].into_iter().find_map(find);
     let list = list.or_else(|| if kind == Kind::Net { find("list") } else { None });
-    let has_parent = matches!(kind, Kind::Pid | Kind::User);
     Ok(NamespaceOffsets {
         common: must("ns")?,
         id: id.unwrap_or(ABSENT),
         refs: refs.ok_or_else(|| Error::Missing(format!("reference count in struct {name}")))?,
         owner: must(if kind == Kind::User { "parent" } else { "user_ns" })?,
-        parent: if has_parent { must("parent")? } else { ABSENT },
-        level: if has_parent { must("level")? } else { ABSENT },
+        parent: if kind.nests() { must("parent")? } else { ABSENT },
+        level: if kind.nests() { must("level")? } else { ABSENT },
         list: list.unwrap_or(ABSENT),
     })
 }

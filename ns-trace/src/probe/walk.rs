@@ -91,8 +91,7 @@ impl Walk {
     }
 
     /// Visits every task of those processes of which a thread is in a namespace, or its children will
-    /// be, and of process 1; zombies among them, if others are not. The namespace is none of users or
-    /// numbers: those zombies keep by themselves.
+    /// be, and of process 1. Zombies are in the namespaces of their users and numbers, and no others.
     ///
     /// # Errors
     ///
@@ -105,6 +104,7 @@ impl Walk {
         arguments[snapshot::NAMESPACE] = ns.address;
         arguments[snapshot::SLOT] = place(slot).into();
         arguments[snapshot::CHILDREN] = place(children).into();
+        arguments[snapshot::KIND] = kind as u64;
         self.is_used = true;
         self.programs.met.elements().fill(0);
         self.visit(false, &arguments, visit)
@@ -207,6 +207,12 @@ impl Walk {
                 return Ok(all);
             }
         }
+    }
+
+    /// Whether the kernel has namespaces of every kind in lists of its own (6.18).
+    #[must_use]
+    pub fn has_all_lists(&self) -> bool {
+        self.offsets.namespaces.iter().all(|at| at.list != ABSENT)
     }
 
     /// Every open file that keeps a namespace of these kinds (a bit each, by its number) in a way that

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, PoisonError, atomic::Ordering, mpsc::Sender};
 
+use rustix::io::write;
+
 use super::{Level, Shared};
 use crate::{
     model::{
@@ -75,6 +77,10 @@ impl Outlet for Distributor {
             && self.history.is_some()
         {
             self.found = Some(Vec::new());
+        }
+        if matches!(event.body, Body::Sync(_)) {
+            // A counter that is full tells as well.
+            let _told = write(&self.shared.synced, &1_u64.to_ne_bytes());
         }
         if let Body::Sync(sync) = &event.body
             && !std::mem::replace(&mut self.is_ready, true)

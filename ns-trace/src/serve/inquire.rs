@@ -59,7 +59,12 @@ impl Shared {
             let focus = self.ask(|answer| {
                 Inquiry::Table(Box::new(move |table| answer(table.focus(&selector, &witnesses))))
             })?;
-            if let Some(world) = focus.and_then(|focus| self.about_one(focus)) {
+            let found = match (asked, focus) {
+                (Selector::Pid { pid, slot: None }, _) => self.about_process(*pid),
+                (_, Some(focus)) => self.about_one(focus),
+                (_, None) => None,
+            };
+            if let Some(world) = found {
                 return Ok(world);
             }
         }
@@ -69,6 +74,15 @@ impl Shared {
             Ok(sight::world(found, seen, uid))
         };
         about(asked, Some(&picture.world), look).map_err(|error| error.to_string())
+    }
+
+    /// All about one process, by a look at no more than that; `None` if it is gone.
+    fn about_process(&self, pid: u32) -> Option<World> {
+        let look = |want: &Want| {
+            let found = self.looker().look_at_process(pid, want);
+            Ok(found.ok_or(io::ErrorKind::NotFound)?)
+        };
+        about(&Selector::Pid { pid, slot: None }, None, look).ok()
     }
 
     /// All about one namespace, by a look at no more than that; `None` if it takes more.

@@ -1,5 +1,6 @@
-//! The thread that keeps the collector going: it reads the configuration again when it is told to, and
-//! tells the service manager that the pipeline is alive, as long as it is.
+//! The thread that keeps the collector going: it reads the configuration again when it is told to,
+//! tells the service manager that the pipeline is alive, as long as it is, and has the table know of
+//! what no process is in.
 
 use std::{
     io,
@@ -11,13 +12,14 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::read,
     pipe::{PipeFlags, pipe_with},
 };
 
 use super::{Level, Reload, Shared};
 use crate::{
     pipeline::Inquiry,
-    sys::{notify, signal},
+    sys::{clock, notify, signal},
 };
 
 /// The thread; it ends with this.
@@ -34,9 +36,12 @@ impl Keeper {
         let every = notify::watchdog().map(|every| every / 2);
         let thread = thread::Builder::new().name("keeper".to_owned()).spawn(move || {
             let mut due = every.map(|every| Instant::now() + every);
-            while !wait(&hangups, &stopped, due) {
+            while !wait([&hangups, &stopped, &shared.synced], due) {
                 if signal::has_come(&hangups) {
                     again(&shared, &reload);
+                }
+                if read(&shared.synced, &mut [0; 8]).is_ok() {
+                    complete(&shared);
                 }
                 if let (Some(time), Some(every)) = (due, every)
                     && time <= Instant::now()
@@ -62,14 +67,14 @@ impl Drop for Keeper {
     }
 }
 
-/// Waits for a signal or for what is due; tells whether to stop.
-fn wait(hangups: &OwnedFd, stopped: &OwnedFd, due: Option<Instant>) -> bool {
-    let mut fds = [PollFd::new(hangups, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+/// Waits for a signal, the order to stop, a `sync` or for what is due; tells whether to stop.
+fn wait(fds: [&OwnedFd; 3], due: Option<Instant>) -> bool {
+    let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::IN));
     let left = due.map(|due| due.saturating_duration_since(Instant::now()));
     let left = left.and_then(|left| Timespec::try_from(left).ok());
     // Interrupted by a signal, it is looked for what has come.
     let _count = poll(&mut fds, left.as_ref());
-    let [_, stopped] = fds;
+    let [_, stopped, _] = fds;
     !stopped.revents().is_empty()
 }
 
@@ -81,6 +86,15 @@ fn is_alive(shared: &Shared, patience: Duration) -> bool {
         let _told = answer.send(());
     })));
     answered.recv_timeout(patience).is_ok()
+}
+
+/// Has the table know of namespaces that are older than the probes, or were made while events were
+/// lost, and that no process is in.
+fn complete(shared: &Shared) {
+    let began = clock::boot_ns();
+    if let Some(all) = shared.looker().existing() {
+        shared.inquiries.ask(Inquiry::Existing { began, all });
+    }
 }
 
 /// Reads the configuration again.

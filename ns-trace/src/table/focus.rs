@@ -4,10 +4,14 @@ use ns_trace_common::Ns;
 use rustc_hash::FxHashMap;
 
 use super::{Row, Table, member::Member};
-use crate::model::{Kind, NsRow, Selector, Slot};
+use crate::model::{Kind, NsRef, NsRow, Selector, Slot};
 
 /// How many tasks of a mount namespace are named: one that sees all its mounts should be among them.
 const WITNESSES: usize = 16;
+
+/// Below how many others a namespace may be for a look at no more than that and them: of more the
+/// whole world is not much more.
+const MOST_BELOW: usize = 512;
 
 /// A namespace, and what only the table knows for whoever asks about it.
 #[derive(Debug)]
@@ -18,14 +22,18 @@ pub struct Focus {
     pub ns: Ns,
     /// It and those above it, as pictures show them, by inode and kind.
     pub rows: Vec<NsRow>,
+    /// Those that keep it because it is their owner or parent.
+    pub below: Vec<(Kind, Ns)>,
+    /// Whether there may be more of these.
+    pub may_have_more: bool,
     /// All mount namespaces that somebody is in, each with some of those.
     pub mounts: Vec<(Ns, NsRow)>,
 }
 
 impl Table {
     /// The one namespace that a selector names, if it does and that is known; through whose eyes mounts
-    /// were seen, by the inode of the mount namespace, is in `witnesses`. None too if it takes a look at
-    /// everything: users and numbers are kept by zombies, and by what is below them.
+    /// were seen, by the inode of the mount namespace, is in `witnesses`. None too if so many are below
+    /// it that it takes a look at everything.
     #[must_use]
     pub fn focus(&self, selector: &Selector, witnesses: &FxHashMap<u32, u32>) -> Option<Focus> {
         let id = match selector {
@@ -43,13 +51,29 @@ impl Table {
             Selector::Id(id) => *id != 0,
             _ => true,
         };
-        let is_alone = !matches!(row.kind, Kind::User | Kind::Pid);
-        (is_meant && is_alone).then(|| Focus {
+        if !is_meant {
+            return None;
+        }
+        let below = self.below(row);
+        (below.len() <= MOST_BELOW).then(|| Focus {
             kind: row.kind,
             ns: row.ns,
             rows: self.above(row),
+            below,
+            may_have_more: row.kind.nests() && !self.is_complete,
             mounts: self.witnesses(witnesses),
         })
+    }
+
+    /// The namespaces that one is the owner or parent of.
+    fn below(&self, above: &Row) -> Vec<(Kind, Ns)> {
+        if !above.kind.nests() {
+            return Vec::new();
+        }
+        let is_above = |ns: &NsRef| (ns.kind, ns.inode) == (above.kind, above.ns.inode);
+        let rows = self.rows.iter().map(|(_, row)| row);
+        let below = rows.filter(|row| [row.owner, row.parent].iter().flatten().any(is_above));
+        below.map(|row| (row.kind, row.ns)).collect()
     }
 
     /// A namespace with its owners and parents, and theirs.

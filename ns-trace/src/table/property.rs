@@ -300,7 +300,7 @@ impl World {
             };
             assert!(is_named(row.owner, space.owner), "owner of {row:?}");
             assert!(is_named(row.parent, space.parent), "parent of {row:?}");
-            let level = matches!(row.kind, Kind::Pid | Kind::User).then_some(space.level);
+            let level = row.kind.nests().then_some(space.level);
             assert_eq!(row.level, level, "{row:?}");
             // Without a number of its own nothing tells one that was made unseen, at the same
             // place and under the same inode, from the one before.

@@ -91,7 +91,7 @@ impl Table {
         self.ops = state.ops;
         for mut row in state.rows {
             row.members = 0;
-            let has_level = row.level.is_some() || !matches!(row.kind, Kind::Pid | Kind::User);
+            let has_level = row.level.is_some() || !row.kind.nests();
             let is_known = row.owner.is_some() && has_level;
             let id = self.rows.add(row);
             if !is_known {

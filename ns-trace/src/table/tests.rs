@@ -13,6 +13,8 @@ use ns_trace_common::{
     snapshot::Member,
 };
 
+use rustc_hash::FxHashMap;
+
 use super::{Finding, Program, Surroundings, Table};
 use crate::{
     model::{Cause, Kind, Placement, ProcessRow, Selector, event::Body},
@@ -552,6 +554,45 @@ fn a_namespace_is_found_with_what_is_above_it() {
     for selector in ["inode 43", "net:42", "id:0", "id:42", "pid:11:uts", "pid:10"] {
         assert!(focus(selector).is_none(), "{selector}");
     }
+}
+
+#[test]
+fn a_namespace_is_found_with_what_is_below_it() {
+    let mut world = World::new();
+    let mut moved = with_uts(10, ns(42));
+    moved.slots[Slot::User as usize] = ns(41);
+    moved.slots[Slot::PidForChildren as usize] = ns(43);
+    let flags = Kind::User.flag() | Kind::Uts.flag() | Kind::Pid.flag();
+    world.unshare(flags, &moved);
+    let below = |table: &Table, inode| {
+        let focus = table.focus(&Selector::Inode(inode), &FxHashMap::default()).unwrap();
+        let below: Vec<_> = focus.below.iter().map(|(kind, ns)| (*kind, ns.inode)).collect();
+        (below, focus.may_have_more)
+    };
+    let both = vec![(Kind::Uts, 42), (Kind::Pid, 43)];
+    assert_eq!(below(&world.table, 41), (both.clone(), true));
+    assert_eq!(below(&world.table, 42), (vec![], false), "nothing can be below it");
+    let above = moved.slot(Slot::Pid).inode;
+    assert_eq!(below(&world.table, above), (vec![(Kind::Pid, 43)], true));
+    world.table.set_complete(true);
+    assert_eq!(below(&world.table, 41), (both, false));
+}
+
+#[test]
+fn what_the_kernel_lists_is_met_once() {
+    let mut world = World::new();
+    world.unshare(Kind::Uts.flag(), &with_uts(10, ns(42)));
+    let listed = |kind, inode| Inspect { ns: ns(inode), kind: kind as u32, ..Inspect::zeroed() };
+    world.orphans();
+    assert!(world.table.meet_listed(&listed(Kind::Uts, 42)).is_none(), "it is known");
+    assert!(world.table.meet_listed(&listed(Kind::Net, 42)).is_none(), "it is gone");
+    assert!(world.table.meet_listed(&listed(Kind::Net, 0)).is_none(), "it is none");
+    let met = world.table.meet_listed(&listed(Kind::Net, 50)).unwrap();
+    assert!(world.table.meet_listed(&listed(Kind::Net, 50)).is_none());
+    assert!(world.table.untold().contains(&met));
+    assert_eq!(world.orphans(), [50]);
+    world.table.forget(met);
+    assert!(world.table.row(met).is_none());
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::{
     env::temp_dir,
-    fs,
+    fs::{self, File},
     io::{Read as _, Write as _},
+    os::fd::OwnedFd,
     os::unix::{net::UnixStream, process::CommandExt as _},
 };
 
@@ -15,16 +16,18 @@ use super::{Collector, Test, make};
 use crate::{
     actor::Actor,
     context::Room,
+    facts::reference,
     list::table,
     tracer::{PATIENCE, Tracer},
     why::{every_holder, no_walk},
 };
 
-pub(super) const TRIALS: [(&str, Test); 7] = [
+pub(super) const TRIALS: [(&str, Test); 8] = [
     ("serve::control::a_live_list_is_that_of_a_scan_and_more", list),
     ("serve::control::show_why_and_tree_answer_from_it", others),
     ("serve::control::why_sees_what_was_mounted_since_it_was_last_asked", mounts),
     ("serve::control::why_finds_every_holder", holders),
+    ("serve::control::what_only_a_file_held_before_it_began_is_known", older),
     ("serve::control::a_live_trace_sees_what_happens", trace),
     ("serve::control::nobody_is_in_anybodys_way", rude),
     ("serve::control::members_see_what_is_theirs", members),
@@ -158,6 +161,48 @@ fn holders(room: &Room) -> Result<()> {
     let collector = Collector::start(room, "")?;
     every_holder(collector.runtime().join("control.sock"))?;
     collector.finish().map(drop)
+}
+
+/// A user namespace that nothing keeps but a namespace that it owns, and that one nothing but a file.
+fn older(room: &Room) -> Result<()> {
+    let actor = actor()?;
+    let place = format!("/proc/{}/ns", actor.pid());
+    let open = |slot| anyhow::Ok(OwnedFd::from(File::open(format!("{place}/{slot}"))?));
+    let file = open("uts")?;
+    let user = reference(&open("user")?, "user")?["inode"].clone();
+    let uts = reference(&file, "uts")?;
+    drop(actor);
+    let collector = Collector::start(room, "")?;
+    let tracer = collector.tracer()?;
+    // As the kernel lists them; before 6.18 it has neither lists of them nor numbers for them.
+    let is_listed = uts["id"].is_u64() && no_walk().is_none();
+    let inode = &uts["inode"];
+    if is_listed {
+        let is_it = |event: &Value| event["event"] == "exist" && event["ns"]["inode"] == *inode;
+        let told = tracer.wait_since(0, "an `exist`", is_it)?;
+        ensure!(told["members"] == 0 && told["ns"]["owner"]["inode"] == user, "{told}");
+        let rows = rows(&collector, &["list", "-J", "-P", "-o", "NS", "--source", "live"])?;
+        ensure!(rows.iter().any(|row| row["ns"] == *inode), "{inode} is not in {rows:?}");
+    }
+    let why = |ns: String| -> Result<Value> {
+        let output = collector.ask(&["why", "-J", "--source", "live", &ns]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).with_context(|| said)
+    };
+    let found = why(format!("user:{user}"))?;
+    let held = &found["holders"];
+    ensure!(held.as_array().is_some_and(|held| held.len() == 1), "{found}");
+    ensure!(held[0]["holder"] == "owned" && held[0]["ns"]["inode"] == *inode, "{found}");
+    let found = why(format!("uts:{inode}"))?;
+    let held = &found["holders"];
+    ensure!(held[0]["holder"] == "fd" && held[0]["pid"] == std::process::id(), "{found}");
+    drop(file);
+    if is_listed {
+        let is_it = |event: &Value| event["event"] == "destroy" && event["ns"]["inode"] == user;
+        tracer.wait_since(0, "a `destroy`", is_it)?;
+    }
+    collector.finish()?;
+    Ok(())
 }
 
 fn trace(room: &Room) -> Result<()> {

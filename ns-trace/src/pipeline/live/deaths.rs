@@ -22,6 +22,31 @@ impl Live {
         }
     }
 
+    /// Takes in all namespaces that there are, as the kernel's own lists have them: those that nobody is
+    /// in may be older than the probes, or born while events were lost. Whose birth is on its way is
+    /// not among them, since all that was in the ring when this was asked was taken before. They were
+    /// listed from `began` on (nanoseconds of the boot clock).
+    pub(super) fn meet(&mut self, began: u64, all: &[Inspect]) -> Result<(), Error> {
+        let met: Vec<_> = all.iter().filter_map(|one| self.table.meet_listed(one)).collect();
+        for (id, answer) in self.inspect(&met, ALIVE)? {
+            if answer.alive == 0 {
+                self.table.forget(id);
+            }
+        }
+        self.relate()?;
+        let boot_ns = clock::boot_ns();
+        for id in self.table.untold() {
+            self.table.exists(id, boot_ns, &mut self.findings);
+        }
+        if let Some(keeping) = self.keeping.as_mut().filter(|_| !met.is_empty()) {
+            keeping.renew();
+        }
+        let is_healed = self.heal_due.is_none() && !self.table.is_walking();
+        // What was lost before the last snapshot began is in the lists.
+        self.table.set_complete(is_healed && began >= self.walk_began);
+        self.tell()
+    }
+
     /// Asks the kernel about namespaces.
     fn inspect(&mut self, ids: &[RowId], want: u32) -> Result<Vec<(RowId, Inspect)>, Error> {
         let asked: Vec<_> = ids

@@ -105,6 +105,7 @@ impl Live {
         let now = Instant::now();
         let latest = *self.unhealed.get_or_insert(now) + UNQUIET;
         self.heal_due = Some((now + QUIET).min(latest));
+        self.table.set_complete(false);
         if lost.count == 0 {
             return Ok(());
         }

@@ -228,7 +228,7 @@ impl Kernel {
                 Kind::Pid => Slot::Pid,
                 _ => Slot::User,
             } as usize];
-            let parent = matches!(kind, Kind::Pid | Kind::User).then_some(above);
+            let parent = kind.nests().then_some(above);
             let ns = Ns {
                 address: self.address(kind),
                 id: self.number(kind),

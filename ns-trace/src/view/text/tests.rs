@@ -18,7 +18,7 @@ fn ns(kind: Kind, inode: u32) -> NsRef {
 }
 
 fn info(kind: Kind, inode: u32) -> NsInfo {
-    let nested = matches!(kind, Kind::Pid | Kind::User);
+    let nested = kind.nests();
     NsInfo {
         kind,
         inode,
