@@ -287,10 +287,10 @@ impl Table {
         self.is_complete = is_complete;
     }
 
-    /// Whether there is no namespace that is not here.
+    /// Whether it is certain that no living namespace has this inode.
     #[must_use]
-    pub const fn is_complete(&self) -> bool {
-        self.is_complete
+    pub fn is_nowhere(&self, inode: u32) -> bool {
+        self.is_complete && self.rows.by_inode(inode).is_none()
     }
 
     /// Adds a namespace whose birth was not seen.

@@ -34,6 +34,15 @@ impl Shared {
         answered.recv_timeout(PATIENCE).map_err(|_silent| "the pipeline does not answer".to_owned())
     }
 
+    /// Whether it is certain that no namespace has this inode.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, if the pipeline does not answer.
+    pub(super) fn is_nowhere(&self, inode: u32) -> Result<bool, String> {
+        self.ask(|answer| Inquiry::Table(Box::new(move |table| answer(table.is_nowhere(inode)))))
+    }
+
     /// What a look finds, and what the table knows besides.
     ///
     /// # Errors

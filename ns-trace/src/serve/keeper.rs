@@ -22,6 +22,13 @@ use crate::{
     sys::{clock, notify, signal},
 };
 
+/// How often the kernel's lists are looked through for namespaces that came to be unseen: a backend may
+/// have blind spots (see [`coverage`](crate::probe::coverage)). With 10,000 namespaces that takes some
+/// milliseconds.
+const ROUND: Duration = Duration::from_secs(10);
+/// How soon that is done again after a `sync`: what is met for the first time is told the second.
+const SOON: Duration = Duration::from_secs(1);
+
 /// The thread; it ends with this.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -36,12 +43,15 @@ impl Keeper {
         let every = notify::watchdog().map(|every| every / 2);
         let thread = thread::Builder::new().name("keeper".to_owned()).spawn(move || {
             let mut due = every.map(|every| Instant::now() + every);
-            while !wait([&hangups, &stopped, &shared.synced], due) {
+            let mut round = Instant::now() + ROUND;
+            while !wait([&hangups, &stopped, &shared.synced], due.unwrap_or(round).min(round)) {
                 if signal::has_come(&hangups) {
                     again(&shared, &reload);
                 }
-                if read(&shared.synced, &mut [0; 8]).is_ok() {
+                let is_synced = read(&shared.synced, &mut [0; 8]).is_ok();
+                if is_synced || round <= Instant::now() {
                     complete(&shared);
+                    round = Instant::now() + if is_synced { SOON } else { ROUND };
                 }
                 if let (Some(time), Some(every)) = (due, every)
                     && time <= Instant::now()
@@ -68,10 +78,9 @@ impl Drop for Keeper {
 }
 
 /// Waits for a signal, the order to stop, a `sync` or for what is due; tells whether to stop.
-fn wait(fds: [&OwnedFd; 3], due: Option<Instant>) -> bool {
+fn wait(fds: [&OwnedFd; 3], due: Instant) -> bool {
     let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::IN));
-    let left = due.map(|due| due.saturating_duration_since(Instant::now()));
-    let left = left.and_then(|left| Timespec::try_from(left).ok());
+    let left = Timespec::try_from(due.saturating_duration_since(Instant::now())).ok();
     // Interrupted by a signal, it is looked for what has come.
     let _count = poll(&mut fds, left.as_ref());
     let [_, stopped, _] = fds;
@@ -88,8 +97,8 @@ fn is_alive(shared: &Shared, patience: Duration) -> bool {
     answered.recv_timeout(patience).is_ok()
 }
 
-/// Has the table know of namespaces that are older than the probes, or were made while events were
-/// lost, and that no process is in.
+/// Has the table know of namespaces that no process is in and no event has told of: they are older than
+/// the probes, or came to be unseen.
 fn complete(shared: &Shared) {
     let began = clock::boot_ns();
     if let Some(all) = shared.looker().existing() {

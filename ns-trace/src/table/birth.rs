@@ -148,6 +148,14 @@ impl Table {
 
     /// Adds a namespace that was just made; whoever had its inode before is gone.
     fn bear(&mut self, kind: Kind, ns: &Ns, boot_ns: u64, out: &mut Vec<Finding>) -> RowId {
+        // The kernel has it in its lists before the call is over that makes it.
+        if ns.id != 0
+            && let Some(id) = self.rows.find(kind, ns)
+            && let Some(row) = self.rows.get_mut(id).filter(|row| row.born.is_none())
+        {
+            (row.born, row.since) = (Some(boot_ns), boot_ns);
+            return id;
+        }
         self.supersede(ns.inode, boot_ns, out);
         let mut row = Row::new(kind, *ns, false);
         (row.born, row.since) = (Some(boot_ns), boot_ns);

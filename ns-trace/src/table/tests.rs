@@ -574,8 +574,10 @@ fn a_namespace_is_found_with_what_is_below_it() {
     assert_eq!(below(&world.table, 42), (vec![], false), "nothing can be below it");
     let above = moved.slot(Slot::Pid).inode;
     assert_eq!(below(&world.table, above), (vec![(Kind::Pid, 43)], true));
+    assert!(!world.table.is_nowhere(44), "nobody knows");
     world.table.set_complete(true);
     assert_eq!(below(&world.table, 41), (both, false));
+    assert!(world.table.is_nowhere(44) && !world.table.is_nowhere(43));
 }
 
 #[test]
@@ -593,6 +595,18 @@ fn what_the_kernel_lists_is_met_once() {
     assert_eq!(world.orphans(), [50]);
     world.table.forget(met);
     assert!(world.table.row(met).is_none());
+}
+
+#[test]
+fn what_was_listed_before_its_call_was_over_is_born_by_that() {
+    let mut world = World::new();
+    let made = Ns { id: 7, ..ns(42) };
+    let listed = Inspect { ns: made, kind: Kind::Uts as u32, ..Inspect::zeroed() };
+    let met = world.table.meet_listed(&listed).unwrap();
+    let told = world.unshare(Kind::Uts.flag(), &with_uts(10, made));
+    assert!(told.len() == 2 && told.iter().all(|told| !told.contains("destroy")), "{told:?}");
+    assert_eq!(world.table.row(met).map(|row| (row.born.is_some(), row.members)), Some((true, 1)));
+    assert!(!world.table.untold().contains(&met));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{Collector, Test, make};
 use crate::{
-    actor::Actor,
+    actor::{Actor, syscall::foreign},
     context::Room,
     facts::reference,
     list::table,
@@ -22,12 +22,13 @@ use crate::{
     why::{every_holder, no_walk},
 };
 
-pub(super) const TRIALS: [(&str, Test); 8] = [
+pub(super) const TRIALS: [(&str, Test); 9] = [
     ("serve::control::a_live_list_is_that_of_a_scan_and_more", list),
     ("serve::control::show_why_and_tree_answer_from_it", others),
     ("serve::control::why_sees_what_was_mounted_since_it_was_last_asked", mounts),
     ("serve::control::why_finds_every_holder", holders),
     ("serve::control::what_only_a_file_held_before_it_began_is_known", older),
+    ("serve::control::what_came_to_be_unseen_is_known", unseen),
     ("serve::control::a_live_trace_sees_what_happens", trace),
     ("serve::control::nobody_is_in_anybodys_way", rude),
     ("serve::control::members_see_what_is_theirs", members),
@@ -174,9 +175,8 @@ fn older(room: &Room) -> Result<()> {
     drop(actor);
     let collector = Collector::start(room, "")?;
     let tracer = collector.tracer()?;
-    // As the kernel lists them; before 6.18 it has neither lists of them nor numbers for them.
-    let is_listed = uts["id"].is_u64() && no_walk().is_none();
     let inode = &uts["inode"];
+    let is_listed = is_listed(&uts);
     if is_listed {
         let is_it = |event: &Value| event["event"] == "exist" && event["ns"]["inode"] == *inode;
         let told = tracer.wait_since(0, "an `exist`", is_it)?;
@@ -184,16 +184,11 @@ fn older(room: &Room) -> Result<()> {
         let rows = rows(&collector, &["list", "-J", "-P", "-o", "NS", "--source", "live"])?;
         ensure!(rows.iter().any(|row| row["ns"] == *inode), "{inode} is not in {rows:?}");
     }
-    let why = |ns: String| -> Result<Value> {
-        let output = collector.ask(&["why", "-J", "--source", "live", &ns]).output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        serde_json::from_slice(&output.stdout).with_context(|| said)
-    };
-    let found = why(format!("user:{user}"))?;
+    let found = why(&collector, &format!("user:{user}"))?;
     let held = &found["holders"];
     ensure!(held.as_array().is_some_and(|held| held.len() == 1), "{found}");
     ensure!(held[0]["holder"] == "owned" && held[0]["ns"]["inode"] == *inode, "{found}");
-    let found = why(format!("uts:{inode}"))?;
+    let found = why(&collector, &format!("uts:{inode}"))?;
     let held = &found["holders"];
     ensure!(held[0]["holder"] == "fd" && held[0]["pid"] == std::process::id(), "{found}");
     drop(file);
@@ -203,6 +198,45 @@ fn older(room: &Room) -> Result<()> {
     }
     collector.finish()?;
     Ok(())
+}
+
+/// A namespace that no process is in, made and left by calls that a backend may not see.
+fn unseen(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    let mut actor = Actor::start()?;
+    let abi = if foreign::KNOWN { "int80 " } else { "" };
+    let old = actor.number("open /proc/self/ns/uts")?;
+    actor.act(&format!("{abi}unshare 4000000"))?;
+    let file = actor.number("open /proc/self/ns/uts")?;
+    let place = format!("/proc/{}/fd/{file}", actor.pid());
+    let uts = reference(&OwnedFd::from(File::open(place)?), "uts")?;
+    actor.act(&format!("{abi}setns {old} 4000000"))?;
+    let inode = &uts["inode"];
+    if is_listed(&uts) {
+        let is_it = |event: &Value| {
+            ["create", "exist"].iter().any(|told| event["event"] == *told)
+                && event["ns"]["inode"] == *inode
+        };
+        collector.tracer()?.wait_since(0, "a `create` or `exist`", is_it)?;
+    }
+    let found = why(&collector, &format!("uts:{inode}"))?;
+    let held = &found["holders"][0];
+    ensure!(held["holder"] == "fd" && held["pid"] == actor.pid(), "{found}");
+    drop(actor);
+    collector.finish()?;
+    Ok(())
+}
+
+/// Whether the kernel lists the namespaces; before 6.18 it has no numbers for them either.
+fn is_listed(ns: &Value) -> bool {
+    ns["id"].is_u64() && no_walk().is_none()
+}
+
+/// What the collector says of a namespace.
+fn why(collector: &Collector, ns: &str) -> Result<Value> {
+    let output = collector.ask(&["why", "-J", "--source", "live", ns]).output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    serde_json::from_slice(&output.stdout).with_context(|| said)
 }
 
 fn trace(room: &Room) -> Result<()> {

@@ -23,10 +23,15 @@ impl Live {
     }
 
     /// Takes in all namespaces that there are, as the kernel's own lists have them: those that nobody is
-    /// in may be older than the probes, or born while events were lost. Whose birth is on its way is
-    /// not among them, since all that was in the ring when this was asked was taken before. They were
-    /// listed from `began` on (nanoseconds of the boot clock).
+    /// in may be older than the probes, or born unseen or while events were lost. A birth that was in
+    /// the ring when this was asked was taken before; of a call that was still under way it comes
+    /// afterwards, so whatever is new here is told of the next time. They were listed from `began` on
+    /// (nanoseconds of the boot clock).
     pub(super) fn meet(&mut self, began: u64, all: &[Inspect]) -> Result<(), Error> {
+        let boot_ns = clock::boot_ns();
+        for id in self.table.untold() {
+            self.table.exists(id, boot_ns, &mut self.findings);
+        }
         let met: Vec<_> = all.iter().filter_map(|one| self.table.meet_listed(one)).collect();
         for (id, answer) in self.inspect(&met, ALIVE)? {
             if answer.alive == 0 {
@@ -34,10 +39,6 @@ impl Live {
             }
         }
         self.relate()?;
-        let boot_ns = clock::boot_ns();
-        for id in self.table.untold() {
-            self.table.exists(id, boot_ns, &mut self.findings);
-        }
         if let Some(keeping) = self.keeping.as_mut().filter(|_| !met.is_empty()) {
             keeping.renew();
         }

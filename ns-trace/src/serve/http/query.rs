@@ -127,7 +127,11 @@ pub(super) async fn namespace(
     let inode: u32 = number.ok_or_else(|| Problem::bad(format!("`{inode}` is no inode")))?;
     let shared = Arc::clone(&state.shared);
     let asked = Selector::Inode(inode);
-    let looked = spawn_blocking(move || shared.about(&asked, eyes.sight, eyes.uid));
+    let looked = spawn_blocking(move || {
+        // A guess costs no look.
+        let is_nowhere = shared.is_nowhere(inode)?;
+        if is_nowhere { Ok(World::default()) } else { shared.about(&asked, eyes.sight, eyes.uid) }
+    });
     let world = looked.await.ok().and_then(Result::ok).ok_or_else(Problem::silent)?;
     let row = world.namespaces.iter().find(|row| row.info.inode == inode);
     let row = row.ok_or_else(|| Problem::missing(format!("namespace {inode}")))?;
