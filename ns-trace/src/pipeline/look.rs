@@ -188,17 +188,25 @@ struct Gathered {
 
 impl Gathered {
     fn by(walk: &mut Walk, want: &Want) -> Result<Self, probe::Error> {
-        let mut picture = Picture::new(want);
-        walk.tasks(|task| picture.add(task))?;
-        let mut known = Vec::new();
-        // Whom the tasks lead to, they have named.
-        if !(want.complete || want.relatives || want.ids || want.files) {
-            return Ok(Self { tasks: picture.finish(), known, seen: None });
-        }
-        for kind in Kind::ALL.into_iter().filter(|kind| want.kinds.contains(*kind)) {
-            known.extend(walk.namespaces(kind)?.iter().filter_map(|found| picture.known(found)));
-        }
-        let files = if want.files { Some(walk.files(want.held.bits())?) } else { None };
+        let (mut picture, mut known) = (Picture::new(want), Vec::new());
+        let mut gather = |walk: &mut Walk| -> Result<(), probe::Error> {
+            walk.tasks(|task| picture.add(task))?;
+            // Whom the tasks lead to, they have named.
+            if !(want.complete || want.relatives || want.ids || want.files) {
+                return Ok(());
+            }
+            for kind in Kind::ALL.into_iter().filter(|kind| want.kinds.contains(*kind)) {
+                let found = walk.namespaces(kind)?;
+                known.extend(found.iter().filter_map(|found| picture.known(found)));
+            }
+            Ok(())
+        };
+        let files = if want.files {
+            Some(walk.files(want.held.bits(), gather)?)
+        } else {
+            gather(walk)?;
+            None
+        };
         if want.relatives {
             let mut questions = picture.questions(&known, RELATIVES);
             questions.extend(files.iter().flat_map(|files| held(files)));
@@ -224,12 +232,17 @@ impl Focused {
     /// None if it is gone by now.
     fn by(walk: &mut Walk, focus: Focus, want: &Want) -> Result<Option<Self>, probe::Error> {
         let Focus { kind, ns, below, may_have_more, mounts, .. } = focus;
-        let files = walk.files(want.held.bits())?;
         let mut picture = Picture::new(want);
         let mut met = FxHashSet::default();
-        walk.tasks_in(kind, &ns, |task| {
-            met.insert(task.pid);
-            picture.add(task);
+        // Whether something was mounted since.
+        let mut events: Vec<_> =
+            mounts.iter().map(|(ns, _)| about(*ns, Kind::Mnt as u32)).collect();
+        let files = walk.files(want.held.bits(), |walk| {
+            walk.tasks_in(kind, &ns, |task| {
+                met.insert(task.pid);
+                picture.add(task);
+            })?;
+            walk.inspect(&mut events)
         })?;
         // Whoever has files that tell of themselves is asked, and whoever has others is named.
         let others: FxHashSet<_> = files.iter().map(|held| held.pid).collect();
@@ -245,11 +258,7 @@ impl Focused {
         if known.first().is_none_or(|known| known.ns.kind != kind || known.ns.inode != ns.inode) {
             return Ok(None);
         }
-        // Whether something was mounted since.
-        let mut questions: Vec<_> =
-            mounts.iter().map(|(ns, _)| about(*ns, Kind::Mnt as u32)).collect();
-        walk.inspect(&mut questions)?;
-        let events = questions.iter().map(|answer| answer.event);
+        let events = events.iter().map(|answer| answer.event);
         let mnt = mounts.into_iter().map(|(_, row)| row).zip(events).collect();
         let seen = Some(picture.seen(&files));
         let gathered = Gathered { tasks: picture.finish(), known, seen };

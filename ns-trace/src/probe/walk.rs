@@ -1,12 +1,12 @@
 //! One walk over what exists: all tasks, the kernel's own lists of namespaces, and open files.
 
+mod files;
 mod load;
 
 use std::thread::available_parallelism;
 
 use ns_trace_common::{
     ABSENT, Due, Kind, Ns, Offsets, Slot, Task,
-    files::Held,
     inspect::{BATCH, Inspect},
     list, snapshot,
 };
@@ -213,19 +213,6 @@ impl Walk {
     #[must_use]
     pub fn has_all_lists(&self) -> bool {
         self.offsets.namespaces.iter().all(|at| at.list != ABSENT)
-    }
-
-    /// Every open file that keeps a namespace of these kinds (a bit each, by its number) in a way that
-    /// only memory tells. The same one may appear twice if others come or go meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel refuses to run the program.
-    pub fn files(&mut self, kinds: u8) -> Result<Vec<Held>, Error> {
-        let mut all = self.programs.files(kinds)?;
-        // In the order of the processes, whichever processor met them.
-        all.sort_by_key(|held| held.pid);
-        Ok(all)
     }
 
     /// Answers questions about namespaces, in place and in batches.

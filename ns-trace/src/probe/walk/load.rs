@@ -5,7 +5,6 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     io, mem,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
-    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
@@ -36,7 +35,6 @@ use crate::{
             },
         },
         mapping::Mapping,
-        processor,
         setting::MemoryLockLift,
     },
 };
@@ -61,7 +59,8 @@ pub(super) struct Programs {
     pub(super) ring: RingBuf<MapData>,
     pub(super) ledgers: Mapping<Ledger>,
     pub(super) questions: Mapping<Inspect>,
-    pub(super) files: Mapping<Held>,
+    /// What is looked through by several threads; `None` while it is.
+    pub(super) files: Option<Mapping<Held>>,
     /// Which tasks were met, a bit each.
     pub(super) met: Mapping<u64>,
     /// Programs that are yet to be loaded name them by their descriptors.
@@ -111,7 +110,7 @@ impl Programs {
             ring: RingBuf::try_from(Map::RingBuf(ring)).map_err(told)?,
             ledgers: mapping(&maps, "LEDGERS", cpus)?,
             questions: mapping(&maps, "INSPECT", BATCH)?,
-            files: mapping(&maps, "FILES", files::MOST_SHARES * files::BATCH)?,
+            files: Some(mapping(&maps, "FILES", files::MOST_SHARES * files::BATCH)?),
             met: mapping(&maps, "MET", snapshot::TIDS / u64::BITS)?,
             _maps: maps,
         })
@@ -162,42 +161,6 @@ impl Programs {
         self.run("list", arguments)
     }
 
-    /// All open files that keep a namespace of these kinds: each processor visits a share of the
-    /// processes.
-    pub(super) fn files(&mut self, kinds: u8) -> Result<Vec<Held>, Error> {
-        let program = self.own_program("files")?;
-        let shares = thread::available_parallelism().map_or(1, usize::from);
-        let shares = shares.min(files::MOST_SHARES as usize);
-        let visit = |(share, room)| share_of(program.as_fd(), kinds, [share, shares], room);
-        let rooms = self.files.elements().chunks_mut(files::BATCH as usize);
-        let mut rooms = rooms.take(shares).enumerate();
-        let began = AtomicUsize::new(0);
-        let here = processor::current();
-        let elsewhere = |other| {
-            processor::avoid(here);
-            began.fetch_add(1, Ordering::Relaxed);
-            visit(other)
-        };
-        let found = thread::scope(|scope| {
-            let first = rooms.next();
-            let spawn =
-                |other| thread::Builder::new().spawn_scoped(scope, move || elsewhere(other));
-            let others = rooms.map(spawn).collect::<io::Result<Vec<_>>>()?;
-            // A program that runs gives way to nobody: who were still here when ours does would wait for
-            // its end.
-            while began.load(Ordering::Relaxed) < others.len() {
-                thread::yield_now();
-            }
-            let mut found = first.map_or(Ok(Vec::new()), visit)?;
-            for other in others {
-                let other = other.join();
-                found.extend(other.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-            }
-            Ok(found)
-        });
-        found.map_err(refused("files"))
-    }
-
     fn run(&mut self, name: &'static str, arguments: &[u64]) -> Result<(), Error> {
         run_on_demand(self.program(name)?, arguments).map_err(refused(name))
     }
@@ -222,33 +185,8 @@ impl Programs {
     }
 
     /// The same for threads that run it while this one has the maps.
-    fn own_program(&mut self, name: &'static str) -> Result<OwnedFd, Error> {
+    pub(super) fn own_program(&mut self, name: &'static str) -> Result<OwnedFd, Error> {
         self.program(name)?.try_clone_to_owned().map_err(refused(name))
-    }
-}
-
-/// What is found in one share of the processes, of so many; as long as there was no room for all, in
-/// further runs.
-fn share_of(
-    program: BorrowedFd<'_>,
-    kinds: u8,
-    [share, shares]: [usize; 2],
-    room: &mut [Held],
-) -> io::Result<Vec<Held>> {
-    let mut all: Vec<Held> = Vec::new();
-    loop {
-        room.fill(Held::default());
-        let mut arguments = [0; files::ARGUMENTS];
-        arguments[files::SKIP] = all.len() as u64;
-        arguments[files::KINDS] = kinds.into();
-        arguments[files::SHARE] = share as u64;
-        arguments[files::SHARES] = shares as u64;
-        run_on_demand(program, &arguments)?;
-        let before = all.len();
-        all.extend(room.iter().take_while(|held| held.ns.address != 0));
-        if all.len() - before < room.len() {
-            return Ok(all);
-        }
     }
 }
 
@@ -284,6 +222,6 @@ fn mapping<T: Pod>(
     Mapping::new(map, len as usize).map_err(Error::Mapping)
 }
 
-fn refused(what: &'static str) -> impl Fn(io::Error) -> Error {
+pub(super) fn refused(what: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error::Refused { what, source }
 }
