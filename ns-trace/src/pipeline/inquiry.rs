@@ -1,6 +1,7 @@
 //! Questions to a live source from other threads, answered between two records.
 
 use std::{
+    collections::VecDeque,
     fmt, io,
     os::fd::OwnedFd,
     sync::{Mutex, PoisonError},
@@ -52,7 +53,7 @@ impl fmt::Debug for Inquiry {
 #[derive(Debug)]
 pub struct Inquiries {
     bell: OwnedFd,
-    waiting: Mutex<Vec<Inquiry>>,
+    waiting: Mutex<VecDeque<Inquiry>>,
 }
 
 impl Inquiries {
@@ -68,14 +69,16 @@ impl Inquiries {
 
     /// Asks. There is no answer if the source has ended.
     pub fn ask(&self, inquiry: Inquiry) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(inquiry);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(inquiry);
         // A counter that is full has rung.
         let _rung = write(&self.bell, &1_u64.to_ne_bytes());
     }
 
-    /// What was asked, each once.
-    pub(super) fn take(&self) -> Vec<Inquiry> {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The first `count` that were asked, each once: the bell has rung for no more.
+    pub(super) fn take(&self, count: u64) -> Vec<Inquiry> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(waiting.len());
+        waiting.drain(..count).collect()
     }
 
     /// The bell, to be listened to.

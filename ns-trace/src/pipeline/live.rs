@@ -152,7 +152,7 @@ pub fn run_live(
         overlap: None,
         is_rest_due: false,
         walk_began,
-        is_asked: false,
+        asked: 0,
         unlearned: Vec::new(),
         turn: Turn::new(),
         child: None,
@@ -218,8 +218,8 @@ struct Live {
     overlap: Option<Overlap>,
     /// Where in the ring the records end that were taken.
     position: u64,
-    /// Whether somebody waits for an answer.
-    is_asked: bool,
+    /// How many wait for an answer.
+    asked: u64,
     /// Processes of which it may be unknown what they run.
     unlearned: Vec<u32>,
     turn: Turn,
@@ -340,8 +340,8 @@ impl Live {
                 self.note(&Note::Missing { cpu, records: count });
                 Ok(None)
             }
-            Message::Asked => {
-                self.is_asked = true;
+            Message::Asked(questions) => {
+                self.asked += questions;
                 Ok(None)
             }
             Message::CommandEnded => {
@@ -519,9 +519,7 @@ impl Live {
         self.care(now, is_idle)?;
         self.learn(is_idle);
         self.stream.flush().map_err(Error::Write)?;
-        if std::mem::take(&mut self.is_asked) {
-            self.answer()?;
-        }
+        self.answer()?;
         if !self.show(now) {
             return Ok(Some(End::Closed));
         }

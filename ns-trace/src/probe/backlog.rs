@@ -27,8 +27,8 @@ pub enum Message {
     Signal(i32),
     /// Nobody reads the output any more.
     OutputClosed,
-    /// Somebody asks something; all that was in the ring then is before this.
-    Asked,
+    /// So many questions were asked; all that was in the ring then is before this.
+    Asked(u64),
     /// The traced command has ended.
     CommandEnded,
     /// Much came, and then little for a while.

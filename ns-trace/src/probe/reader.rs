@@ -142,7 +142,7 @@ impl Reader {
                 gaps,
                 settled,
                 signals_seen: 0,
-                is_asked: false,
+                asked: 0,
                 stormed: None,
                 _wake: wake,
             }
@@ -168,8 +168,8 @@ struct Carrier {
     gaps: Gaps,
     settled: Option<Arc<Settled>>,
     signals_seen: u32,
-    /// Whether the bell has rung.
-    is_asked: bool,
+    /// How many questions were asked that the ring was not looked through for yet.
+    asked: u64,
     /// When the last storm was, if what it needed is not given back yet.
     stormed: Option<Instant>,
     _wake: OwnedFd,
@@ -192,8 +192,8 @@ impl Carrier {
                 }
             }
             let carried = self.carry();
-            if carried != Carried::Full && std::mem::take(&mut self.is_asked) {
-                self.backlog.push(Message::Asked);
+            if carried != Carried::Full && self.asked > 0 {
+                self.backlog.push(Message::Asked(std::mem::take(&mut self.asked)));
             }
             if self.stormed.is_some_and(|at| at.elapsed() >= REST) && self.backlog.give_back() {
                 self.stormed = None;
@@ -227,7 +227,7 @@ impl Carrier {
             match event.data.u64() {
                 RING => {}
                 SIGNALS => self.signals(),
-                BELL => self.is_asked |= self.bell(),
+                BELL => self.asked += self.bell(),
                 OUTPUT => self.backlog.push_first(Message::OutputClosed),
                 _ => go_on = false,
             }
@@ -246,9 +246,12 @@ impl Carrier {
         let _rung = poll(&mut [PollFd::new(bell, PollFlags::IN)], nap.as_ref());
     }
 
-    fn bell(&self) -> bool {
+    /// How often the bell has rung.
+    fn bell(&self) -> u64 {
+        let mut rung = [0; 8];
         let bell = self.listen.bell.as_ref();
-        bell.is_some_and(|bell| read(bell, &mut [0; 8]).is_ok())
+        let is_read = bell.is_some_and(|bell| read(bell, &mut rung).is_ok());
+        if is_read { u64::from_ne_bytes(rung) } else { 0 }
     }
 
     fn signals(&mut self) {

@@ -12,7 +12,11 @@ use crate::{
 impl Live {
     /// Answers what was asked.
     pub(super) fn answer(&mut self) -> Result<(), Error> {
-        let asked = self.options.inquiries.as_ref().map(|inquiries| inquiries.take());
+        let count = std::mem::take(&mut self.asked);
+        if count == 0 {
+            return Ok(());
+        }
+        let asked = self.options.inquiries.as_ref().map(|inquiries| inquiries.take(count));
         let mut shown = Vec::new();
         for inquiry in asked.into_iter().flatten() {
             match inquiry {
