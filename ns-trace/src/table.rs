@@ -240,7 +240,11 @@ impl Table {
         if let Some(walk) = &mut self.walk {
             walk.died(row.kind, row.ns, boot_ns);
         }
+        let is_unheard = row.listed.is_some() && !row.told;
         self.dead.bury(row, boot_ns);
+        if is_unheard {
+            return;
+        }
         let body = Body::Destroy(destroy);
         out.push(Finding { boot_ns, source: Source::Probe, body, row: Some(id) });
     }
@@ -266,14 +270,27 @@ impl Table {
 
     /// Takes in a namespace that the kernel has in its own lists; `None` if it is known, or if another
     /// has its inode by now.
-    pub fn meet_listed(&mut self, found: &Inspect) -> Option<RowId> {
+    ///
+    /// They were listed from `began` on. It is not told of, not even that it has ended, before somebody
+    /// tells that it [exists](Self::exists).
+    pub fn meet_listed(&mut self, found: &Inspect, began: u64) -> Option<RowId> {
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u32 == found.kind)?;
         if found.ns.inode == 0 || self.rows.by_inode(found.ns.inode).is_some() {
             return None;
         }
         let id = self.meet(kind, &found.ns);
+        if let Some(row) = self.rows.get_mut(id) {
+            row.listed = Some(began);
+        }
         self.orphans.push(id);
         Some(id)
+    }
+
+    /// The namespaces that nothing but a list has told of, up to a time.
+    #[must_use]
+    pub fn listed_before(&self, boot_ns: u64) -> Vec<RowId> {
+        let is_due = |row: &Row| !row.told && row.listed.is_some_and(|listed| listed <= boot_ns);
+        self.rows.iter().filter(|(_, row)| is_due(row)).map(|(id, _)| id).collect()
     }
 
     /// Leaves out a namespace that was met and never told of: it was gone already.
@@ -287,7 +304,7 @@ impl Table {
         self.is_complete = is_complete;
     }
 
-    /// Whether it is certain that no living namespace has this inode.
+    /// Whether no living namespace has this inode, as far as lists that change while they are read tell.
     #[must_use]
     pub fn is_nowhere(&self, inode: u32) -> bool {
         self.is_complete && self.rows.by_inode(inode).is_none()

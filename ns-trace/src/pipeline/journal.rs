@@ -7,8 +7,9 @@
 //! does not either.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -178,7 +179,10 @@ impl Journal {
         let before: Vec<_> = files(&self.directory)?.into_iter().map(|(_, path)| path).collect();
         self.number += 1;
         let unfinished = self.directory.join("state.new");
-        let mut file = File::create(&unfinished)?;
+        let _former = fs::remove_file(&unfinished);
+        // What others were started with is nobody else's business.
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
         // Its length is known afterwards.
         file.write_all(bytemuck::bytes_of(&Head::default()))?;
         let mut writer = BufWriter::with_capacity(1 << 16, file);

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, TryLockError},
 };
 
 use ns_trace_common::{
@@ -86,10 +86,14 @@ impl Looker {
     }
 
     /// All namespaces that there are; `None` where the kernel has no lists of them (before 6.18), or does
-    /// not let them be read.
+    /// not let them be read, and while another looks.
     #[must_use]
     pub fn existing(&self) -> Option<Vec<Inspect>> {
-        let mut walk = self.walk.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut walk = match self.walk.as_ref()?.try_lock() {
+            Ok(walk) => walk,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
         if !walk.has_all_lists() {
             return None;
         }

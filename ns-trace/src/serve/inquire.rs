@@ -87,9 +87,13 @@ impl Shared {
 
     /// All about one process, by a look at no more than that; `None` if it is gone.
     fn about_process(&self, pid: u32) -> Option<World> {
+        let namespaces = self
+            .ask(|answer| Inquiry::Table(Box::new(move |table| answer(table.around_task(pid)))));
+        let world = World { namespaces: namespaces.ok()?, ..World::default() };
+        let picture = Picture { world: Arc::new(world), ..Picture::default() };
         let look = |want: &Want| {
-            let found = self.looker().look_at_process(pid, want);
-            Ok(found.ok_or(io::ErrorKind::NotFound)?)
+            let found = self.looker().look_at_process(pid, want).ok_or(io::ErrorKind::NotFound)?;
+            Ok(merged(found, &picture, want.kinds))
         };
         about(&Selector::Pid { pid, slot: None }, None, look).ok()
     }

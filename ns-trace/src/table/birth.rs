@@ -153,7 +153,7 @@ impl Table {
             && let Some(id) = self.rows.find(kind, ns)
             && let Some(row) = self.rows.get_mut(id).filter(|row| row.born.is_none())
         {
-            (row.born, row.since) = (Some(boot_ns), boot_ns);
+            (row.born, row.since, row.listed) = (Some(boot_ns), boot_ns, None);
             return id;
         }
         self.supersede(ns.inode, boot_ns, out);

@@ -76,6 +76,17 @@ impl Table {
         below.map(|row| (row.kind, row.ns)).collect()
     }
 
+    /// The namespaces that a task is in, with those above them, as pictures show them.
+    #[must_use]
+    pub fn around_task(&self, tid: u32) -> Vec<NsRow> {
+        let Some(member) = self.tasks.get(&tid) else { return Vec::new() };
+        let rows = member.set.rows.iter().flatten().filter_map(|id| self.rows.get(*id));
+        let mut rows: Vec<_> = rows.flat_map(|row| self.above(row)).collect();
+        rows.sort_by_key(|row| (row.info.inode, row.info.kind));
+        rows.dedup_by_key(|row| (row.info.inode, row.info.kind));
+        rows
+    }
+
     /// A namespace with its owners and parents, and theirs.
     fn above(&self, row: &Row) -> Vec<NsRow> {
         let mut rows: Vec<NsRow> = Vec::new();

@@ -52,6 +52,9 @@ pub struct Row {
     pub died: Option<u64>,
     /// Whether an event has told of it.
     pub(super) told: bool,
+    /// When the kernel's lists were begun to be read that alone have told of it: nanoseconds of the boot
+    /// clock.
+    pub(super) listed: Option<u64>,
     /// When it was first heard of: nanoseconds of the boot clock.
     pub(super) since: u64,
 }
@@ -74,6 +77,7 @@ impl Row {
             last_task_ns: None,
             died: None,
             told: false,
+            listed: None,
             since: 0,
         }
     }

@@ -7,6 +7,10 @@ use ns_trace_common::inspect::{ALIVE, Inspect, RELATIVES};
 use super::{Error, Live};
 use crate::{pipeline::journal::Note, sys::clock, table::RowId};
 
+/// How long a call takes that makes namespaces: those that it makes are in the kernel's lists before it
+/// is over.
+const CALL_NS: u64 = 900_000_000;
+
 impl Live {
     /// Finds owner and parent of the namespaces whose birth was not seen.
     pub(super) fn relate(&mut self) -> Result<(), Error> {
@@ -25,21 +29,23 @@ impl Live {
     /// Takes in all namespaces that there are, as the kernel's own lists have them: those that nobody is
     /// in may be older than the probes, or born unseen or while events were lost. A birth that was in
     /// the ring when this was asked was taken before; of a call that was still under way it comes
-    /// afterwards, so whatever is new here is told of the next time. They were listed from `began` on
+    /// afterwards, so whatever is new here is told of a while later. They were listed from `began` on
     /// (nanoseconds of the boot clock).
     pub(super) fn meet(&mut self, began: u64, all: &[Inspect]) -> Result<(), Error> {
         let boot_ns = clock::boot_ns();
-        for id in self.table.untold() {
-            self.table.exists(id, boot_ns, &mut self.findings);
+        let due = self.table.listed_before(began.saturating_sub(CALL_NS));
+        for id in &due {
+            self.table.exists(*id, boot_ns, &mut self.findings);
         }
-        let met: Vec<_> = all.iter().filter_map(|one| self.table.meet_listed(one)).collect();
+        let met: Vec<_> = all.iter().filter_map(|one| self.table.meet_listed(one, began)).collect();
         for (id, answer) in self.inspect(&met, ALIVE)? {
             if answer.alive == 0 {
                 self.table.forget(id);
             }
         }
         self.relate()?;
-        if let Some(keeping) = self.keeping.as_mut().filter(|_| !met.is_empty()) {
+        if let Some(keeping) = self.keeping.as_mut().filter(|_| !(met.is_empty() && due.is_empty()))
+        {
             keeping.renew();
         }
         let is_healed = self.heal_due.is_none() && !self.table.is_walking();

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd as _, BorrowedFd},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -33,9 +34,12 @@ impl Walk {
     ) -> Result<Vec<Held>, Error> {
         let program = self.programs.own_program("files")?;
         let mut rooms = self.programs.files.take().ok_or(Error::Part("FILES"))?;
-        let found = find(program.as_fd(), rooms.elements(), kinds, || meanwhile(self));
+        // Whoever panics shall not take it along.
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            find(program.as_fd(), rooms.elements(), kinds, || meanwhile(self))
+        }));
         self.programs.files = Some(rooms);
-        let mut all = found?;
+        let mut all = found.unwrap_or_else(|panic| resume_unwind(panic))?;
         // In the order of the processes, whichever processor met them.
         all.sort_by_key(|held| held.pid);
         Ok(all)
@@ -80,7 +84,7 @@ fn find(
         meanwhile()?;
         let mut found = visit().map_err(refused("files"))?;
         for other in others {
-            let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let other = other.join().unwrap_or_else(|panic| resume_unwind(panic));
             found.extend(other.map_err(refused("files"))?);
         }
         Ok(found)
