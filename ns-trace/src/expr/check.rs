@@ -23,6 +23,12 @@ use super::{
 /// 70 KiB for each level, and the threads of tests have 2 MiB.
 const DEEPEST: usize = 20;
 
+/// How often the innermost part of macros within each other may be evaluated: some milliseconds.
+const OFTENEST: usize = 1 << 14;
+/// How many elements lists have that an event brings: arguments, which are cut at 4 KiB, and others.
+const ARGUMENTS: usize = 2048;
+const OTHERS: usize = 64;
+
 /// Checks an expression, which must be a condition, and makes it ready to be evaluated.
 pub(super) fn check(
     expr: &mut Expression,
@@ -30,7 +36,7 @@ pub(super) fn check(
     root: Object,
 ) -> Result<Names, Error> {
     let mut checker =
-        Checker { places, root, names: Names::default(), scope: Vec::new(), depth: 0 };
+        Checker { places, root, names: Names::default(), scope: Vec::new(), depth: 0, times: 1 };
     checker.condition(expr)?;
     Ok(checker.names)
 }
@@ -44,6 +50,8 @@ pub(super) struct Checker<'s> {
     /// The variables of the macros around, innermost last.
     scope: Vec<(String, Kind)>,
     depth: usize,
+    /// How often what is being checked is evaluated at most.
+    times: usize,
 }
 
 impl Checker<'_> {
@@ -148,13 +156,25 @@ impl Checker<'_> {
 
     fn comprehension(&mut self, macro_: &mut ComprehensionExpr) -> Result<Kind, Error> {
         let at = self.places.start(&macro_.iter_range);
+        let elements = match &macro_.iter_range.expr {
+            Expr::List(list) => list.elements.len(),
+            Expr::Select(select) if select.field != "args" => OTHERS,
+            Expr::Ident(name) if name != "args" => OTHERS,
+            _ => ARGUMENTS,
+        };
         let range = self.kind(&mut macro_.iter_range)?;
         let element = range.element().ok_or_else(|| Error::wanted(range, "list", at))?;
+        let outside_times = self.times;
+        self.times = outside_times.saturating_mul(elements.max(1));
+        if self.times > OFTENEST {
+            return Err(Error::Limit { what: "long to evaluate", at });
+        }
         let start = self.kind(&mut macro_.accu_init)?;
         let outside = self.scope.len();
         self.scope.push((macro_.iter_var.clone(), element));
         self.scope.push((macro_.accu_var.clone(), start));
         let kind = self.comprehension_body(macro_, start);
+        self.times = outside_times;
         self.scope.truncate(outside);
         kind
     }
@@ -183,6 +203,23 @@ mod tests {
     fn error(source: &str) -> (String, usize) {
         let error = Filter::compile(source).expect_err(source);
         (error.to_string(), error.position().column)
+    }
+
+    #[test]
+    fn what_takes_too_long_is_refused() {
+        let list = |len: usize| format!("[{}]", vec!["1"; len].join(","));
+        let nested = |outer: &str, inner: &str| {
+            Filter::compile(&format!("{outer}.exists(a, {inner}.exists(b, a == b))"))
+                .map_err(|error| (error.to_string(), error.position().column))
+        };
+        assert!(nested(&list(100), &list(100)).is_ok());
+        assert!(nested("process.args", "['a', 'b', 'c']").is_ok());
+        assert!(nested("flags", "flags").is_ok());
+        let (why, column) = nested("process.args", "process.args").unwrap_err();
+        assert_eq!((why.as_str(), column), ("the expression is too long to evaluate", 24));
+        assert!(nested(&list(200), &list(200)).is_err());
+        let side_by_side = "process.args.exists(a, a == 'x') && process.args.exists(a, a == 'y')";
+        assert!(Filter::compile(side_by_side).is_ok());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::{
-    Filter,
+    Error, Filter,
     kind::{Base, Kind, Object},
     samples, table,
     view::View,
@@ -255,7 +255,10 @@ proptest! {
 
     #[test]
     fn what_is_known_is_as_in_plain_cel(source in condition()) {
-        let filter = Filter::compile(&source).unwrap();
+        let filter = Filter::compile(&source);
+        // Macros within each other may be.
+        prop_assume!(!matches!(filter, Err(Error::Limit { .. })));
+        let filter = filter.unwrap();
         for (event, json) in samples::all() {
             let before = filter.errors();
             let matched = filter.matches(&event);
