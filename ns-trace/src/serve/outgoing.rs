@@ -72,12 +72,12 @@ impl Outgoing {
             worker.stop();
         }
         for (config, worker) in self.sinks.drain(..) {
-            let left = worker.join();
-            if left > 0 {
-                let what =
-                    format!("sink `{}` could not take the last {left} events", config.name());
-                say(Level::Error, &what);
-            }
+            let what = match worker.join() {
+                Some(0) => continue,
+                Some(left) => format!("could not take the last {left} events"),
+                None => "takes nothing, and is not waited for".to_owned(),
+            };
+            say(Level::Error, &format!("sink `{}` {what}", config.name()));
         }
     }
 

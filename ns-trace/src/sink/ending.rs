@@ -22,6 +22,8 @@ impl Ending {
         let Self(until, changed) = self;
         let until = until.lock().unwrap_or_else(PoisonError::into_inner);
         let was_known = until.is_some();
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let pause = left.map_or(pause, |left| pause.min(left));
         let is_same = |until: &mut Option<Instant>| until.is_some() == was_known;
         let waited = changed.wait_timeout_while(until, pause, is_same);
         let (until, _) = waited.unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -25,6 +25,12 @@ const PIECE: usize = 512;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// How long a sink that fails is tried when all is to end.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How long its end is waited for afterwards: a target may take nothing and give no error either.
+const LATEST: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether it has ended.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How often, and after which pause, it is looked again for what the history has not yet.
 const TRIES: u32 = 20;
@@ -99,10 +105,18 @@ impl Worker {
         self.stop.stop();
     }
 
-    /// Waits for its end; returns how many events it could not hand on at last.
+    /// Waits for its end; returns how many events it could not hand on at last, or `None` if it does not
+    /// end since its target neither takes nor refuses what it is given.
     #[must_use]
-    pub fn join(self) -> u64 {
-        self.thread.join().unwrap_or_default()
+    pub fn join(self) -> Option<u64> {
+        let deadline = Instant::now() + LATEST;
+        while !self.thread.is_finished() {
+            if Instant::now() >= deadline {
+                return None;
+            }
+            thread::sleep(LOOK);
+        }
+        Some(self.thread.join().unwrap_or_default())
     }
 }
 

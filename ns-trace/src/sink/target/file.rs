@@ -44,6 +44,8 @@ struct Open {
     file: fs::File,
     size: u64,
     begun: SystemTime,
+    /// Whether it may be rotated: a device or a pipe is not ours to move.
+    is_regular: bool,
 }
 
 impl File {
@@ -62,17 +64,18 @@ impl File {
         }
         // What others were started with is nobody else's business.
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-        if file.metadata()?.len() > 0 {
+        let is_regular = file.metadata()?.is_file();
+        if is_regular && file.metadata()?.len() > 0 {
             cut(&OpenOptions::new().read(true).write(true).open(&self.path)?)?;
         }
         let found = file.metadata()?;
         let begun = if found.len() == 0 { SystemTime::now() } else { found.modified()? };
-        Ok(Open { file, size: found.len(), begun })
+        Ok(Open { file, size: found.len(), begun, is_regular })
     }
 
     fn is_due(&self, open: &Open, more: u64) -> bool {
         let is_old = open.begun.elapsed().is_ok_and(|age| age >= self.rotation.max_age);
-        open.size > 0 && (is_old || open.size + more > self.rotation.max_size)
+        open.is_regular && open.size > 0 && (is_old || open.size + more > self.rotation.max_size)
     }
 
     /// Makes room at the path.
@@ -222,6 +225,20 @@ mod tests {
         let packed = fs::File::open(directory.join("a.1.gz")).unwrap();
         GzDecoder::new(packed).read_to_string(&mut text).unwrap();
         assert_eq!(text, "123456789\n".repeat(2));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_file_stays_where_it_is() {
+        let (directory, lines) = place("device");
+        let rotation = Rotation { max_size: 1, max_age: Duration::ZERO, keep: 1, compress: false };
+        let path = directory.join("a");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        let mut file = File::new(path, rotation);
+        for _ in 0..3 {
+            file.deliver(&lines).unwrap();
+        }
+        assert_eq!(names(&directory), ["a"]);
         fs::remove_dir_all(directory).unwrap();
     }
 
