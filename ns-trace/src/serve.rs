@@ -19,7 +19,7 @@ mod statistics;
 
 use std::{
     collections::VecDeque,
-    io,
+    fs, io,
     os::{fd::OwnedFd, unix::net::UnixListener},
     path::PathBuf,
     sync::{
@@ -279,8 +279,13 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         config: RwLock::new(Arc::new(config)),
     });
     let selection = Selection { tasks: shared.config().probe.tasks, ..Selection::default() };
-    let doors =
-        Doors { control: control_door(&shared, &place)?, http: Http::bind(&shared, &place)? };
+    let control = control_door(&shared, &place)?;
+    let http = Http::bind(&shared, &place).inspect_err(|_| {
+        if let Some((path, _)) = &control {
+            let _gone = fs::remove_file(path);
+        }
+    })?;
+    let doors = Doors { control, http };
     // What there is at the start goes to the history beside the events.
     let (found, founds) = writer.as_ref().map(|_| channel()).unzip();
     let memory = writer.zip(founds);

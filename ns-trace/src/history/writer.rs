@@ -120,6 +120,16 @@ impl Writer {
         Ok(self.store.connection.pragma_update(None, "synchronous", how)?)
     }
 
+    /// Waits until all that was committed is on the disk, as far as no reader is in the way.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn wait_for_disk(&mut self) -> Result<()> {
+        // A checkpoint begins by that (https://www.sqlite.org/wal.html, "Performance Considerations").
+        Ok(self.store.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+    }
+
     /// Says that nothing follows for now: namespaces that the last start did not find any more are
     /// taken for gone.
     ///

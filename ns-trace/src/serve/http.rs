@@ -17,8 +17,11 @@ use std::{
     future::poll_fn,
     io,
     net::TcpListener,
-    os::unix::net::UnixListener,
-    path::PathBuf,
+    os::unix::{
+        fs::FileTypeExt as _,
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -121,11 +124,26 @@ impl Http {
 
 fn unix(shared: &Shared, path: PathBuf) -> Result<(Bound, Option<PathBuf>), Error> {
     let what = format!("listen at {}", path.display());
-    let listener = UnixListener::bind(&path).and_then(|listener| {
+    let listener = bind(&path).and_then(|listener| {
         control::admit(&path, shared)?;
         Ok(listener)
     });
     Ok((Bound::Unix(listener.map_err(Error::io(what))?), Some(path)))
+}
+
+/// Listens at a path; in the place of a socket that nobody answers at, such as a killed collector leaves.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let taken = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => error,
+        bound => return bound,
+    };
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let answer = UnixStream::connect(path).err().map(|error| error.kind());
+    if !is_socket || answer != Some(io::ErrorKind::ConnectionRefused) {
+        return Err(taken);
+    }
+    fs::remove_file(path)?;
+    UnixListener::bind(path)
 }
 
 impl Drop for Http {
@@ -220,4 +238,26 @@ async fn until(
         serving.as_mut().poll(context).map(|ended| ended.map(|never| match never {}))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process};
+
+    use super::*;
+
+    #[test]
+    fn only_a_socket_that_nobody_answers_at_makes_room() {
+        let name = format!("ns-trace-test-{}-http.sock", process::id());
+        let path = env::temp_dir().join(name);
+        let listener = bind(&path).unwrap();
+        let refused = || bind(&path).unwrap_err().kind() == io::ErrorKind::AddrInUse;
+        assert!(refused());
+        drop(listener);
+        drop(bind(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "somebody's").unwrap();
+        assert!(refused());
+        fs::remove_file(&path).unwrap();
+    }
 }

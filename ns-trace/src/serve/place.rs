@@ -2,9 +2,9 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process,
 };
@@ -70,8 +70,13 @@ impl Place {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o644)
+            .mode(0o600)
             .open(&lock);
+        // Whoever may read it may lock it.
+        let open = open.and_then(|held| {
+            held.set_permissions(Permissions::from_mode(0o600))?;
+            Ok(held)
+        });
         let mut held = open.map_err(Error::io(format!("open {}", lock.display())))?;
         if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut text = String::new();
@@ -120,7 +125,11 @@ mod tests {
     fn only_one_has_the_place() {
         let name = format!("ns-trace-test-{}-place", process::id());
         let directory = env::temp_dir().join(name);
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("lock"), "").unwrap();
         let place = Place::take(&directory).unwrap();
+        let lock = fs::metadata(directory.join("lock")).unwrap();
+        assert_eq!(lock.permissions().mode() & 0o777, 0o600);
         match Place::take(&directory) {
             Err(Error::Taken { pid, .. }) => assert_eq!(pid, process::id()),
             other => panic!("{other:?}"),
@@ -130,6 +139,8 @@ mod tests {
         assert_eq!(place.socket("a").unwrap(), socket);
         assert!(!socket.exists());
         drop(place);
+        fs::remove_dir(&directory).unwrap();
+        drop(Place::take(&directory).unwrap());
         assert!(!directory.exists());
     }
 }

@@ -70,6 +70,7 @@ impl Remember {
             mark: 0,
             since: None,
             synced: None,
+            is_unsynced: false,
             retained: Instant::now(),
             is_more: false,
             founds,
@@ -106,6 +107,8 @@ struct Work {
     since: Option<Instant>,
     /// When a commit last waited for the disk.
     synced: Option<Instant>,
+    /// Whether there was a commit since that did not.
+    is_unsynced: bool,
     retained: Instant,
     /// Whether there is more to forget.
     is_more: bool,
@@ -123,7 +126,11 @@ impl Work {
             let is_last = batch.is_last;
             let is_idle = batch.entries.is_empty() && batch.lost.is_none() && self.held.is_empty();
             let is_written = if is_idle && !is_last && self.waiting.is_empty() {
-                self.retain();
+                if self.is_unsynced {
+                    self.wait_for_disk();
+                } else {
+                    self.retain();
+                }
                 true
             } else {
                 self.take(batch, is_last)
@@ -142,6 +149,9 @@ impl Work {
         match self.since {
             _ if self.is_whole() && !self.held.is_empty() => HELD,
             Some(since) => EVERY.saturating_sub(since.elapsed()),
+            None if self.is_unsynced => {
+                SYNC.saturating_sub(self.synced.map_or(SYNC, |synced| synced.elapsed()))
+            }
             None if self.is_more => Duration::ZERO,
             None => RETAIN,
         }
@@ -195,6 +205,7 @@ impl Work {
         if from == 0 {
             let is_due = self.synced.is_none_or(|synced| synced.elapsed() >= SYNC);
             self.writer.sync(is_due)?;
+            self.is_unsynced = !is_due;
             if is_due {
                 self.synced = Some(Instant::now());
             }
@@ -244,6 +255,15 @@ impl Work {
             }
             pause = (2 * pause).min(longest);
         }
+    }
+
+    /// Has what was committed last be on the disk, as nothing follows that would see to it.
+    fn wait_for_disk(&mut self) {
+        if let Err(error) = self.writer.wait_for_disk() {
+            self.say(&format!("the disk does not take the latest events yet: {error}"));
+        }
+        // With the next ones it is tried again.
+        (self.is_unsynced, self.synced) = (false, Some(Instant::now()));
     }
 
     /// Forgets what is beyond the limits.

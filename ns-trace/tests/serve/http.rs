@@ -252,6 +252,10 @@ fn pages(room: &Room) -> Result<()> {
     collector.finish().map(drop)
 }
 
+/// A condition that would keep all others from being served.
+const BOMB: &str =
+    "GET /api/v1/events?where=process.args.exists(a,process.args.exists(b,a%3D%3Db))";
+
 fn problems(room: &Room) -> Result<()> {
     let collector = Collector::start(room, "")?;
     for (request, more, expected, says) in [
@@ -261,10 +265,13 @@ fn problems(room: &Room) -> Result<()> {
         ("GET /api/v1/namespaces?where=pid%20%3D%201", "", 400, "column"),
         ("GET /api/v1/namespaces/12x", "", 400, "12x"),
         ("GET /api/v1/namespaces/12", "", 404, "12"),
+        ("GET /api/v1/namespaces/%ff", "", 400, "UTF-8"),
         ("GET /api/v1/processes/4194304", "", 404, "4194304"),
+        ("GET /api/v1/processes/%ff", "", 400, "UTF-8"),
         ("GET /api/v1/alerts?severity=worst", "", 400, "worst"),
         ("GET /api/v1/alerts?before=x", "", 400, "invalid digit"),
         ("GET /api/v1/events?where=nosuch", "", 400, "nosuch"),
+        (BOMB, "", 400, "too long to evaluate"),
         ("GET /api/v1/events", "Last-Event-ID: x\r\n", 400, "Last-Event-ID"),
         ("GET /api/v1/history?since=yesterday", "", 400, "since: no time at column 1"),
         ("GET /api/v1/history?ns=blue", "", 400, "ns: "),

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -447,6 +448,20 @@ fn replaced(room: &Room) -> Result<()> {
     })
 }
 
+/// Checks that nobody else may read the files in a directory, or lock them.
+fn private(directory: &Path) -> Result<()> {
+    let mut files = 0;
+    for entry in fs::read_dir(directory)? {
+        let (path, metadata) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
+        if metadata.is_file() {
+            files += 1;
+            ensure!(metadata.mode() & 0o777 == 0o600, "{}: {:o}", path.display(), metadata.mode());
+        }
+    }
+    ensure!(files >= 2, "neither a lock nor a state");
+    Ok(())
+}
+
 fn unpinned(room: &Room) -> Result<()> {
     // In the directory of another file system there are no pins.
     let elsewhere = std::env::temp_dir().join("ns-trace-no-pins");
@@ -461,6 +476,7 @@ fn unpinned(room: &Room) -> Result<()> {
         let mut collector = base.start(room, "")?;
         make(collector.tracer()?)?;
         let ids = ids(&pins)?;
+        private(&collector.runtime())?;
         // A collector that runs is left alone.
         let refused = collector.unpin_command().output()?;
         ensure!(refused.status.code() == Some(1), "{refused:?}");

@@ -45,16 +45,22 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if !is_direct(request.headers()) {
-        let detail = "the host must be named by its address or as localhost";
-        return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
-    }
     let config = state.shared.config();
-    if let Some(file) = &config.http.token_file
-        && !has_token(request.headers(), file)
-    {
-        let problem = Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed");
-        return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();
+    match &config.http.token_file {
+        // A proxy may name the host as its own clients do, and no page in a browser has the token.
+        Some(file) if !has_token(request.headers(), file) => {
+            let problem = Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+            return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();
+        }
+        None if !is_direct(request.headers()) => {
+            let detail = "the host must be named by its address or as localhost";
+            return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
+        }
+        _ => {}
+    }
+    // How it is must be told also while many listen.
+    if ["/healthz", "/readyz", "/metrics"].contains(&request.uri().path()) {
+        return next.run(request).await;
     }
     let Ok(permit) = state.room.clone().try_acquire_owned() else {
         state.shared.refused.count(refused::Door::Http, refused::Reason::Many);

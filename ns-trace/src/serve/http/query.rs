@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, RawQuery, State as Extract},
+    extract::{Path, Query, RawQuery, State as Extract, rejection::PathRejection},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -121,8 +121,9 @@ pub(super) async fn namespaces(
 pub(super) async fn namespace(
     Extract(state): Extract<State>,
     eyes: Eyes,
-    Path(inode): Path<String>,
+    inode: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let Path(inode) = inode.map_err(|error| Problem::bad(error.body_text()))?;
     let number = inode.parse().ok();
     let inode: u32 = number.ok_or_else(|| Problem::bad(format!("`{inode}` is no inode")))?;
     let shared = Arc::clone(&state.shared);
@@ -154,8 +155,9 @@ fn whole(row: &NsRow, world: &World) -> Value {
 pub(super) async fn process(
     Extract(state): Extract<State>,
     eyes: Eyes,
-    Path(pid): Path<String>,
+    pid: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
+    let Path(pid) = pid.map_err(|error| Problem::bad(error.body_text()))?;
     let number = pid.parse().ok();
     let pid: u32 = number.ok_or_else(|| Problem::bad(format!("`{pid}` is no process number")))?;
     let picture = picture(&state.shared).await?;
