@@ -166,7 +166,10 @@ const SUSPENDED: Cell = never(
     "the kernel runs no programs of kprobes and perf events on a processor on which it handles such a \
      call; they are counted, and told as lost",
 );
-const HIDDEN: Cell = never("nothing that the start-up snapshot walks leads to it; the collector finds it in the kernel's lists (6.18)");
+const HIDDEN: Cell = never(
+    "nothing that the start-up snapshot walks leads to it; the collector finds it in the kernel's \
+     lists (6.18)",
+);
 const EARLY: Cell = never("the call ends before the kernel function that is hooked");
 const LOOKS: Cell = late(
     "found by looking: at most 100 ms after the kernel freed it, or 1 s if something held it for \
