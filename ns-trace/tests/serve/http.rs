@@ -183,7 +183,10 @@ fn answers(room: &Room) -> Result<()> {
         "nstrace_namespace_lifetime_seconds_bucket{type=\"net\",le=\"+Inf\"} ",
         "nstrace_processes ",
         "nstrace_sink_events_total{sink=\"out\"} ",
+        "nstrace_sink_lost_total{sink=\"out\"} 0\n",
         "nstrace_history_errors_total 0\n",
+        "nstrace_history_bytes ",
+        "nstrace_history_oldest_timestamp_seconds 1",
     ] {
         ensure!(metrics.contains(line), "no `{line}` in {metrics}");
     }

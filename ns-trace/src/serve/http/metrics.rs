@@ -1,8 +1,12 @@
 //! How the collector is.
 
-use std::sync::{
-    PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::{
@@ -10,11 +14,12 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
 
 use super::{State, problem::Problem, query::picture};
 use crate::{
-    model::Kind,
+    history::Store,
+    model::{Kind, Time},
     pipeline::Inquiry,
     serve::statistics::{family, sample},
 };
@@ -54,7 +59,21 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
         let labels = format!("sink={name:?}");
         sample(&mut out, "sink_errors_total", &labels, status.errors.load(Ordering::Relaxed));
     }
-    if let Some((_, status)) = &shared.history {
+    family(&mut out, "sink_lost_total", "counter", "Events that a sink has missed.");
+    for (name, status) in &sinks {
+        let labels = format!("sink={name:?}");
+        sample(&mut out, "sink_lost_total", &labels, status.lost.load(Ordering::Relaxed));
+    }
+    if let Some((path, status)) = &shared.history {
+        let path = path.clone();
+        let kept = spawn_blocking(move || Kept::of(&path)).await.unwrap_or_default();
+        family(&mut out, "history_bytes", "gauge", "How large the history's files are.");
+        sample(&mut out, "history_bytes", "", kept.bytes);
+        if let Some(oldest) = kept.oldest {
+            let name = "history_oldest_timestamp_seconds";
+            family(&mut out, name, "gauge", "When the oldest event of the history was.");
+            sample(&mut out, name, "", oldest);
+        }
         let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         family(&mut out, "history_events_total", "counter", "Events that the history has stored.");
         sample(&mut out, "history_events_total", "", number(&status.written));
@@ -65,6 +84,27 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
     }
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((kind, out).into_response())
+}
+
+/// What the history has.
+#[derive(Default)]
+struct Kept {
+    bytes: u64,
+    /// Seconds since 1970.
+    oldest: Option<f64>,
+}
+
+impl Kept {
+    fn of(path: &Path) -> Self {
+        // What is not in the file yet (https://www.sqlite.org/wal.html).
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let len = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+        let span = Store::read(path).and_then(|store| store.span());
+        #[expect(clippy::cast_precision_loss, reason = "microseconds are lost")]
+        let oldest = span.ok().flatten().map(|(Time(first), _)| first as f64 / 1e9);
+        Self { bytes: len(path) + len(Path::new(&log)), oldest }
+    }
 }
 
 /// Whether the pipeline goes on.
