@@ -7,6 +7,7 @@ mod report;
 mod text;
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
@@ -22,7 +23,7 @@ use crate::{
         pins,
     },
     report::{Class, Failure},
-    serve,
+    serve::{self, config::Config},
     sys::mounts,
     view::{quantity::Count, terminal},
 };
@@ -58,12 +59,18 @@ pub(super) fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
 
 /// Removes what a collector has left for the next one, and tells what that was.
 fn clean() -> Result<ExitCode, Failure> {
-    let removed = serve::unpin(&serve::default_directory(), pins::DIRECTORY.as_ref());
-    let removed = removed.map_err(|error| match error {
-        serve::Error::Taken { .. } => Failure::new(format!("cannot clean up: {error}"))
-            .hint("what it needs is not a leftover: end it first"),
-        _ => Failure::new(format!("cannot clean up: {error}")),
-    })?;
+    let mut places = BTreeSet::from([PathBuf::from(pins::DIRECTORY)]);
+    // With a configuration that is wrong there was no collector.
+    places.extend(Config::load(None).ok().map(|config| config.probe.pin_directory));
+    let mut removed = 0;
+    for place in places {
+        let found = serve::unpin(&serve::default_directory(), &place);
+        removed += found.map_err(|error| match error {
+            serve::Error::Taken { .. } => Failure::new(format!("cannot clean up: {error}"))
+                .hint("what it needs is not a leftover: end it first"),
+            _ => Failure::new(format!("cannot clean up: {error}")),
+        })?;
+    }
     let sets = Count(removed as u64, "set");
     print(&format!("removed: {sets} of pinned probes\n"))?;
     Ok(ExitCode::SUCCESS)

@@ -19,29 +19,30 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let load = {
         let (file, pin) = (args.config.clone(), args.pin);
         move || {
-            let mut config = Config::load(file.as_deref())?;
+            let (mut config, rules) = Config::load_with_rules(file.as_deref())?;
             if pin {
                 config.probe.pin = Pin::Always;
             }
-            let rules = config.rules.load()?;
             Ok((config, rules))
         }
     };
+    let directory = args.runtime_dir.clone().unwrap_or_else(default_directory);
+    if args.unpin {
+        // Whatever is wrong with rules leaves nothing pinned.
+        let config = Config::load(args.config.as_deref()).map_err(|problems| refuse(&problems))?;
+        let removed = unpin(&directory, &config.probe.pin_directory);
+        let removed = removed.map_err(|error| told(&error))?;
+        if removed == 0 {
+            say(Level::Info, "there were no probes left");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let (config, rules) = load().map_err(|problems| refuse(&problems))?;
     if args.check {
         return Ok(ExitCode::SUCCESS);
     }
     if args.print_config {
         sight::print(&keys::print(&config))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let directory = args.runtime_dir.clone().unwrap_or_else(default_directory);
-    if args.unpin {
-        let removed = unpin(&directory, &config.probe.pin_directory);
-        let removed = removed.map_err(|error| told(&error))?;
-        if removed == 0 {
-            say(Level::Info, "there were no probes left");
-        }
         return Ok(ExitCode::SUCCESS);
     }
     check_capabilities()?;

@@ -258,12 +258,32 @@ pub enum Listen {
 
 impl Config {
     /// Reads `file` and no other, or without it [`FILE`] and those in [`DIRECTORY`] as far as there
-    /// are any.
+    /// are any. The rules that they name are left alone.
     ///
     /// # Errors
     ///
     /// All that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        let (config, problems) = Self::found(file);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// Reads the same, and the rules.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with any of them.
+    pub fn load_with_rules(file: Option<&Path>) -> Result<(Self, Rules), Problems> {
+        let (config, mut problems) = Self::found(file);
+        match config.rules.load() {
+            Ok(rules) if problems.is_empty() => return Ok((config, rules)),
+            Ok(_) => {}
+            Err(found) => problems.extend(found),
+        }
+        Err(problems)
+    }
+
+    fn found(file: Option<&Path>) -> (Self, Problems) {
         let mut problems = Problems::default();
         let mut config = Self::default();
         let files = match file {
@@ -277,10 +297,7 @@ impl Config {
             }
         }
         config.check(&mut problems);
-        if let Err(found) = config.rules.load() {
-            problems.extend(found);
-        }
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        (config, problems)
     }
 
     /// Reads the text of one file over what is there already.

@@ -484,6 +484,12 @@ fn unpinned(room: &Room) -> Result<()> {
         ensure!(ids.iter().all(there_is), "not all of {ids:?} are left");
         collector.run()?;
         make(collector.tracer()?)?;
+        // A rule that is missing keeps nothing pinned.
+        let config = collector.path("config.toml");
+        let text = fs::read_to_string(&config)? + "\n[rules]\npaths = [\"/no/such/rules\"]\n";
+        fs::write(&config, text)?;
+        let check = serve(&["--check", "--config", &config.to_string_lossy()])?;
+        ensure!(check.status.code() == Some(2), "{check:?}");
         collector.unpin()?;
         ensure!(!pins.exists(), "the directory is left");
         let deadline = Instant::now() + PATIENCE;
