@@ -22,6 +22,7 @@ use crate::{
     model::{Kind, Time},
     pipeline::Inquiry,
     serve::statistics::{family, sample},
+    sink::worker::Status,
 };
 
 /// How long a healthy pipeline may take to say so.
@@ -49,21 +50,16 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
     let name = "journal_errors_total";
     family(&mut out, name, "counter", "Times that a restart came to lose what happens during it.");
     sample(&mut out, name, "", shared.journal_errors.load(Ordering::Relaxed));
-    family(&mut out, "sink_events_total", "counter", "Events that a sink has handed on.");
-    for (name, status) in &sinks {
-        let labels = format!("sink={name:?}");
-        sample(&mut out, "sink_events_total", &labels, status.written.load(Ordering::Relaxed));
-    }
-    family(&mut out, "sink_errors_total", "counter", "Attempts of a sink that failed.");
-    for (name, status) in &sinks {
-        let labels = format!("sink={name:?}");
-        sample(&mut out, "sink_errors_total", &labels, status.errors.load(Ordering::Relaxed));
-    }
-    family(&mut out, "sink_lost_total", "counter", "Events that a sink has missed.");
-    for (name, status) in &sinks {
-        let labels = format!("sink={name:?}");
-        sample(&mut out, "sink_lost_total", &labels, status.lost.load(Ordering::Relaxed));
-    }
+    let mut of_sinks = |name: &str, help: &str, counter: fn(&Status) -> &AtomicU64| {
+        family(&mut out, name, "counter", help);
+        for (sink, status) in &sinks {
+            let labels = format!("sink={sink:?}");
+            sample(&mut out, name, &labels, counter(status).load(Ordering::Relaxed));
+        }
+    };
+    of_sinks("sink_events_total", "Events that a sink has handed on.", |status| &status.written);
+    of_sinks("sink_errors_total", "Attempts of a sink that failed.", |status| &status.errors);
+    of_sinks("sink_lost_total", "Events that a sink has missed.", |status| &status.lost);
     if let Some((path, status)) = &shared.history {
         let path = path.clone();
         let kept = spawn_blocking(move || Kept::of(&path)).await.unwrap_or_default();

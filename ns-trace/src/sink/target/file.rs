@@ -64,8 +64,9 @@ impl File {
         }
         // What others were started with is nobody else's business.
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-        let is_regular = file.metadata()?.is_file();
-        if is_regular && file.metadata()?.len() > 0 {
+        let found = file.metadata()?;
+        let is_regular = found.is_file();
+        if is_regular && found.len() > 0 {
             cut(&OpenOptions::new().read(true).write(true).open(&self.path)?)?;
         }
         let found = file.metadata()?;
