@@ -189,19 +189,11 @@ impl Shared {
     }
 
     /// Takes over another configuration.
-    fn replace(&self, config: Config, rules: Rules) -> io::Result<()> {
-        let old = self.config();
-        if old.probe != config.probe
-            || old.recent != config.recent
-            || old.history.enabled != config.history.enabled
-            || old.history.path != config.history.path
-            || old.http.listen != config.http.listen
-            || old.control.enabled != config.control.enabled
-            || old.privileges != config.privileges
-            || old.rules.enabled != config.rules.enabled
-        {
-            let what = "[probe], [recent], [privileges], the history's path, rules.enabled and where is \
-                        listened stay as they are until the next start";
+    fn replace(&self, mut config: Config, rules: Rules) -> io::Result<()> {
+        if config.keep(&self.config()) {
+            let what = "[probe], [recent], [privileges], whether and where there is a history, \
+                        control.enabled and group, http.listen and clients, and rules.enabled stay as \
+                        they are until the next start";
             (self.say)(Level::Warning, what);
         }
         self.inquiries.ask(Inquiry::Rules(Box::new(rules)));

@@ -58,7 +58,10 @@ pub(super) fn read(node: Node, reading: &mut Reading<'_>) -> Vec<Draft> {
 pub(super) fn compile(drafts: Vec<Draft>, problems: &mut Vec<Problem>) -> Vec<Case> {
     let mut cases = Vec::new();
     for Draft { file, at, matches, number, events: nodes } in drafts {
-        let nodes = repeated(nodes);
+        let nodes = repeated(nodes, at).unwrap_or_else(|(at, message)| {
+            problems.push(file.problem(at, message));
+            Vec::new()
+        });
         let mut events = Vec::new();
         let mut boot_ns = defaults::BOOT_NS;
         for (node, seq) in nodes.iter().zip(1..) {
@@ -73,17 +76,32 @@ pub(super) fn compile(drafts: Vec<Draft>, problems: &mut Vec<Problem>) -> Vec<Ca
     cases
 }
 
-/// An event with `times` stands for so many.
-fn repeated(nodes: Vec<Node>) -> Vec<Node> {
+/// An event with `times` stands for so many; `at` is where the case is.
+fn repeated(nodes: Vec<Node>, at: Place) -> Result<Vec<Node>, Wrong> {
     /// Enough for any count that makes sense in a test.
     const MOST: usize = 10_000;
-    let times = |node: &Node| {
-        let Value::Map(entries) = &node.value else { return 1 };
-        let found = entries.iter().find(|(key, _)| merge::name_of(key) == "times");
-        found.and_then(|(_, value)| merge::name_of(value).parse().ok()).unwrap_or(1)
+    if nodes.is_empty() {
+        // It would hold whatever the rule is.
+        return Err((at, "a case needs an event".to_owned()));
+    }
+    let mut all = Vec::new();
+    for node in nodes {
+        let times = times(&node)?;
+        if all.len().saturating_add(times) > MOST {
+            return Err((at, format!("a case has no more than {MOST} events")));
+        }
+        all.extend(std::iter::repeat_n(node, times));
+    }
+    Ok(all)
+}
+
+fn times(node: &Node) -> Result<usize, Wrong> {
+    let Value::Map(entries) = &node.value else { return Ok(1) };
+    let Some((_, value)) = entries.iter().find(|(key, _)| merge::name_of(key) == "times") else {
+        return Ok(1);
     };
-    let all = nodes.into_iter().flat_map(|node| std::iter::repeat_n(node.clone(), times(&node)));
-    all.take(MOST).collect()
+    let times = merge::name_of(value).parse().ok().filter(|times| *times > 0);
+    times.ok_or_else(|| (value.at, "`times` must be a whole number above 0".to_owned()))
 }
 
 /// A place and what is wrong there.

@@ -117,6 +117,19 @@ rulez: []
 }
 
 #[test]
+fn a_case_has_events_and_as_many_as_it_says() {
+    let cases = "        - []\n        - {event: create, times: many}\n        - [{event: create, times: 0}]\n        \
+        - {event: create, times: 10001}\n";
+    let text = rule("event == 'create'", &format!("    tests:\n      no_match:\n{cases}"));
+    let said = problems(&text);
+    let said: Vec<_> =
+        said.iter().filter_map(|line| line.split_once(": ")).map(|(_, why)| why).collect();
+    let no_number = "`times` must be a whole number above 0";
+    let most = "a case has no more than 10000 events";
+    assert_eq!(said, ["a case needs an event", no_number, no_number, most]);
+}
+
+#[test]
 fn rules_may_be_shared_by_threads() {
     fn is_shared<T: Send + Sync>(_: &T) {}
     let rules = rules("rules: []");

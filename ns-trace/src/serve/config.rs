@@ -4,6 +4,8 @@ mod key;
 pub mod keys;
 mod problem;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::{
@@ -283,6 +285,29 @@ impl Config {
         Err(problems)
     }
 
+    /// Takes over from `old` what stays as long as the collector runs; tells whether that is otherwise
+    /// here.
+    pub(super) fn keep(&mut self, old: &Self) -> bool {
+        // Rules that are switched off are none any more; but tasks are followed for them from the start
+        // or never.
+        self.rules.enabled |= old.rules.enabled;
+        let wanted = self.clone();
+        self.probe.clone_from(&old.probe);
+        self.recent = old.recent;
+        self.history.enabled = old.history.enabled;
+        self.history.path.clone_from(&old.history.path);
+        self.control.enabled = old.control.enabled;
+        self.control.group.clone_from(&old.control.group);
+        self.http.clients = old.http.clients;
+        if self.http.listen != old.http.listen {
+            // An open address without the token that it was opened with would be open to everybody.
+            self.http.clone_from(&old.http);
+        }
+        self.rules.enabled = old.rules.enabled;
+        self.privileges.clone_from(&old.privileges);
+        *self != wanted
+    }
+
     fn found(file: Option<&Path>) -> (Self, Problems) {
         let mut problems = Problems::default();
         let mut config = Self::default();
@@ -355,189 +380,4 @@ fn installed(problems: &mut Problems) -> Vec<PathBuf> {
         Err(error) => problems.add(Problem::of_file(Path::new(DIRECTORY), &error)),
     }
     files
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::{collection::vec, prelude::*, sample::select};
-
-    use super::*;
-
-    fn read(text: &str) -> Result<Config, String> {
-        let (mut config, mut problems) = (Config::default(), Problems::default());
-        config.read(Path::new("a.toml"), text, &mut problems);
-        config.check(&mut problems);
-        if problems.is_empty() { Ok(config) } else { Err(problems.to_string()) }
-    }
-
-    #[test]
-    fn nothing_is_the_default() {
-        assert_eq!(read("").unwrap(), Config::default());
-        assert_eq!(read("[probe]\n[recent]\n").unwrap(), Config::default());
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_said_with_its_place() {
-        let text = "[probe]\nbackend = \"ftrace\"\nbufer = 1\n\n[recent]\nevents = true\n[rcent]\n";
-        let said = read(text).unwrap_err();
-        let expected = [
-            "a.toml:2:11: probe.backend: expected one of auto, fentry, kprobe, tracepoint, found `ftrace`",
-            "a.toml:3:1: unknown key `probe.bufer`; did you mean `buffer`?",
-            "a.toml:6:10: recent.events: expected a whole number, found boolean",
-            "a.toml:7:2: unknown key `rcent`; did you mean `recent`?",
-        ];
-        let mut lines: Vec<_> = said.lines().collect();
-        lines.sort_unstable();
-        assert_eq!(lines, expected);
-    }
-
-    #[test]
-    fn bad_syntax_is_said_with_its_place() {
-        let said = read("[probe]\nbackend = \ntasks = ?\n").unwrap_err();
-        assert!(said.starts_with("a.toml:2:"), "{said}");
-        assert!(said.lines().count() >= 2, "{said}");
-    }
-
-    #[test]
-    fn later_files_count_and_sinks_add_up() {
-        let mut config = Config::default();
-        let mut problems = Problems::default();
-        let sink = "[[sink]]\ntype = \"stdout\"\nname = ";
-        for (path, text) in [("a", "\"a\"\n[probe]\ntasks = true"), ("b", "\"b\"\n")] {
-            config.read(Path::new(path), &format!("{sink}{text}"), &mut problems);
-        }
-        config.read(Path::new("c"), "[probe]\nbuffer = \"1M\"", &mut problems);
-        assert!(problems.is_empty(), "{problems}");
-        assert!(config.probe.tasks);
-        assert_eq!(config.probe.buffer, 1 << 20);
-        assert_eq!(config.sinks.iter().map(SinkConfig::name).collect::<Vec<_>>(), ["a", "b"]);
-    }
-
-    #[test]
-    fn an_address_for_others_needs_a_token() {
-        let said = read("[http]\nlisten = \"0.0.0.0:7979\"").unwrap_err();
-        assert!(said.contains("token_file"), "{said}");
-        read("[http]\nlisten = \"0.0.0.0:7979\"\ntoken_file = \"/etc/t\"").unwrap();
-        read("[http]\nlisten = \"[::1]:0\"").unwrap();
-        let unix = read("[http]\nlisten = \"unix:/run/h.sock\"").unwrap();
-        assert_eq!(unix.http.listen, Listen::Unix("/run/h.sock".into()));
-    }
-
-    /// A line that may stand in a configuration, or not.
-    fn line() -> impl Strategy<Value = String> {
-        let table = select(
-            &[
-                "[probe]",
-                "[recent]",
-                "[history]",
-                "[control]",
-                "[http]",
-                "[rules]",
-                "[redact]",
-                "[privileges]",
-                "[[sink]]",
-                "[x]",
-            ][..],
-        );
-        let names: Vec<_> = keys::described()
-            .into_iter()
-            .flat_map(|(_, _, keys)| keys.into_iter().map(|key| key.name))
-            .chain(["nosuch", "a.b", "\"\""])
-            .collect();
-        let values = [
-            "1",
-            "0x7f",
-            "-1",
-            "99999999999999999999",
-            "true",
-            "\"16M\"",
-            "\"1h\"",
-            "\"auto\"",
-            "\"file\"",
-            "\"/a\"",
-            "\"http://a\"",
-            "\"event == 'create'\"",
-            "[\"create\"]",
-            "[\"net\", \"uts\"]",
-            "[\"a(b)\", \"(\"]",
-            "[\"/a\", \"shipped\"]",
-            "[\"CAP_KILL\"]",
-            "\"unix:/a\"",
-            "\"[::1]:1\"",
-            "\"\\u007f\\n\"",
-            "1.5",
-            "{}",
-            "\"",
-            "",
-        ];
-        let pair = (select(names), select(values.to_vec()));
-        prop_oneof![
-            2 => table.prop_map(str::to_owned),
-            6 => pair.prop_map(|(name, value)| format!("{name} = {value}")),
-            1 => any::<String>(),
-        ]
-    }
-
-    proptest! {
-        /// Whatever stands in a file, it is wrong or a configuration; and that is read as it is printed.
-        #[test]
-        fn no_text_is_too_strange(lines in vec(line(), 0..12)) {
-            let (mut config, mut problems) = (Config::default(), Problems::default());
-            config.read(Path::new("a.toml"), &lines.join("\n"), &mut problems);
-            if problems.is_empty() {
-                let mut again = Config::default();
-                again.read(Path::new("b.toml"), &keys::print(&config), &mut problems);
-                prop_assert!(problems.is_empty(), "{}", problems);
-                prop_assert_eq!(again, config);
-            }
-        }
-    }
-
-    #[test]
-    fn a_bad_pattern_is_said_with_its_place() {
-        let said = read("[redact]\nargs = [\n  \"--key=.+\",\n  \"a(\",\n  7,\n]\n").unwrap_err();
-        let lines: Vec<_> = said.lines().collect();
-        assert_eq!(
-            lines,
-            [
-                "a.toml:4:3: redact.args: unclosed group",
-                "a.toml:5:3: redact.args: expected a string, found integer",
-            ]
-        );
-        let said = read("[privileges]\nkeep = [\"CAP_FLY\"]").unwrap_err();
-        assert!(
-            said.starts_with("a.toml:2:8: privileges.keep: ") && said.contains("FLY"),
-            "{said}"
-        );
-    }
-
-    #[test]
-    fn wrong_rules_are_a_wrong_configuration() {
-        let name = format!("ns-trace-test-{}-rules.yaml", std::process::id());
-        let file = std::env::temp_dir().join(name);
-        fs::write(&file, "rules:\n  - id: a\n    colour: red\n").unwrap();
-        let rules = RulesConfig { enabled: true, paths: vec![file.clone()] };
-        let said = rules.load().unwrap_err().to_string();
-        fs::remove_file(&file).unwrap();
-        assert!(said.contains(&format!("{}:3:5: ", file.display())), "{said}");
-        let missing = rules.load().unwrap_err().to_string();
-        assert!(missing.starts_with("rules.paths: ") && missing.contains("yaml"), "{missing}");
-        let off = RulesConfig { enabled: false, ..rules };
-        assert!(off.load().unwrap().rules.is_empty());
-        assert!(!RulesConfig::default().load().unwrap().rules.is_empty());
-    }
-
-    #[test]
-    fn what_is_printed_is_read_again() {
-        let mut config = Config::default();
-        config.probe.tasks = true;
-        config.control.members = Sight::Nothing;
-        config.http.listen = Listen::Off;
-        config.probe.btf = Some("/a \"b\"\\".into());
-        let sink =
-            "[[sink]]\ntype = \"file\"\npath = \"/a\"\nmax_age = \"90m\"\nwhere = \"pid > 1\"\n";
-        config.sinks = read(&sink.replace("pid > 1", "process.pid > 1")).unwrap().sinks;
-        assert_eq!(read(&keys::print(&config)).unwrap(), config);
-        assert_eq!(read(&keys::print(&Config::default())).unwrap(), Config::default());
-    }
 }

@@ -52,7 +52,10 @@ pub(super) fn size(value: &DeValue<'_>, least: u64, most: u64) -> Read<u64> {
 /// A time such as `1h`, or a number of seconds.
 pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
     match value {
-        DeValue::Integer(seconds) => parse_duration(seconds.as_str()),
+        DeValue::Integer(integer) => {
+            let seconds = u64::from_str_radix(integer.as_str(), integer.radix());
+            parse_duration(&seconds.map_err(|_| "not a number of seconds".to_owned())?.to_string())
+        }
         DeValue::String(text) => parse_duration(text),
         _ => Err(mismatch("a duration such as \"1h\"", value)),
     }
@@ -102,11 +105,16 @@ pub(super) fn quoted(text: impl fmt::Display) -> String {
     serde_json::Value::String(text.to_string()).to_string().replace('\u{7f}', "\\u007f")
 }
 
-/// A time as TOML.
+/// A time as TOML, in the largest unit of which it is a whole number.
 pub(super) fn shown(duration: Duration) -> String {
-    quoted(match (duration.as_secs(), duration.subsec_millis()) {
-        (seconds, 0) if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
-        (seconds, 0) => format!("{seconds}s"),
-        _ => format!("{}ms", duration.as_millis()),
-    })
+    const UNITS: [(&str, u128); 5] = [
+        ("h", 3_600_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1000),
+        ("ns", 1),
+    ];
+    let nanos = duration.as_nanos();
+    let unit = UNITS.iter().find(|(_, long)| nanos.is_multiple_of(*long));
+    quoted(unit.map_or_else(String::new, |(unit, long)| format!("{}{unit}", nanos / long)))
 }

@@ -70,7 +70,9 @@ impl File {
             cut(&OpenOptions::new().read(true).write(true).open(&self.path)?)?;
         }
         let found = file.metadata()?;
-        let begun = if found.len() == 0 { SystemTime::now() } else { found.modified()? };
+        // Where a file system knows not when it was made, its age begins with each start anew.
+        let begun = if found.len() == 0 { Ok(SystemTime::now()) } else { found.created() };
+        let begun = begun.or_else(|_| found.modified())?;
         Ok(Open { file, size: found.len(), begun, is_regular })
     }
 
@@ -259,6 +261,22 @@ mod tests {
             File::new(path.clone(), rotation).deliver(&lines).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), format!("{kept}123456789\n"));
         }
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_as_old_as_it_is_and_not_as_what_was_written_last() {
+        const AGE: Duration = Duration::from_millis(50);
+        let (directory, lines) = place("age");
+        let rotation = Rotation { max_size: 1 << 20, max_age: AGE, keep: 1, compress: false };
+        let path = directory.join("a");
+        File::new(path.clone(), rotation).deliver(&lines).unwrap();
+        thread::sleep(2 * AGE);
+        let mut other = OpenOptions::new().append(true).open(&path).unwrap();
+        other.write_all(b"another\n").unwrap();
+        let is_known = other.metadata().unwrap().created().is_ok();
+        File::new(path, rotation).deliver(&lines).unwrap();
+        assert_eq!(names(&directory), if is_known { vec!["a", "a.1"] } else { vec!["a"] });
         fs::remove_dir_all(directory).unwrap();
     }
 
