@@ -136,6 +136,8 @@ fn asked(room: &Room) -> Result<()> {
     ensure!(is_there(&ask(&["diff", &born, &died, "-J"])?, "gone"), "it is not gone");
     let passed = ask(&["diff", &first, &died, "-J"])?;
     ensure!(!is_there(&passed, "made") && passed["passed"].as_u64() >= Some(2), "{passed}");
+    let of_time = ask(&["diff", &first, &died, "-J", "-t", "time"])?;
+    ensure!(of_time["passed"] == 0, "a namespace of time came and went: {of_time}");
 
     let of_pid = events(&collector.history(&["-o", "json", &target])?)?;
     ensure!(of_pid.contains(&*made) && !of_pid.contains(&*entry), "{of_pid:?}");
@@ -154,6 +156,12 @@ fn asked(room: &Room) -> Result<()> {
         &collector.history(&["-o", "json", "--where", &filter, "-e", "create", "--user", "0"])?,
     )?;
     ensure!(own.iter().filter(|event| event["event"] == "create").count() == 1, "{own:?}");
+    let all = events(&collector.history(&["-o", "json"])?)?;
+    let number = |args: &[&str]| collector.history(&[&["--count"], args].concat());
+    let created = all.iter().filter(|event| event["event"] == "create").count();
+    for (args, count) in [(&[][..], all.len()), (&["-e", "create"], created), (&["-e", "map"], 0)] {
+        ensure!(number(args)?.trim() == count.to_string(), "{args:?}: {count} of {}", all.len());
+    }
     Ok(())
 }
 
@@ -287,6 +295,11 @@ fn refused() -> Result<()> {
     told(&[], 1, "there is no history at ")?;
     told(&["--since", "2026-13-01"], 2, "no time at column 1: expected RFC 3339")?;
     told(&["--since", "2026-12-01 1O:00"], 2, "no time at column 13:")?;
+    told(&["pid:7", "--pid", "1"], 2, "a process is named twice")?;
+    told(&["container:ab", "--container", "ab"], 2, "a container is named twice")?;
+    told(&["--pid", "1", "list"], 2, "stands behind `export`")?;
+    told(&["export", "pid:7", "--pid", "1"], 2, "a process is named twice")?;
+    told(&["--pid", "1", "--at", "now"], 2, "--at tells of namespaces")?;
     told(&["who", "blue"], 2, "names no namespace")?;
     told(&["diff", "now", "2h ago"], 1, "there is no history at ")?;
     fs::write(

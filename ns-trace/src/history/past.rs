@@ -1,6 +1,6 @@
 //! What was there at some time, what changed between two, and who did it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rusqlite::{OptionalExtension as _, Params, Row};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::{
     query::Name,
     schema::NEVER,
 };
-use crate::model::{Cause, Creator, Event, NsInfo, NsRef, Slot, Time, event::EventKind};
+use crate::model::{Cause, Creator, Event, Kind, NsInfo, NsRef, Slot, Time, event::EventKind};
 
 /// The life of a namespace.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -37,8 +37,8 @@ pub struct Difference {
     pub made: Vec<Life>,
     /// What was there at the first time only.
     pub gone: Vec<Life>,
-    /// How many came and went in between.
-    pub passed: u64,
+    /// How many of each type came and went in between.
+    pub passed: BTreeMap<Kind, u64>,
 }
 
 /// Who made a namespace, and who entered it.
@@ -72,15 +72,24 @@ impl Store {
     ///
     /// If it cannot be read.
     pub fn difference(&self, Time(from): Time, Time(to): Time) -> Result<Difference> {
-        let seen = self.seen();
-        let passed =
-            format!("SELECT count(*) FROM namespace n WHERE n.began > ?1 AND n.ended <= ?2{seen}");
-        let passed = self.connection.query_row(&passed, [from, to], |row| row.get::<_, i64>(0))?;
         Ok(Difference {
             made: self.lives("n.began > ?1 AND n.began <= ?2 AND n.ended > ?2", [from, to])?,
             gone: self.lives("n.ended > ?1 AND n.ended <= ?2 AND n.began <= ?1", [from, to])?,
-            passed: passed.cast_unsigned(),
+            passed: self.passed(from, to)?,
         })
+    }
+
+    fn passed(&self, from: i64, to: i64) -> Result<BTreeMap<Kind, u64>> {
+        let query = format!(
+            "SELECT n.kind, count(*) FROM namespace n WHERE n.began > ?1 AND n.ended <= ?2{} \
+             GROUP BY n.kind",
+            self.seen()
+        );
+        let mut statement = self.connection.prepare(&query)?;
+        let rows = statement.query_map([from, to], |row| {
+            Ok((life::kind(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned()))
+        })?;
+        Ok(rows.collect::<std::result::Result<_, _>>()?)
     }
 
     /// The lives of all namespaces with a name, the first ones first.

@@ -125,6 +125,14 @@ impl Wanted {
         Ok(Selection { kinds, events, tasks: true, filter, ..Selection::default() })
     }
 
+    /// Whether nothing but a time is said of them.
+    #[must_use]
+    pub fn is_of_all(&self) -> bool {
+        let Query { since, until, after, limit, .. } = self.query;
+        let query = Query { since, until, after, limit, ..Query::default() };
+        *self == Self { query, ..Self::default() }
+    }
+
     /// What a store is asked for.
     fn query(&self, store: &Store) -> Result<Query, Error> {
         let mut query = self.query.clone();

@@ -3,7 +3,7 @@
 use std::{fs::File, os::fd::AsFd as _, path::Path};
 
 use crate::{
-    cli::HistoryChoice,
+    cli::{HistoryArgs, HistoryChoice, HistoryCommand},
     history::{Name, Query},
     model::Selector,
     name::Names,
@@ -11,6 +11,41 @@ use crate::{
     serve::past::{Subject, Wanted},
     sys::{account, nsfs},
 };
+
+/// Refuses what chooses events where none are printed, and what says one thing twice.
+pub(super) fn check(args: &HistoryArgs) -> Result<(), Failure> {
+    let refuse = |what| Err(Failure::new(what).class(Class::Usage));
+    let HistoryChoice { selector, since, until, pids, user, container, kinds, events, filter } =
+        &args.choice;
+    let chooses = selector.is_some()
+        || since.is_some()
+        || until.is_some()
+        || !pids.is_empty()
+        || user.is_some()
+        || container.is_some()
+        || !events.is_empty()
+        || filter.is_some()
+        || args.count;
+    let choice = match &args.command {
+        Some(HistoryCommand::Export { choice }) => choice,
+        _ => &args.choice,
+    };
+    match (&args.command, &choice.selector) {
+        (Some(_), _) if chooses || !kinds.is_empty() => {
+            refuse("what chooses events stands behind `export`, and a type behind `list` or `diff`")
+        }
+        (None, _) if chooses && args.at.is_some() => {
+            refuse("--at tells of namespaces, and of them only -t chooses some")
+        }
+        (_, Some(Selector::Pid { slot: None, .. })) if !choice.pids.is_empty() => {
+            refuse("a process is named twice")
+        }
+        (_, Some(Selector::Container(_))) if choice.container.is_some() => {
+            refuse("a container is named twice")
+        }
+        _ => Ok(()),
+    }
+}
 
 /// The events that are asked for.
 pub(super) fn wanted(choice: &HistoryChoice) -> Result<Wanted, Failure> {
@@ -30,13 +65,9 @@ pub(super) fn wanted(choice: &HistoryChoice) -> Result<Wanted, Failure> {
     let about = match &choice.selector {
         None => None,
         Some(Selector::Pid { pid, slot: None }) => Some(Subject::Process(*pid)),
-        Some(Selector::Container(id)) if query.container.is_none() => {
+        Some(Selector::Container(id)) => {
             query.container = Some(id.clone());
             None
-        }
-        Some(Selector::Container(_)) => {
-            let what = "a container is named twice";
-            return Err(Failure::new(what).class(Class::Usage));
         }
         Some(selector) => Some(namespace(selector)?),
     };

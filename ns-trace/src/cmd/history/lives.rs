@@ -29,7 +29,7 @@ pub(super) fn list(
     if at < first {
         return Err(Failure::new(format!("the history begins at {}, after that", shown(first))));
     }
-    lives.retain(|life| is_wanted(life, kinds));
+    lives.retain(|life| admits(kinds, life.ns.kind));
     lives.sort_by_key(|life| (life.ns.inode, life.ns.kind));
     if json {
         return print_json(&json!({ "at": at, "namespaces": lives }));
@@ -48,11 +48,13 @@ pub(super) fn difference(
     json: bool,
 ) -> Result<ExitCode, Failure> {
     let of = |lives: &[Life]| -> Vec<Life> {
-        lives.iter().filter(|life| is_wanted(life, kinds)).cloned().collect()
+        lives.iter().filter(|life| admits(kinds, life.ns.kind)).cloned().collect()
     };
     let (made, gone) = (of(&difference.made), of(&difference.gone));
+    let passed = difference.passed.iter().filter(|(kind, _)| admits(kinds, **kind));
+    let passed: u64 = passed.map(|(_, count)| count).sum();
     if json {
-        return print_json(&json!({ "made": made, "gone": gone, "passed": difference.passed }));
+        return print_json(&json!({ "made": made, "gone": gone, "passed": passed }));
     }
     let mut table = table(true);
     for (sign, lives) in [("-", &gone), ("+", &made)] {
@@ -63,8 +65,7 @@ pub(super) fn difference(
         }
     }
     let code = print_table(&table)?;
-    if difference.passed > 0 && kinds.is_empty() {
-        let passed = difference.passed;
+    if passed > 0 {
         crate::report::note(&format!("{passed} more came and went in between"));
     }
     Ok(code)
@@ -84,8 +85,8 @@ pub(super) fn who(past: &Past, selector: &Selector, json: bool) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_wanted(life: &Life, kinds: &[Kind]) -> bool {
-    kinds.is_empty() || kinds.contains(&life.ns.kind)
+fn admits(kinds: &[Kind], kind: Kind) -> bool {
+    kinds.is_empty() || kinds.contains(&kind)
 }
 
 fn table(with_sign: bool) -> Table {

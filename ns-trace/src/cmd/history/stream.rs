@@ -6,6 +6,7 @@ use super::{Past, choice};
 use crate::{
     cli::{Color, Format, HistoryArgs, HistoryChoice},
     cmd::trace::output,
+    model::event::Body,
     report::{self, Failure, sight},
     sink::Outlet as _,
 };
@@ -45,13 +46,28 @@ fn events(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Counts the events that are asked for, and of the others only what is told with them: that some are
+/// missing.
 fn count(past: &Past, choice: &HistoryChoice) -> Result<ExitCode, Failure> {
-    let mut count = 0_u64;
-    let (_, errors) = past.events::<()>(choice::wanted(choice)?, |_| {
-        count += 1;
+    let wanted = choice::wanted(choice)?;
+    let events = choice.events.clone();
+    let is_of_all = wanted.is_of_all();
+    let (mut count, mut lost) = (0_u64, 0_u64);
+    let (_, errors) = past.events::<()>(wanted, |event| {
+        let is_meant = is_of_all || events.contains(&event.body.kind());
+        match &event.body {
+            Body::Lost(body) if !is_meant => lost += body.lost.count,
+            Body::Sync(_) if !is_meant => {}
+            _ => count += 1,
+        }
         ControlFlow::Continue(())
     })?;
     sight::print(&format!("{count}\n"))?;
+    if lost > 0 {
+        report::note(&format!(
+            "{lost} events were lost in that time; some of them may be missing here"
+        ));
+    }
     say(errors);
     Ok(ExitCode::SUCCESS)
 }

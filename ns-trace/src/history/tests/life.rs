@@ -147,7 +147,8 @@ fn the_past_is_as_a_model_remembers_it() {
         let made = count(&|born, died| born > from && born <= to && died > to);
         let gone = count(&|born, died| born <= from && died > from && died <= to);
         let passed = count(&|born, died| born > from && died <= to);
-        let found = (difference.made.len(), difference.gone.len(), difference.passed);
+        let found =
+            (difference.made.len(), difference.gone.len(), difference.passed.values().sum());
         assert_eq!(found, (made, gone, passed as u64), "from {from} to {to}");
     }
     let named = store.named(&Name { kind: Some(Kind::Net), inode: Some(5), id: None }).unwrap();

@@ -54,7 +54,9 @@ pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
     match value {
         DeValue::Integer(integer) => {
             let seconds = u64::from_str_radix(integer.as_str(), integer.radix());
-            parse_duration(&seconds.map_err(|_| "not a number of seconds".to_owned())?.to_string())
+            parse_duration(
+                &seconds.map_err(|_other| "not a number of seconds".to_owned())?.to_string(),
+            )
         }
         DeValue::String(text) => parse_duration(text),
         _ => Err(mismatch("a duration such as \"1h\"", value)),
