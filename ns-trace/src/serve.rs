@@ -160,6 +160,8 @@ struct Shared {
     alerts: Mutex<VecDeque<Arc<Entry>>>,
     /// Looks for what the table does not know: who holds what.
     looker: OnceLock<Looker>,
+    /// The programs that hang in the kernel.
+    probes: OnceLock<Vec<(&'static str, OwnedFd)>>,
     /// The first `sync`.
     start: OnceLock<Event>,
     /// An eventfd: it is readable when there was a `sync`.
@@ -263,6 +265,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         journal_errors: AtomicU64::default(),
         alerts: Mutex::default(),
         looker: OnceLock::new(),
+        probes: OnceLock::new(),
         start: OnceLock::new(),
         synced: synced.map_err(|error| Error::io("make an event descriptor")(error.into()))?,
         notifier: Notifier::from_environment(),
@@ -285,7 +288,9 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     // more is given up.
     let parts = Arc::new(Mutex::new(None));
     let (ours, theirs) = (Arc::clone(&shared), Arc::clone(&parts));
-    live.attached = Some(Attached(Box::new(move || {
+    live.attached = Some(Attached(Box::new(move |probes| {
+        let attached = probes.attached().map_err(Error::io("keep the programs"))?;
+        ours.probes.get_or_init(|| attached);
         let made = begin(&ours, doors, memory, hangups, reload)?;
         *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
         Ok(())

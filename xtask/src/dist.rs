@@ -93,7 +93,10 @@ fn examine(package: &Path, stage: &Path) -> Result<()> {
 
 fn build() -> Result<PathBuf> {
     setup::for_build()?;
-    command::run(&mut command::cargo(["build", "--release", "--package", "ns-trace"])?)?;
+    let mut build = command::cargo(["build", "--release", "--package", "ns-trace"])?;
+    // Out of an archive of the source nobody can tell.
+    let commit = command::program("git", ["rev-parse", "HEAD"]).and_then(read).unwrap_or_default();
+    command::run(build.env("NS_TRACE_COMMIT", commit.trim()))?;
     Ok(command::target()?.join("release/ns-trace"))
 }
 

@@ -118,7 +118,7 @@ pub fn run_live(
     }
     probes.attach()?;
     if let Some(Attached(begin)) = options.attached.take() {
-        begin().map_err(Error::Begin)?;
+        begin(&probes).map_err(Error::Begin)?;
     }
     if !is_resumed {
         probes.snapshot()?;

@@ -274,6 +274,21 @@ impl Probes {
         pins.map_or(Ok(()), Pins::finish)
     }
 
+    /// The programs that hang on something, by name.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE.
+    pub fn attached(&self) -> io::Result<Vec<(&'static str, OwnedFd)>> {
+        let hooks = self
+            .plan
+            .hooks
+            .iter()
+            .filter(|hook| !matches!(hook.kind, HookKind::Iterator(_) | HookKind::OnDemand));
+        let named = hooks.filter_map(|hook| Some((hook.program, self.programs.get(hook.program)?)));
+        named.map(|(name, program)| Ok((name, program.try_clone()?))).collect()
+    }
+
     /// Walks all tasks; their records and an end mark appear in the ring.
     ///
     /// # Errors

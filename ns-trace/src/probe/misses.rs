@@ -62,7 +62,7 @@ impl Misses {
                 continue;
             }
             let Some(program) = programs.get(hook.program) else { continue };
-            let runs = bpf::missed_runs(program.as_fd())?;
+            let runs = bpf::runs(program.as_fd())?.missed;
             if hook.program.ends_with("witness") {
                 unseen += runs.cast_signed();
                 continue;

@@ -311,13 +311,23 @@ pub fn has_helper(number: u32) -> io::Result<bool> {
     }
 }
 
-/// How often the kernel did not run a program because one was running on the CPU already
-/// (`bpf_prog_info.recursion_misses`, Linux 5.12; 0 before).
+/// What the kernel counts of a program.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Runs {
+    /// How long it ran, while the kernel measured that (`kernel.bpf_stats_enabled`).
+    pub time_ns: u64,
+    /// How often it ran meanwhile.
+    pub measured: u64,
+    /// How often it was not run because one was running on the CPU already (Linux 5.12; 0 before).
+    pub missed: u64,
+}
+
+/// Asks what the kernel counts of a program (`struct bpf_prog_info`).
 ///
 /// # Errors
 ///
 /// Those of bpf(2).
-pub fn missed_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
+pub fn runs(program: BorrowedFd<'_>) -> io::Result<Runs> {
     const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
     /// The part of `union bpf_attr` that the command reads.
     #[repr(C)]
@@ -326,7 +336,7 @@ pub fn missed_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
         len: u32,
         info: u64,
     }
-    // `struct bpf_prog_info` up to the field.
+    // `struct bpf_prog_info` up to `recursion_misses`.
     let mut info = [0_u64; 27];
     let attributes = InfoAttributes {
         fd: program.as_raw_fd().unsigned_abs(),
@@ -345,8 +355,8 @@ pub fn missed_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
-    let [.., misses] = info;
-    Ok(misses)
+    let [.., time_ns, measured, missed] = info;
+    Ok(Runs { time_ns, measured, missed })
 }
 
 /// Asks the kernel whether raw tracepoint programs can be run without a tracepoint

@@ -177,6 +177,7 @@ fn answers(room: &Room) -> Result<()> {
     let (_, metrics, _) = ask(&collector, "GET /metrics", "")?;
     for line in [
         "nstrace_build_info{version=\"",
+        "nstrace_probe_attached{probe=\"",
         "nstrace_events_total{event=\"create\",type=\"uts\"} ",
         "nstrace_events_lost_total{stage=\"ring\"} 0\n",
         "nstrace_namespaces{type=\"uts\"} ",

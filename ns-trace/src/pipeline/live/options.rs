@@ -5,7 +5,7 @@ use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use super::{Command, Keep};
 use crate::{
     pipeline::{Inquiries, Viewer},
-    probe::{self, Options},
+    probe::{self, Options, Probes},
 };
 
 /// Why a live stream broke off.
@@ -42,8 +42,10 @@ pub enum Error {
 /// Why what comes after attaching cannot be done.
 pub type Obstacle = Box<dyn std::error::Error + Send + Sync>;
 
+type Begin = dyn FnOnce(&Probes) -> Result<(), Obstacle> + Send;
+
 /// What is to be done as soon as the probes are attached, in the thread that attached them.
-pub struct Attached(pub Box<dyn FnOnce() -> Result<(), Obstacle> + Send>);
+pub struct Attached(pub Box<Begin>);
 
 impl std::fmt::Debug for Attached {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

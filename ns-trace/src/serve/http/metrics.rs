@@ -2,11 +2,13 @@
 
 use std::{
     fs,
+    os::fd::AsFd as _,
     path::Path,
     sync::{
         PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -21,20 +23,31 @@ use crate::{
     history::Store,
     model::{Kind, Time},
     pipeline::Inquiry,
-    serve::statistics::{family, sample},
+    serve::{
+        Shared,
+        statistics::{family, sample},
+    },
     sink::worker::Status,
+    sys::bpf,
 };
 
 /// How long a healthy pipeline may take to say so.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Of what it was built, if whoever built it has said so.
+const COMMIT: &str = match option_env!("NS_TRACE_COMMIT") {
+    Some(commit) => commit,
+    None => "",
+};
 
 pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, Problem> {
     let picture = picture(&state.shared).await?;
     let shared = &state.shared;
     let mut out = String::new();
     family(&mut out, "build_info", "gauge", "Which ns-trace this is.");
-    let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
-    sample(&mut out, "build_info", version, 1);
+    let version = env!("CARGO_PKG_VERSION");
+    sample(&mut out, "build_info", &format!("version=\"{version}\",commit=\"{COMMIT}\""), 1);
+    probes(shared, &mut out);
     let sinks = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner).status();
     let lost = sinks.iter().map(|(_, status)| status.lost.load(Ordering::Relaxed)).sum();
     let statistics = shared.statistics.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -80,6 +93,26 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
     }
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((kind, out).into_response())
+}
+
+/// Writes what hangs in the kernel, and what the kernel counts of it.
+fn probes(shared: &Shared, out: &mut String) {
+    let Some(probes) = shared.probes.get() else { return };
+    family(out, "probe_attached", "gauge", "Programs that hang in the kernel.");
+    for (probe, _) in probes {
+        sample(out, "probe_attached", &format!("probe=\"{probe}\""), 1);
+    }
+    let name = "probe_run_seconds_total";
+    family(out, name, "counter", "How long a program ran while kernel.bpf_stats_enabled was 1.");
+    for (probe, program) in probes {
+        // Where nothing is measured there is nothing to tell.
+        if let Ok(runs) = bpf::runs(program.as_fd())
+            && runs.measured > 0
+        {
+            let time = Duration::from_nanos(runs.time_ns).as_secs_f64();
+            sample(out, name, &format!("probe=\"{probe}\""), time);
+        }
+    }
 }
 
 /// What the history has.
