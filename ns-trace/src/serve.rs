@@ -199,11 +199,17 @@ impl Shared {
             (self.say)(Level::Warning, what);
         }
         self.inquiries.ask(Inquiry::Rules(Box::new(rules)));
-        let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
-        outgoing.replace(&config.sinks, &self.recent, self.say)?;
-        drop(outgoing);
+        let mut ended = self.direct(&config)?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        // One that takes nothing keeps nobody but this thread waiting.
+        ended.end(self.say);
         Ok(())
+    }
+
+    /// Has the sinks of a configuration; returns those that are not among them any more.
+    fn direct(&self, config: &Config) -> io::Result<Outgoing> {
+        let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+        outgoing.replace(&config.sinks, &self.recent, self.say)
     }
 }
 
@@ -339,10 +345,7 @@ fn begin(
     privilege::give_up(&shared.config().privileges, shared.say)?;
     let remember = memory.map(|(writer, founds)| Remember::start(shared, writer, founds));
     let remember = remember.transpose().map_err(Error::io("start a thread"))?;
-    let mut outgoing = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
-    let started = outgoing.replace(&shared.config().sinks, &shared.recent, shared.say);
-    drop(outgoing);
-    started.map_err(Error::io("start a sink"))?;
+    shared.direct(&shared.config()).map_err(Error::io("start a sink"))?;
     let keeper = Keeper::start(Arc::clone(shared), hangups, reload);
     let control = doors.control.map(|(path, listener)| {
         Control::start(Arc::clone(shared), path, listener).map_err(Error::io("start a thread"))

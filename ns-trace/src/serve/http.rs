@@ -37,7 +37,7 @@ use tokio::{
 };
 
 use self::{connections::Connections, door::Visitor};
-use super::{Error, Place, Shared, config::Listen, control};
+use super::{Error, Level, Place, Shared, config::Listen, control};
 
 /// How long it is waited when nobody can be let in: out of descriptors or memory, not to spin until
 /// there is some again.
@@ -97,9 +97,14 @@ impl Http {
         let (bound, socket) = match &config.http.listen {
             Listen::Off => return Ok(None),
             Listen::Tcp(address) => {
-                let listener = TcpListener::bind(address);
+                let bound = TcpListener::bind(address).and_then(|listener| {
+                    // Of port 0 the kernel makes another.
+                    let said = format!("the HTTP API is at http://{}", listener.local_addr()?);
+                    (shared.say)(Level::Info, &said);
+                    Ok(listener)
+                });
                 let told = Error::io(format!("listen at {address}"));
-                (Bound::Tcp(listener.map_err(told)?), None)
+                (Bound::Tcp(bound.map_err(told)?), None)
             }
             Listen::Unix(path) => unix(shared, path.clone())?,
             Listen::Beside => {
@@ -170,7 +175,7 @@ fn serve(bound: Bound, state: State, stopped: watch::Receiver<bool>) {
         ended
     };
     if let Err(error) = served() {
-        (shared.say)(super::Level::Error, &format!("the HTTP API has ended: {error}"));
+        (shared.say)(Level::Error, &format!("the HTTP API has ended: {error}"));
     }
 }
 

@@ -41,13 +41,13 @@ impl Outgoing {
         Self { sinks: Vec::new(), history }
     }
 
-    /// Has these sinks: those that are there already go on, the others end.
+    /// Has these sinks: those that are there already go on; returns the others, which are to be ended.
     pub(super) fn replace(
         &mut self,
         sinks: &[SinkConfig],
         recent: &Arc<Recent>,
         say: Say,
-    ) -> io::Result<()> {
+    ) -> io::Result<Self> {
         let mut made = Vec::new();
         for config in sinks {
             if self.sinks.iter().all(|(old, _)| old != config) {
@@ -57,8 +57,7 @@ impl Outgoing {
         let (kept, ended) = self.sinks.drain(..).partition(|(old, _)| sinks.contains(old));
         self.sinks = kept;
         self.sinks.extend(made);
-        Self { sinks: ended, history: None }.end(say);
-        Ok(())
+        Ok(Self { sinks: ended, history: None })
     }
 
     /// How each is.

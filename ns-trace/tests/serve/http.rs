@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     os::unix::net::UnixStream,
     thread,
 };
@@ -14,12 +15,13 @@ use serde_json::{Value, json};
 use super::{Collector, Test, make};
 use crate::{actor::Actor, context::Room, tracer::PATIENCE, why::of_task};
 
-pub(super) const TRIALS: [(&str, Test); 6] = [
+pub(super) const TRIALS: [(&str, Test); 7] = [
     ("serve::http::answers_are_as_the_document_says", answers),
     ("serve::http::rows_are_filtered_and_paged", pages),
     ("serve::http::what_is_wrong_is_a_problem", problems),
     ("serve::http::a_stream_goes_on_where_it_broke_off", resumes),
     ("serve::http::a_token_is_asked_for", token),
+    ("serve::http::a_network_has_a_say_in_who_asks", network),
     ("serve::http::who_is_slow_or_many_is_turned_away", turned_away),
 ];
 
@@ -290,12 +292,12 @@ fn problems(room: &Room) -> Result<()> {
         let detail = problem["detail"].as_str().unwrap_or_default();
         ensure!(detail.contains(says) && problem["status"] == expected, "{request}: {body}");
     }
+    // No page in a browser reaches this socket, whatever name somebody gives it.
     let mut stream = UnixStream::connect(collector.runtime().join("http.sock"))?;
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    ensure!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     // What is no HTTP at all is nobody else's trouble.
     let mut garbage = UnixStream::connect(collector.runtime().join("http.sock"))?;
     garbage.write_all(&[0xff; 4096])?;
@@ -373,6 +375,54 @@ fn token(room: &Room) -> Result<()> {
     let asked = asked.into_iter().collect::<Result<Vec<_>>>()?;
     ensure!(asked == [401, 401, 401, 401, 200], "{asked:?}");
     collector.finish().map(drop)
+}
+
+/// The port at which a process listens.
+fn port(pid: u32) -> Result<u16> {
+    let links = fs::read_dir(format!("/proc/{pid}/fd"))?.flatten();
+    let links: Vec<_> = links.filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+    let is_its =
+        |inode: &str| links.iter().any(|link| *link.as_os_str() == *format!("socket:[{inode}]"));
+    let sockets = fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
+    let found = sockets.lines().skip(1).find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, local, _, state, _, _, _, _, _, inode, ..] = fields[..] else { return None };
+        let (_, port) = local.split_once(':')?;
+        (state == "0A" && is_its(inode)).then(|| u16::from_str_radix(port, 16).ok())?
+    });
+    found.with_context(|| format!("no socket of {pid} listens: {sockets}"))
+}
+
+/// A page in a browser has no say in the address that it asks, but in its name.
+fn network(room: &Room) -> Result<()> {
+    let token = std::env::temp_dir().join(format!("ns-trace-test-{}-network", std::process::id()));
+    fs::write(&token, "s3cret\n")?;
+    let listen = "[http]\nlisten = \"127.0.0.1:0\"\n";
+    let with_token = format!("{listen}token_file = \"{}\"\n", token.display());
+    let (right, wrong) = ("Authorization: bearer s3cret\r\n", "Authorization: Bearer secret\r\n");
+    for (config, asked) in [
+        (listen, [("localhost", "", 200), ("127.0.0.1:7979", "", 200), ("evil.example", "", 403)]),
+        (
+            &with_token,
+            [("a.example", right, 200), ("localhost", wrong, 401), ("localhost", "", 401)],
+        ),
+    ] {
+        let collector = Collector::start(room, config)?;
+        let port = port(collector.tracer()?.pid())?;
+        for (host, header, expected) in asked {
+            let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            write!(
+                stream,
+                "GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{header}\r\n"
+            )?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            ensure!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{host}: {answer}");
+        }
+        collector.finish()?;
+    }
+    Ok(fs::remove_file(&token)?)
 }
 
 /// On both sockets: who does not say what they want is told so in the end, who is too many at once,

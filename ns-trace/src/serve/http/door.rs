@@ -52,7 +52,7 @@ pub(super) async fn guard(
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed");
             return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();
         }
-        None if !is_direct(request.headers()) => {
+        None if is_from_network(&request) && !is_direct(request.headers()) => {
             let detail = "the host must be named by its address or as localhost";
             return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
         }
@@ -75,6 +75,11 @@ pub(super) async fn guard(
     response
 }
 
+/// Whether it may be a page in a browser that asks: none reaches a unix socket.
+fn is_from_network(request: &Request) -> bool {
+    request.extensions().get::<Visitor>().is_none_or(|visitor| visitor.uid.is_none())
+}
+
 /// Whether the host is named in a way that no name server has a say in: a page in a browser could
 /// else read what is here under a name of its own.
 fn is_direct(headers: &HeaderMap) -> bool {
@@ -90,10 +95,15 @@ fn is_direct(headers: &HeaderMap) -> bool {
 }
 
 fn has_token(headers: &HeaderMap, file: &Path) -> bool {
+    const SCHEME: &[u8] = b"Bearer ";
     let text = fs::read_to_string(file).unwrap_or_default();
     let token = text.lines().next().unwrap_or_default().trim().as_bytes();
     let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let Some(sent) = sent.and_then(|sent| sent.strip_prefix(b"Bearer ")) else { return false };
+    // The scheme's name may be written in any case (RFC 9110, 11.1).
+    let sent = sent.and_then(|sent| sent.split_at_checked(SCHEME.len()));
+    let Some((_, sent)) = sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME)) else {
+        return false;
+    };
     // As long for every wrong one: how far it was right is nobody's business.
     let differs = sent.iter().zip(token).fold(0, |differs, (one, other)| differs | (one ^ other));
     !token.is_empty() && sent.len() == token.len() && differs == 0
