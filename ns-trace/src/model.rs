@@ -13,6 +13,7 @@ mod lineage;
 mod measure;
 mod namespace;
 mod process;
+pub mod redact;
 mod selector;
 mod text;
 mod time;

@@ -35,7 +35,7 @@ pub use self::{
 };
 use crate::{
     expr::{Condition, Template},
-    model::{Event, event::Severity},
+    model::{Event, event::Severity, redact::Redaction},
 };
 
 /// Rules that were read and checked.
@@ -43,6 +43,8 @@ use crate::{
 pub struct Rules {
     /// In the order of the files.
     pub rules: Vec<Arc<Rule>>,
+    /// What their messages must not say.
+    pub redaction: Redaction,
 }
 
 impl Rules {

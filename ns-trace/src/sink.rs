@@ -4,7 +4,6 @@ mod ahead;
 mod ending;
 pub mod past;
 pub mod recent;
-pub mod redact;
 pub mod schema;
 pub mod target;
 pub mod worker;

@@ -47,7 +47,7 @@ pub fn load(files: &[Arc<File>]) -> Result<Rules, Vec<Problem>> {
         rules.extend(compiler.rule(draft).map(Arc::new));
     }
     if problems.is_empty() {
-        return Ok(Rules { rules });
+        return Ok(Rules { rules, ..Rules::default() });
     }
     // As the files have them, whatever the order of the checks.
     let order = |problem: &Problem| {

@@ -14,6 +14,7 @@ use crate::{
     model::{
         Ancestor, Event, NsRef, Origin,
         event::{Alert, Body, EventKind},
+        redact::Redaction,
     },
 };
 
@@ -28,6 +29,7 @@ pub struct Engine {
     concerned: [Vec<usize>; EventKind::ALL.len()],
     lineage: Lineage,
     origins: Origins,
+    redaction: Redaction,
     held: u64,
 }
 
@@ -45,7 +47,7 @@ impl Engine {
     #[must_use]
     pub fn new(rules: &Rules) -> Self {
         let enabled = rules.rules.iter().filter(|rule| rule.enabled);
-        Self::with(enabled.cloned())
+        Self { redaction: rules.redaction.clone(), ..Self::with(enabled.cloned()) }
     }
 
     /// These rules, enabled or not.
@@ -59,7 +61,7 @@ impl Engine {
             armed.iter().enumerate().filter(concerns).map(|(at, _)| at).collect()
         });
         let (lineage, origins) = (Lineage::default(), Origins::default());
-        Self { armed, concerned, lineage, origins, held: 0 }
+        Self { armed, concerned, lineage, origins, redaction: Redaction::default(), held: 0 }
     }
 
     /// Goes on with other rules, which know of processes and namespaces what these knew; counts and
@@ -122,7 +124,7 @@ impl Engine {
                         rule: Arc::clone(&armed.rule.id),
                         severity: armed.rule.severity,
                         tags: Arc::clone(&armed.rule.tags),
-                        message: armed.rule.message.render(sighting),
+                        message: message(&armed.rule, sighting, &self.redaction),
                         cause_seq: Some(event.seq),
                         repeat: (held > 0).then_some(held),
                         ns: self.origins.named(event),
@@ -148,6 +150,13 @@ impl Engine {
         let of = |armed: &Armed| armed.counts.dropped + armed.sequences.dropped;
         self.armed.iter().map(of).sum::<u64>() + self.lineage.dropped + self.origins.dropped
     }
+}
+
+/// What an alert says. Of its finished text nobody could tell any more where an argument ends.
+fn message(rule: &Rule, sighting: Sighting<'_>, redaction: &Redaction) -> String {
+    let mut event = sighting.event.clone();
+    redaction.apply(&mut event);
+    rule.message.render(Sighting { event: &event, ..sighting })
 }
 
 impl Written {

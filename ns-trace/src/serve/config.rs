@@ -24,9 +24,9 @@ pub use self::{
 };
 use super::default_history;
 use crate::{
+    model::redact::Redaction,
     probe::{Backend, pins},
     rule::{self, Rules},
-    sink::redact::Redaction,
 };
 
 /// The file that is read unless another is named; beside it lies the directory of further ones.
@@ -278,7 +278,10 @@ impl Config {
     pub fn load_with_rules(file: Option<&Path>) -> Result<(Self, Rules), Problems> {
         let (config, mut problems) = Self::found(file);
         match config.rules.load() {
-            Ok(rules) if problems.is_empty() => return Ok((config, rules)),
+            Ok(mut rules) if problems.is_empty() => {
+                rules.redaction.clone_from(&config.redact);
+                return Ok((config, rules));
+            }
             Ok(_) => {}
             Err(found) => problems.extend(found),
         }

@@ -1,6 +1,6 @@
 //! What rules say of it, what is kept secret, and what the collector itself may do.
 
-use std::fs;
+use std::{env, fs, process};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -29,8 +29,8 @@ fn rule(id: &str) -> String {
 }
 
 fn rules(room: &Room) -> Result<()> {
-    let name = format!("ns-trace-test-{}-rules.yaml", std::process::id());
-    let file = std::env::temp_dir().join(name);
+    let name = format!("ns-trace-test-{}-rules.yaml", process::id());
+    let file = env::temp_dir().join(name);
     fs::write(&file, rule("first"))?;
     let config = format!("[rules]\npaths = [\"{}\"]\n", file.display());
     let collector = Collector::start(room, &config)?;
@@ -78,8 +78,19 @@ fn rules(room: &Room) -> Result<()> {
 
 fn secrets(room: &Room) -> Result<()> {
     const SECRET: &str = "s3cr3t";
-    let config = "[redact]\nargs = [\"--key[= ]([^ ]+)\"]\n";
-    let collector = Collector::start(room, config)?;
+    let rules = env::temp_dir().join(format!("ns-trace-test-{}-secrets.yaml", process::id()));
+    fs::write(
+        &rules,
+        "rules:\n  - {id: told, title: T, severity: low, condition: event == 'create', \
+         message: 'args {process.args}'}\n",
+    )?;
+    let config = format!(
+        "[redact]\nargs = [\"--key[= ]([^ ]+)\"]\n[rules]\npaths = [\"{}\"]\n",
+        rules.display()
+    );
+    let collector = Collector::start(room, &config);
+    fs::remove_file(&rules)?;
+    let collector = collector?;
     let tracer = collector.tracer()?;
     let mut command = actor::command()?;
     command.arg(format!("--key={SECRET}")).args(["--key", SECRET]);
@@ -92,6 +103,10 @@ fn secrets(room: &Room) -> Result<()> {
     let args = made["process"]["args"].as_array().context("no arguments")?;
     let tail: Vec<_> = args.iter().skip(1).filter_map(Value::as_str).collect();
     ensure!(tail == ["--key=[redacted]", "--key", "[redacted]"], "{made}");
+    let is_told = |event: &Value| event["event"] == "alert" && event["process"]["pid"] == pid;
+    let told = tracer.wait_since(place, "an `alert`", is_told)?;
+    let message = told["message"].as_str().unwrap_or_default();
+    ensure!(message.matches("[redacted]").count() == 2, "{told}");
     drop(actor);
     let ended = collector.finish()?;
     for event in &ended.events {

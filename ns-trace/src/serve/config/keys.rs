@@ -12,7 +12,11 @@ use super::{
         array, duration, number, one_of, path, quoted, shown, size, switch, text, texts, word,
     },
 };
-use crate::{model::Bytes, probe::Backend, sink::redact::Redaction, sys::capability};
+use crate::{
+    model::{Bytes, redact::Redaction},
+    probe::Backend,
+    sys::capability,
+};
 
 const BACKENDS: [(&str, Option<Backend>); 4] = [
     ("auto", None),
@@ -249,7 +253,9 @@ const REDACT: [Key<Redaction>; 1] = [Key {
     help: "Regular expressions of secrets in the arguments of programs. Each is looked for in the \
            arguments joined by spaces, and in the messages of alerts; what it matches is replaced by \
            `[redacted]`, or if it has groups, what they match: `--password[= ]([^ ]+)`. Patterns of \
-           several files add up. Rules see the arguments as they are.",
+           several files add up. Rules see the arguments as they are, but their messages do not; and \
+           where probes are pinned, the files of the collector's directory that a restart goes on \
+           from, which nobody but root may read, have them.",
     set: |redaction, value| {
         for one in array(value)? {
             redaction.add(text(one.get_ref())?)?;

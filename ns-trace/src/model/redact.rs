@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use regex::Regex;
 
-use crate::model::{Event, Process, event::Body};
+use super::{Event, Process, event::Body};
 
 /// What stands in the place of a secret.
 pub const MARKER: &str = "[redacted]";
