@@ -99,7 +99,9 @@ impl Machine {
     /// It runs a program.
     pub(super) fn exec(&mut self, task: &mut Task, command: &[&str]) {
         let exe = command.first().copied().unwrap_or_default();
-        exe.clone_into(&mut task.exe);
+        if exe != "/proc/self/exe" {
+            exe.clone_into(&mut task.exe);
+        }
         task.comm = exe.rsplit('/').next().unwrap_or_default().chars().take(15).collect();
         task.args = command.iter().map(|word| (*word).to_owned()).collect();
         self.about(task, json!({"event": "exec", "changes": []}));
