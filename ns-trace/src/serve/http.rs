@@ -33,11 +33,12 @@ use axum::{Router, middleware, routing::get};
 use tokio::{
     runtime,
     sync::{Semaphore, watch},
+    task::spawn_blocking,
     time::sleep,
 };
 
-use self::{connections::Connections, door::Visitor};
-use super::{Error, Level, Place, Shared, config::Listen, control};
+use self::{connections::Connections, door::Visitor, problem::Problem};
+use super::{Error, Level, Place, Shared, config::Listen, control, seats::Seats};
 
 /// How long it is waited when nobody can be let in: out of descriptors or memory, not to spin until
 /// there is some again.
@@ -59,7 +60,7 @@ pub fn check(path: &str, query: &str) -> Result<(), String> {
         "/api/v1/events" => events::read(query).map(drop),
         "/api/v1/alerts" => alerts::read(query).map(drop),
         "/api/v1/history" => history::read(query).map(drop),
-        _ => Err(problem::Problem::missing(path)),
+        _ => Err(Problem::missing(path)),
     };
     read.map_err(|problem| problem.detail().to_owned())
 }
@@ -69,7 +70,23 @@ pub fn check(path: &str, query: &str) -> Result<(), String> {
 struct State {
     shared: Arc<Shared>,
     /// One for each request that is being answered.
-    room: Arc<Semaphore>,
+    room: Arc<Seats>,
+    /// One for all who ask how the collector is: what that takes is done once at a time.
+    scrape: Arc<Semaphore>,
+}
+
+/// Does what would keep others waiting, in a thread of its own. What the request has taken is taken until
+/// that is done: whoever asked may have gone long before, and asked again.
+async fn aside<T: Send + 'static>(
+    taken: impl Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let done = spawn_blocking(move || {
+        let done = work();
+        drop(taken);
+        done
+    });
+    done.await.map_err(Problem::broken)
 }
 
 /// The API; it ends with this.
@@ -117,8 +134,10 @@ impl Http {
 
     /// Answers there.
     pub(super) fn start(shared: &Arc<Shared>, Door(bound, socket): Door) -> Result<Self, Error> {
-        let room = Arc::new(Semaphore::new(shared.config().http.clients));
-        let state = State { shared: Arc::clone(shared), room };
+        let most = shared.config().http.clients;
+        let room = Seats::new(most, most, (most / 2).max(1));
+        let scrape = Arc::new(Semaphore::new(1));
+        let state = State { shared: Arc::clone(shared), room, scrape };
         let (stop, stopped) = watch::channel(false);
         let thread = thread::Builder::new().name("http".to_owned());
         let thread = thread.spawn(move || serve(bound, state, stopped));
@@ -250,6 +269,23 @@ mod tests {
     use std::{env, process};
 
     use super::*;
+
+    #[test]
+    fn what_goes_on_keeps_its_seat() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let seats = Seats::new(1, 1, 1);
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let seat = seats.take(Some(7));
+        runtime.block_on(async {
+            let mut asked = pin!(aside(seat, move || wait.recv()));
+            // It is begun, and then nobody waits for it.
+            poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_ready())).await
+        });
+        assert!(seats.take(Some(7)).is_none());
+        go_on.send(()).unwrap();
+        drop(runtime);
+        assert!(seats.take(Some(7)).is_some());
+    }
 
     #[test]
     fn only_a_socket_that_nobody_answers_at_makes_room() {

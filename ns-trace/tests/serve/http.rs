@@ -298,6 +298,24 @@ fn problems(room: &Room) -> Result<()> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for (request, expected) in [
+        ("GARBAGE\r\n\r\n".to_owned(), 400),
+        ("GET /a b HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("GET /healthz HTTP/1.1\r\nContent-Length: x\r\n\r\n".to_owned(), 400),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(70_000)), 414),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(150)), 431),
+    ] {
+        let mut stream = UnixStream::connect(collector.runtime().join("http.sock"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
+        ensure!(head.contains("application/problem+json"), "{answer}");
+        let problem: Value = serde_json::from_str(body)?;
+        ensure!(problem["status"] == expected, "{answer}");
+    }
     // What is no HTTP at all is nobody else's trouble.
     let mut garbage = UnixStream::connect(collector.runtime().join("http.sock"))?;
     garbage.write_all(&[0xff; 4096])?;

@@ -1,6 +1,6 @@
 //! Who is let in.
 
-use std::{convert::Infallible, fs, net::IpAddr, path::Path};
+use std::{convert::Infallible, fs, net::IpAddr, path::Path, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, Request, State as Extract},
@@ -62,16 +62,17 @@ pub(super) async fn guard(
     if ["/healthz", "/readyz", "/metrics"].contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let Ok(permit) = state.room.clone().try_acquire_owned() else {
+    let uid = request.extensions().get::<Visitor>().and_then(|visitor| visitor.uid);
+    let Some(seat) = state.room.take(uid) else {
         state.shared.refused.count(refused::Door::Http, refused::Reason::Many);
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time");
         return ([(header::RETRY_AFTER, "1")], problem).into_response();
     };
-    // A stream of events takes it along.
-    let permit = std::sync::Arc::new(permit);
-    request.extensions_mut().insert(std::sync::Arc::clone(&permit));
+    // A stream of events takes it along, and whatever goes on when the client has gone.
+    let seat = Arc::new(seat);
+    request.extensions_mut().insert(Arc::clone(&seat));
     let response = next.run(request).await;
-    drop(permit);
+    drop(seat);
     response
 }
 

@@ -18,17 +18,14 @@ use axum::{
 };
 use futures_core::Stream;
 use serde::Deserialize;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Interval, MissedTickBehavior, interval},
-};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{State, door::Eyes, problem::Problem, query::parameters};
 use crate::{
     expr::Filter,
     model::Kind,
     pipeline::Selection,
-    serve::control::sight,
+    serve::{control::sight, seats::Seat},
     sink::recent::{Batch, Entry, From, Reader},
 };
 
@@ -58,7 +55,7 @@ pub(super) fn read(query: Option<&str>) -> Result<(Asked, Option<Filter>), Probl
 pub(super) async fn events(
     Extract(state): Extract<State>,
     eyes: Eyes,
-    Extension(permit): Extension<Arc<OwnedSemaphorePermit>>,
+    Extension(seat): Extension<Arc<Seat>>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
@@ -83,7 +80,7 @@ pub(super) async fn events(
         eyes,
         alive,
         is_over: false,
-        _permit: permit,
+        _seat: seat,
     };
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((kind, Body::from_stream(feed)).into_response())
@@ -97,7 +94,7 @@ struct Feed {
     eyes: Eyes,
     alive: Interval,
     is_over: bool,
-    _permit: Arc<OwnedSemaphorePermit>,
+    _seat: Arc<Seat>,
 }
 
 impl Feed {

@@ -1,15 +1,16 @@
 //! What happened.
 
+use std::sync::Arc;
+
 use axum::{
-    Json,
+    Extension, Json,
     extract::{RawQuery, State as Extract},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::task::spawn_blocking;
 
 use super::{
-    State,
+    State, aside,
     door::Eyes,
     problem::Problem,
     query::{LARGEST_PAGE, PAGE, parameters},
@@ -18,7 +19,10 @@ use crate::{
     history::{Name, Query, parse_moment},
     model::{Kind, Selector, Time, event::EventKind},
     pipeline::Selection,
-    serve::past::{self, Page, Wanted},
+    serve::{
+        past::{self, Page, Wanted},
+        seats::Seat,
+    },
 };
 
 /// Which events are asked for.
@@ -43,15 +47,16 @@ pub(super) struct Asked {
 pub(super) async fn history(
     Extract(state): Extract<State>,
     eyes: Eyes,
+    Extension(seat): Extension<Arc<Seat>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
     let (wanted, selection, limit) = read(query.as_deref())?;
-    let found = spawn_blocking(move || {
+    let found = aside(seat, move || {
         let store = past::open(&state.shared, eyes.sight, eyes.uid).map_err(Problem::broken)?;
         let store = store.ok_or_else(|| Problem::missing("history"))?;
         wanted.page(&store, selection, limit).map_err(Problem::broken)
     });
-    let Page { events, next, .. } = found.await.map_err(Problem::broken)??;
+    let Page { events, next, .. } = found.await??;
     Ok(Json(json!({ "events": events, "next": next })))
 }
 

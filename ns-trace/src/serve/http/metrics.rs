@@ -5,7 +5,7 @@ use std::{
     os::fd::AsFd as _,
     path::Path,
     sync::{
-        PoisonError,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,9 +16,9 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
+use tokio::{sync::oneshot, time::timeout};
 
-use super::{State, problem::Problem, query::picture};
+use super::{State, aside, problem::Problem, query::picture};
 use crate::{
     history::Store,
     model::{Kind, Time},
@@ -75,7 +75,8 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
     of_sinks("sink_lost_total", "Events that a sink has missed.", |status| &status.lost);
     if let Some((path, status)) = &shared.history {
         let path = path.clone();
-        let kept = spawn_blocking(move || Kept::of(&path)).await.unwrap_or_default();
+        let scrape = Arc::clone(&state.scrape).acquire_owned().await.map_err(Problem::broken)?;
+        let kept = aside(scrape, move || Kept::of(&path)).await?;
         family(&mut out, "history_bytes", "gauge", "How large the history's files are.");
         sample(&mut out, "history_bytes", "", kept.bytes);
         if let Some(oldest) = kept.oldest {

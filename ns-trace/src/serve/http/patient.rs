@@ -1,4 +1,5 @@
-//! A connection that is given up when its client takes nothing for too long.
+//! A connection that is given up when its client takes nothing for too long, and on which what hyper
+//! itself refuses is told as everything else is that is wrong.
 
 use std::{
     future::Future as _,
@@ -8,10 +9,13 @@ use std::{
     time::Duration,
 };
 
+use axum::http::StatusCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
+
+use super::problem::Problem;
 
 /// A connection.
 #[derive(Debug)]
@@ -58,7 +62,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let problem = refusal(bytes);
+        let said = problem.as_deref().map_or(bytes, str::as_bytes);
+        let written = Pin::new(&mut self.stream).poll_write(context, said);
+        let written = written.map_ok(|len| if problem.is_some() { bytes.len() } else { len });
         self.wait(written, context)
     }
 
@@ -67,6 +74,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [head] = pieces
+            && refusal(head).is_some()
+        {
+            return self.poll_write(context, head);
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
         self.wait(written, context)
     }
@@ -82,6 +94,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
+}
+
+/// What is said instead of an answer that hyper gives by itself to what is no request: of all that are
+/// wrong, those have no body. It finds room beyond doubt: it is the only answer.
+fn refusal(answer: &[u8]) -> Option<String> {
+    let head = answer.strip_prefix(b"HTTP/1.").and_then(|head| str::from_utf8(head).ok())?;
+    let status = StatusCode::from_bytes(head.get(2..5)?.as_bytes()).ok()?;
+    let is_empty = head.lines().any(|line| line.eq_ignore_ascii_case("content-length: 0"));
+    let why = match status {
+        StatusCode::URI_TOO_LONG => "the path and its parameters are too long",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the head of the request is too long",
+        _ => "this is no request of HTTP/1.1",
+    };
+    (is_empty && status.is_client_error()).then(|| Problem::new(status, why).to_http())
 }
 
 #[cfg(test)]

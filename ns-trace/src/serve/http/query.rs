@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Query, RawQuery, State as Extract, rejection::PathRejection},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
+use tokio::{sync::oneshot, time::timeout};
 
-use super::{State, door::Eyes, problem::Problem};
+use super::{State, aside, door::Eyes, problem::Problem};
 use crate::{
     expr::RowFilter,
     model::{Cause, Creator, Kind, NsInfo, NsRow, Selector, World},
     pipeline::{Inquiry, Picture, Rows, Subject},
-    serve::{Shared, control::sight},
+    serve::{Shared, control::sight, seats::Seat},
     view::keeper::{Keeper, Member},
 };
 
@@ -121,6 +121,7 @@ pub(super) async fn namespaces(
 pub(super) async fn namespace(
     Extract(state): Extract<State>,
     eyes: Eyes,
+    Extension(seat): Extension<Arc<Seat>>,
     inode: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Path(inode) = inode.map_err(|error| Problem::bad(error.body_text()))?;
@@ -128,12 +129,12 @@ pub(super) async fn namespace(
     let inode: u32 = number.ok_or_else(|| Problem::bad(format!("`{inode}` is no inode")))?;
     let shared = Arc::clone(&state.shared);
     let asked = Selector::Inode(inode);
-    let looked = spawn_blocking(move || {
+    let looked = aside(seat, move || {
         // A guess costs no look.
         let is_nowhere = shared.is_nowhere(inode)?;
         if is_nowhere { Ok(World::default()) } else { shared.about(&asked, eyes.sight, eyes.uid) }
     });
-    let world = looked.await.ok().and_then(Result::ok).ok_or_else(Problem::silent)?;
+    let world = looked.await?.map_err(|_silent| Problem::silent())?;
     let row = world.namespaces.iter().find(|row| row.info.inode == inode);
     let row = row.ok_or_else(|| Problem::missing(format!("namespace {inode}")))?;
     Ok(Json(whole(row, &world)))
