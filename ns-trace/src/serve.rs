@@ -14,6 +14,7 @@ mod place;
 mod privilege;
 mod refused;
 mod remember;
+mod review;
 mod seats;
 mod statistics;
 

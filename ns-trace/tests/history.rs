@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     process::{Command, Output, Stdio},
     sync::Arc,
     thread,
@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::{
     actor::Actor,
     context::{Context, Room},
-    serve::{Collector, Test, http, make},
+    serve::{Collector, Test, eventually, http, make},
     tracer::{PATIENCE, program},
 };
 
@@ -34,10 +34,11 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials
 }
 
-const TRIALS: [(&str, Test); 4] = [
+const TRIALS: [(&str, Test); 5] = [
     ("history::what_was_traced_comes_back", recorded),
     ("history::who_did_what_when_is_known", asked),
     ("history::a_killed_collector_leaves_what_it_stored", killed),
+    ("history::one_that_is_taken_away_begins_anew", taken_away),
     ("history::a_full_disk_is_said_and_what_is_missing_too", full),
 ];
 
@@ -221,6 +222,44 @@ fn full_disk(room: &Room) -> Result<()> {
     outcome
 }
 
+/// A process in a uts namespace of its own, and the inode of that.
+fn in_a_namespace() -> Result<(Actor, u64)> {
+    let mut actor = Actor::start()?;
+    actor.act("unshare 4000000")?;
+    let inode = fs::metadata(format!("/proc/{}/ns/uts", actor.pid()))?.ino();
+    Ok((actor, inode))
+}
+
+/// The uts namespaces that the history in a directory has for alive.
+fn alive(directory: &std::path::Path) -> Result<Vec<u64>> {
+    let file = directory.join("history.db");
+    let output = history(&["list", "-t", "uts", "-J", "--file", &file.to_string_lossy()])?;
+    let listed: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let rows = listed["namespaces"].as_array().into_iter().flatten();
+    Ok(rows.filter_map(|row| row["ns"]["inode"].as_u64()).collect())
+}
+
+/// Whoever takes the file away does not take what comes afterwards.
+fn taken_away(room: &Room) -> Result<()> {
+    let collector = Collector::start(room, "")?;
+    let directory = collector.path("");
+    let (_actor, inode) = in_a_namespace()?;
+    eventually("it is stored", || Ok(alive(&directory)?.contains(&inode)))?;
+    for name in ["history.db", "history.db-wal", "history.db-shm"] {
+        fs::remove_file(collector.path(name))?;
+    }
+    eventually("what exists is known again", || Ok(alive(&directory)?.contains(&inode)))?;
+    let after = make(collector.tracer()?)?;
+    let name = format!("uts:{after}");
+    eventually("it is stored", || {
+        let file = collector.path("history.db");
+        Ok(history(&["who", &name, "--file", &file.to_string_lossy()])?.status.success())
+    })?;
+    let ended = collector.finish()?;
+    ensure!(ended.stderr.contains("not the history any more"), "{}", ended.stderr);
+    Ok(())
+}
+
 fn fill_and_empty(room: &Room, config: &str, disk: &std::path::Path) -> Result<()> {
     let mut collector = Collector::start(room, config)?;
     let number = |name: &str| -> Result<u64> {
@@ -237,6 +276,8 @@ fn fill_and_empty(room: &Room, config: &str, disk: &std::path::Path) -> Result<(
     };
     make(collector.tracer()?)?;
     until("nothing is stored", &|| Ok(number("nstrace_history_events_total ")? > 3))?;
+    let (doomed, dead) = in_a_namespace()?;
+    until("it is not stored", &|| Ok(alive(disk)?.contains(&dead)))?;
     let ballast = disk.join("ballast");
     // As much as there is room for.
     let written = fs::write(&ballast, vec![0; 1 << 20]);
@@ -245,6 +286,9 @@ fn fill_and_empty(room: &Room, config: &str, disk: &std::path::Path) -> Result<(
         make(collector.tracer()?)?;
         Ok(number("nstrace_history_errors_total ")? > 0)
     })?;
+    // Of these neither the end nor the birth is ever stored.
+    let (_later, born) = in_a_namespace()?;
+    drop(doomed);
     for _ in 0..8 {
         make(collector.tracer()?)?;
     }
@@ -253,6 +297,10 @@ fn fill_and_empty(room: &Room, config: &str, disk: &std::path::Path) -> Result<(
     until("it does not go on", &|| {
         make(collector.tracer()?)?;
         Ok(number("nstrace_history_events_total ")? > before + 16)
+    })?;
+    eventually("what exists is known again", || {
+        let alive = alive(disk)?;
+        Ok(alive.contains(&born) && !alive.contains(&dead))
     })?;
     let ended = collector.end(Signal::TERM)?;
     ensure!(ended.status.success(), "{}", ended.stderr);

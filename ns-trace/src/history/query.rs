@@ -223,14 +223,15 @@ impl Store {
         Ok(found)
     }
 
-    /// When the first and the last event were, if there are any.
+    /// When the first and the last event were, or if there is none yet, the first and the last birth that
+    /// is known; `None` if there is nothing at all.
     ///
     /// # Errors
     ///
     /// If it cannot be read.
     pub fn span(&self) -> Result<Option<(Time, Time)>> {
-        let query = "SELECT (SELECT time FROM event ORDER BY seq LIMIT 1), \
-            (SELECT time FROM event ORDER BY seq DESC LIMIT 1)";
+        let query = "SELECT ifnull((SELECT time FROM event ORDER BY seq LIMIT 1), min(began)), \
+            ifnull((SELECT time FROM event ORDER BY seq DESC LIMIT 1), max(began)) FROM namespace";
         let row = self.connection.query_row(query, [], |row| {
             let times: (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(times)

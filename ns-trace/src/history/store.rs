@@ -2,9 +2,9 @@
 
 use std::{
     fmt::Write as _,
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -32,7 +32,7 @@ pub struct Store {
     pub(super) only: Option<u32>,
     /// Held while this one writes. Closed after the connection: that would lose the locks that
     /// `SQLite` holds on the same file (`fcntl(2)`).
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Store {
@@ -74,7 +74,7 @@ impl Store {
         connection.pragma_update(None, "cache_size", -CACHE)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         schema::migrate(&mut connection, path)?;
-        Ok(Self { connection, path: path.to_owned(), only: None, _lock: Some(lock) })
+        Ok(Self { connection, path: path.to_owned(), only: None, lock: Some(lock) })
     }
 
     /// Opens a store to read it, also while another process writes it.
@@ -99,7 +99,7 @@ impl Store {
         }
         match schema::check(&connection, path)? {
             0 => Err(Error::Foreign(path.to_owned())),
-            _ => Ok(Self { connection, path: path.to_owned(), only: None, _lock: None }),
+            _ => Ok(Self { connection, path: path.to_owned(), only: None, lock: None }),
         }
     }
 
@@ -128,6 +128,15 @@ impl Store {
         let last = "SELECT max(seq) FROM event";
         let last: Option<i64> = self.connection.query_row(last, [], |row| row.get(0))?;
         Ok(last.unwrap_or_default().cast_unsigned())
+    }
+
+    /// Whether what this one writes is still what is at its path.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        let at_path = fs::metadata(&self.path).map(|file| (file.dev(), file.ino()));
+        let ours = self.lock.as_ref().map(File::metadata);
+        let ours = ours.and_then(io::Result::ok).map(|file| (file.dev(), file.ino()));
+        at_path.ok().is_some_and(|at_path| ours.is_none_or(|ours| ours == at_path))
     }
 
     /// Where it is.

@@ -11,7 +11,7 @@ use super::{
     detail::{Detail, End},
 };
 use crate::model::{
-    Cause, Errno, Event, Flags, NsInfo, NsRef, Slot,
+    Cause, Errno, Event, Flags, NsInfo, NsRef, Slot, Time,
     event::{Body, Change, Relation, Source, Target},
 };
 
@@ -94,6 +94,24 @@ impl Writer {
         met
     }
 
+    /// Takes note of all that exists, by `exist` events without which the store has missed something:
+    /// whatever else it has for alive has ended by then.
+    ///
+    /// # Errors
+    ///
+    /// As with [`append`](Self::append).
+    pub fn renew(&mut self, time: Time, all: &[Event]) -> Result<()> {
+        self.names.doubt(time);
+        all.iter().try_for_each(|event| self.meet(event))?;
+        self.settle()
+    }
+
+    /// Goes on behind an event that another store has.
+    #[must_use]
+    pub fn after(self, seq: u64) -> Self {
+        Self { last: self.last.max(seq), ..self }
+    }
+
     /// Makes what was appended since the last commit last.
     ///
     /// What is committed survives the end of this process; it survives a power failure once
@@ -172,7 +190,7 @@ impl Writer {
         if self.is_open {
             self.store.connection.execute_batch("COMMIT")?;
             self.is_open = false;
-            self.last = self.store.last_seq()?;
+            self.last = self.last.max(self.store.last_seq()?);
         }
         Ok(())
     }

@@ -3,15 +3,15 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    io, mem,
     sync::{Arc, atomic::Ordering, mpsc::Receiver},
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Level, Say, Shared};
+use super::{Level, Say, Shared, review::Hole};
 use crate::{
-    history::{Error, Limits, Writer},
+    history::{Error, Limits, Store, Writer},
     model::{
         Event,
         event::{Body, Reason},
@@ -75,6 +75,7 @@ impl Remember {
             is_more: false,
             founds,
             found: Vec::new(),
+            hole: Hole::None,
         };
         let thread = thread::Builder::new().name("history".to_owned());
         Ok(Self { thread: thread.spawn(move || work.run())?, stop, ending })
@@ -116,6 +117,7 @@ struct Work {
     founds: Receiver<Vec<Event>>,
     /// What there was at the start that is not committed yet.
     found: Vec<Event>,
+    hole: Hole,
 }
 
 impl Work {
@@ -123,10 +125,16 @@ impl Work {
     fn run(mut self) -> u64 {
         loop {
             let batch = self.reader.wait(PIECE, self.patience());
+            let is_holed = batch.lost.is_some() || matches!(self.hole, Hole::Open);
+            if is_holed && !batch.is_last {
+                self.hole = Hole::bridge(&self.shared);
+            }
             let is_last = batch.is_last;
             let is_idle = batch.entries.is_empty() && batch.lost.is_none() && self.held.is_empty();
             let is_written = if is_idle && !is_last && self.waiting.is_empty() {
-                if self.is_unsynced {
+                if matches!(self.hole, Hole::Bridged(_)) {
+                    self.fill_hole();
+                } else if self.is_unsynced {
                     self.wait_for_disk();
                 } else {
                     self.retain();
@@ -149,6 +157,7 @@ impl Work {
         match self.since {
             _ if self.is_whole() && !self.held.is_empty() => HELD,
             Some(since) => EVERY.saturating_sub(since.elapsed()),
+            None if !matches!(self.hole, Hole::None) => EVERY,
             None if self.is_unsynced => {
                 SYNC.saturating_sub(self.synced.map_or(SYNC, |synced| synced.elapsed()))
             }
@@ -203,6 +212,7 @@ impl Work {
 
     fn append(&mut self, from: usize) -> Result<(), Error> {
         if from == 0 {
+            self.hole.again();
             let is_due = self.synced.is_none_or(|synced| synced.elapsed() >= SYNC);
             self.writer.sync(is_due)?;
             self.is_unsynced = !is_due;
@@ -211,6 +221,10 @@ impl Work {
             }
         }
         for entry in self.waiting.iter().skip(from) {
+            if let Some(review) = self.hole.before(entry.event.seq) {
+                self.writer.renew(review.time, &review.all)?;
+                review.is_appended = true;
+            }
             self.writer.append(&entry.event)?;
             if is_start(&entry.event) {
                 if self.found.is_empty() {
@@ -229,6 +243,7 @@ impl Work {
         self.status.written.fetch_add(self.waiting.len() as u64, Ordering::Relaxed);
         self.waiting.clear();
         self.found.clear();
+        self.hole.committed();
         self.since = None;
         self.shared.marks.arrive(self.writer.last_seq());
         if self.is_more || self.retained.elapsed() >= RETAIN {
@@ -257,6 +272,36 @@ impl Work {
         }
     }
 
+    /// Stores what exists after events were missed, where nothing came behind that.
+    fn fill_hole(&mut self) {
+        let Hole::Bridged(review) = mem::replace(&mut self.hole, Hole::None) else { return };
+        let renewed = self.writer.renew(review.time, &review.all);
+        if let Err(error) = renewed.and_then(|()| self.writer.commit()) {
+            self.say(&format!("cannot store what exists after events were missed: {error}"));
+            self.hole = Hole::Open;
+        }
+    }
+
+    /// Begins a new store where somebody has taken the old one away.
+    fn stay_in_place(&mut self) {
+        let store = self.writer.store();
+        if store.is_in_place() {
+            return;
+        }
+        let path = store.path().to_owned();
+        self.status.errors.fetch_add(1, Ordering::Relaxed);
+        let what = format!("{} is not the history any more that was written", path.display());
+        let last = self.writer.last_seq();
+        match Store::open(&path).and_then(Store::writer) {
+            Ok(writer) => {
+                self.writer = writer.after(last);
+                self.hole = Hole::Open;
+                self.say(&format!("{what}: a new one begins there"));
+            }
+            Err(error) => self.say(&format!("{what}, and there cannot be a new one: {error}")),
+        }
+    }
+
     /// Has what was committed last be on the disk, as nothing follows that would see to it.
     fn wait_for_disk(&mut self) {
         if let Err(error) = self.writer.wait_for_disk() {
@@ -268,6 +313,7 @@ impl Work {
 
     /// Forgets what is beyond the limits.
     fn retain(&mut self) {
+        self.stay_in_place();
         let config = self.shared.config();
         let limits = Limits { age: config.history.max_age, bytes: config.history.max_size };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

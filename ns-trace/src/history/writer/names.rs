@@ -110,13 +110,7 @@ impl Names {
             self.settle(connection)?;
             self.enter_boot(connection, &sync.host)?;
             if sync.reason == Reason::Start {
-                let told = self
-                    .alive
-                    .values()
-                    .filter(|row| self.known.get(row).is_some_and(|known| known.is_told));
-                let rows = told.copied().collect();
-                let time = event.time.0;
-                self.unsettled = Some(Unsettled { time, rows, is_told: false });
+                self.doubt(event.time);
             }
             return Ok(());
         }
@@ -133,6 +127,13 @@ impl Names {
             self.settle(connection)?;
         }
         Ok(())
+    }
+
+    /// Takes nothing that was told of for alive any more, unless it is [found](Self::found).
+    pub(super) fn doubt(&mut self, Time(time): Time) {
+        let is_told = |row: &&i64| self.known.get(row).is_some_and(|known| known.is_told);
+        let rows = self.alive.values().filter(is_told).copied().collect();
+        self.unsettled = Some(Unsettled { time, rows, is_told: false });
     }
 
     /// Takes those for gone that the last start has not found any more.
