@@ -259,6 +259,8 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
     let synced = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
     let kept = writer.as_ref().map(|writer| writer.store().path().to_owned());
+    let alerts = writer.as_ref().map(|writer| writer.store().last_alerts(ALERTS)).transpose()?;
+    let alerts = alerts.into_iter().flatten().map(|alert| Arc::new(Entry::former(alert)));
     let engine = config.rules.enabled.then(|| Engine::new(&rules));
     let shared = Arc::new(Shared {
         recent: Arc::clone(&recent),
@@ -270,7 +272,7 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
         statistics: Mutex::default(),
         refused: Refused::default(),
         journal_errors: AtomicU64::default(),
-        alerts: Mutex::default(),
+        alerts: Mutex::new(alerts.collect()),
         looker: OnceLock::new(),
         probes: OnceLock::new(),
         start: OnceLock::new(),

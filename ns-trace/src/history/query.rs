@@ -223,6 +223,17 @@ impl Store {
         Ok(found)
     }
 
+    /// The last alerts, at most so many; the first ones first.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub fn last_alerts(&self, most: usize) -> Result<Vec<Event>> {
+        let alerts =
+            format!("SELECT seq FROM event WHERE event = 11 ORDER BY seq DESC LIMIT {most}");
+        self.chosen(&format!("e.seq IN ({alerts})"), most)
+    }
+
     /// When the first and the last event were, or if there is none yet, the first and the last birth that
     /// is known; `None` if there is nothing at all.
     ///

@@ -18,7 +18,8 @@ pub(super) const APPLICATION: i32 = 0x6e73_7472;
 pub(super) const NEVER: i64 = i64::MAX;
 
 /// What makes each version from the one before; never changed once it was released.
-pub(super) const STEPS: [&str; 1] = ["
+pub(super) const STEPS: [&str; 2] = [
+    "
 CREATE TABLE boot(
     id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL, host TEXT NOT NULL, kernel TEXT NOT NULL
 ) STRICT;
@@ -78,10 +79,14 @@ CREATE TABLE change(
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX change_source ON change(source) WHERE source IS NOT NULL;
 CREATE INDEX change_target ON change(target) WHERE target IS NOT NULL;
-"];
+",
+    "
+CREATE INDEX event_alert ON event(event) WHERE event = 11;
+",
+];
 
 /// The version that this program writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 const _: () = assert!(STEPS.len() == VERSION as usize, "each step makes one version");
 

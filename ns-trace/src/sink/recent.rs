@@ -37,6 +37,12 @@ impl Entry {
         Self { event, before, json: OnceLock::new() }
     }
 
+    /// One that was kept elsewhere.
+    #[must_use]
+    pub fn former(event: Event) -> Self {
+        Self::new(event, ByEvent::default())
+    }
+
     /// The event as one line of JSON, the newline included; made once for all who want it.
     pub fn json(&self) -> &[u8] {
         self.json.get_or_init(|| {
@@ -166,7 +172,7 @@ impl Recent {
         let next = match from {
             From::Now => state.next,
             From::Start => front,
-            // Of another run, or made up: there is nothing after it yet.
+            // Of another history, or made up: there is nothing after it yet.
             From::After(seq) if seq >= state.next => front,
             From::After(seq) => seq + 1,
         };
@@ -290,12 +296,13 @@ impl Reader {
         let end = self.end.load(Ordering::Relaxed);
         let mut batch = Batch::default();
         let front = state.next - state.entries.len() as u64;
-        if *next < front {
-            let at = state.entries.front();
-            batch.lost = at.map(|at| Arc::new(missing(at, front - *next, at.before.since(*seen))));
+        if *next < front
+            && let Some(at) = state.entries.front()
+        {
+            batch.lost = Some(Arc::new(missing(at, front - *next, at.before.since(*seen))));
             *next = front;
         }
-        let start = usize::try_from(*next - front).unwrap_or(usize::MAX);
+        let start = usize::try_from(next.saturating_sub(front)).unwrap_or(usize::MAX);
         batch.entries.extend(state.entries.iter().skip(start).take(most).cloned());
         *next += batch.entries.len() as u64;
         *seen = state.entry(*next).map_or(state.total, |entry| entry.before);

@@ -3,6 +3,7 @@
 use std::{env, fs, process};
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{Collector, Test, http::get, make};
@@ -33,7 +34,7 @@ fn rules(room: &Room) -> Result<()> {
     let file = env::temp_dir().join(name);
     fs::write(&file, rule("first"))?;
     let config = format!("[rules]\npaths = [\"{}\"]\n", file.display());
-    let collector = Collector::start(room, &config)?;
+    let mut collector = Collector::start(room, &config)?;
     let tracer = collector.tracer()?;
     let place = tracer.len();
     let inode = make(tracer)?;
@@ -58,10 +59,10 @@ fn rules(room: &Room) -> Result<()> {
     }
     // What is wrong changes nothing; what is right counts from then on.
     fs::write(&file, "rules: 7\n")?;
-    tracer.signal(rustix::process::Signal::HUP)?;
+    tracer.signal(Signal::HUP)?;
     make(tracer)?;
     fs::write(&file, rule("second"))?;
-    tracer.signal(rustix::process::Signal::HUP)?;
+    tracer.signal(Signal::HUP)?;
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
         make(tracer)?;
@@ -70,10 +71,17 @@ fn rules(room: &Room) -> Result<()> {
         }
         ensure!(std::time::Instant::now() < deadline, "the new rules have no effect");
     }
-    fs::remove_file(&file)?;
-    let ended = collector.finish()?;
+    let before = get(&collector, "/api/v1/alerts?limit=1000")?;
+    // The next run knows them too, if there is a history.
+    let ended = collector.end(Signal::TERM)?;
     ensure!(ended.stderr.contains("stays as it was"), "{}", ended.stderr);
-    Ok(())
+    collector.run()?;
+    let after = get(&collector, "/api/v1/alerts?limit=1000")?;
+    let kept: Vec<_> = before["alerts"].as_array().into_iter().flatten().collect();
+    let known: Vec<_> = after["alerts"].as_array().into_iter().flatten().collect();
+    ensure!(known.ends_with(&kept) && kept.len() > 2, "{after} has not {before}");
+    fs::remove_file(&file)?;
+    collector.finish().map(drop)
 }
 
 fn secrets(room: &Room) -> Result<()> {

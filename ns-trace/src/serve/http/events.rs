@@ -64,8 +64,8 @@ pub(super) async fn events(
         None => From::Now,
         Some(id) => match id.split_once('.').map(|(run, seq)| (run, seq.parse())) {
             Some((run, Ok(seq))) if *run == state.shared.run => From::After(seq),
-            // Of another run, none of whose events are here: all of this one are new.
-            Some((_, Ok(_))) => From::After(state.shared.first.saturating_sub(1)),
+            // Of another run: numbers go on, and what came behind it then is not kept any more.
+            Some((_, Ok(seq))) => From::After(state.shared.first.saturating_sub(1).min(seq)),
             _ => return Err(Problem::bad(format!("Last-Event-ID: `{id}` is none of ours"))),
         },
     };
