@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
 use super::Holder;
-use super::{Kind, Slot};
+use super::{Column, Kind, Slot};
 
 /// What is to be found out: the less, the quicker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -96,6 +96,32 @@ impl Want {
         complete: true,
         first: false,
     };
+
+    /// What columns of namespaces need, and what other things that are asked need not.
+    #[must_use]
+    pub fn of(columns: impl Iterator<Item = Column>) -> Self {
+        let columns: Vec<_> = columns.collect();
+        let used = |wanted: &[Column]| columns.iter().any(|column| wanted.contains(column));
+        let related = [Column::Pns, Column::Ons, Column::Owner, Column::Parent, Column::Level];
+        let holders = used(&[Column::Holders]);
+        let mounts = match used(&[Column::Nsfs]) {
+            _ if holders => Mounts::Every,
+            true => Mounts::Own,
+            false => Mounts::Ignored,
+        };
+        Self {
+            children: holders,
+            threads: holders || used(&[Column::Nthreads]),
+            files: holders,
+            mounts,
+            relatives: holders || used(&related),
+            ids: used(&[Column::Id]),
+            netnsid: used(&[Column::NetnsId]),
+            maps: used(&[Column::UidMap]),
+            complete: holders,
+            ..Self::MEMBERS
+        }
+    }
 
     /// Whether a slot is to be read.
     #[must_use]

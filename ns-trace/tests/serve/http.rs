@@ -258,6 +258,17 @@ fn pages(room: &Room) -> Result<()> {
     ensure!(!lasting.is_empty() && common(&same, &lasting) == lasting, "{nets:?}, {same:?}");
     let others = common(&all(10_000, "&type=uts")?, &nets);
     ensure!(others.is_empty(), "{others:?} are of two types");
+    // What the table does not know is looked for.
+    for column in ["uidmap", "holders"] {
+        let condition = format!("{column} != ''");
+        let args = ["list", "-J", "-o", "ns", "--source", "live", "--where", &condition];
+        let listed = collector.ask(&args).output()?;
+        let listed: Value = serde_json::from_slice(&listed.stdout)?;
+        let rows = listed["namespaces"].as_array().into_iter().flatten();
+        let listed: Vec<_> = rows.map(|row| row["ns"].clone()).collect();
+        let found = all(10_000, &format!("&where={column}%20!%3D%20''"))?;
+        ensure!(!common(&listed, &found).is_empty(), "{column}: {listed:?}, {found:?}");
+    }
     collector.finish().map(drop)
 }
 

@@ -25,32 +25,22 @@ impl Choice {
         let columns = columns(args);
         let relation = relation(args);
         let headings = columns.iter().map(|column| heading(*column, args, relation)).collect();
-        let used = |wanted: &[Column]| {
-            columns.iter().copied().chain(filters.columns()).any(|column| wanted.contains(&column))
-        };
-        let holders = used(&[Column::Holders]);
+        let of_columns = Want::of(columns.iter().copied().chain(filters.columns()));
         let kinds =
             if args.kinds.is_empty() { Kinds::ALL } else { args.kinds.iter().copied().collect() };
         let by_namespace = matches!(relation, Some(Relation::Owner | Relation::Parent));
-        let related = [Column::Pns, Column::Ons, Column::Owner, Column::Parent, Column::Level];
         let want = Want {
             kinds,
-            children: holders,
-            threads: holders || used(&[Column::Nthreads]),
-            files: holders || args.persistent,
+            files: of_columns.files || args.persistent,
             held: kinds,
-            mounts: if holders { Mounts::Every } else { Mounts::Own },
-            relatives: by_namespace || holders || args.persistent || used(&related),
-            ids: used(&[Column::Id]),
-            netnsid: used(&[Column::NetnsId]),
-            maps: used(&[Column::UidMap]),
-            complete: holders || args.persistent,
+            // What is named has a mount, also where nobody asks for its name.
+            mounts: of_columns.mounts.max(Mounts::Own),
+            relatives: of_columns.relatives || by_namespace || args.persistent,
+            complete: of_columns.complete || args.persistent,
             // Threads are counted process by process, and the processes of one namespace all shown or
             // looked through.
-            first: args.namespace.is_none()
-                && args.task.is_none()
-                && !holders
-                && !used(&[Column::Nthreads]),
+            first: args.namespace.is_none() && args.task.is_none() && !of_columns.threads,
+            ..of_columns
         };
         Self { columns, headings, relation, want }
     }

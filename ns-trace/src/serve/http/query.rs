@@ -13,7 +13,7 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{State, aside, door::Eyes, problem::Problem};
 use crate::{
     expr::RowFilter,
-    model::{Cause, Creator, Kind, NsInfo, NsRow, Selector, World},
+    model::{Cause, Creator, Kind, Kinds, Mounts, NsInfo, NsRow, Selector, Want, World},
     pipeline::{Inquiry, Picture, Rows, Subject},
     serve::{Shared, control::sight, seats::Seat},
     view::keeper::{Keeper, Member},
@@ -95,11 +95,21 @@ pub(super) fn read(query: Option<&str>) -> Result<(Asked, Option<RowFilter>, usi
 pub(super) async fn namespaces(
     Extract(state): Extract<State>,
     eyes: Eyes,
+    Extension(seat): Extension<Arc<Seat>>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
     let (asked, filter, limit) = read(query.as_deref())?;
     let picture = picture(&state.shared).await?;
-    let world = sight::world((*picture.world).clone(), eyes.sight, eyes.uid);
+    let want = filter.as_ref().map_or(Want::MEMBERS, |filter| Want::of(filter.columns()));
+    let world = if want.netnsid || want.maps || want.mounts > Mounts::Ignored {
+        let shared = Arc::clone(&state.shared);
+        let kinds = asked.kind.map_or(Kinds::ALL, |kind| Kinds::NONE.with(kind));
+        let want = Want { kinds, held: kinds, ..want };
+        aside(seat, move || shared.closely(&picture, &want)).await?.map_err(Problem::broken)?
+    } else {
+        (*picture.world).clone()
+    };
+    let world = sight::world(world, eyes.sight, eyes.uid);
     let rows = Rows::new();
     let matches = |row: &&NsRow| {
         let process = row.processes.first().and_then(|pid| world.process(*pid));
