@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{pipeline::journal, probe::pins};
 
+/// The sockets that a collector has in its directory.
+const SOCKETS: [&str; 2] = ["control.sock", "http.sock"];
+
 /// Where probes are to be pinned; `None` if they are to end with this process, as asked for or since
 /// they must.
 pub(super) fn wanted(config: &ProbeConfig, say: Say) -> Result<Option<PathBuf>, Error> {
@@ -56,6 +59,10 @@ pub fn unpin(directory: &Path, pin_directory: &Path) -> Result<usize, Error> {
     let shown = directory.display();
     let was_kept = journal::remove(directory);
     let was_kept = was_kept.map_err(Error::io(format!("remove files in {shown}")))?;
+    // Of one that was killed.
+    for name in SOCKETS {
+        place.socket(name).map_err(Error::io(format!("remove {name} in {shown}")))?;
+    }
     drop(place);
     if was_kept {
         // Something else may be in it.

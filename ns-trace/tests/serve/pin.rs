@@ -497,6 +497,12 @@ fn unpinned(room: &Room) -> Result<()> {
             ensure!(Instant::now() < deadline, "{id:?} is left");
             thread::sleep(Duration::from_millis(20));
         }
+        // One that was killed leaves its sockets too.
+        let mut collector = base.start(room, "")?;
+        collector.kill();
+        ensure!(collector.runtime().join("http.sock").exists(), "it was not killed");
+        let output = collector.unpin_command().output()?;
+        ensure!(output.status.success() && !collector.runtime().exists(), "{output:?}");
         Ok(())
     })
 }
