@@ -36,7 +36,7 @@ use self::{
 };
 pub use self::{
     focus::Focus,
-    member::Program,
+    member::{Identity, Program},
     roll::{Roll, Tally},
     rows::{Row, RowId},
     state::State,

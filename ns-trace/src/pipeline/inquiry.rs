@@ -14,7 +14,10 @@ use rustix::{
 };
 
 use super::Picture;
-use crate::{rule::Rules, table::Table};
+use crate::{
+    rule::Rules,
+    table::{Identity, Table},
+};
 
 /// What another thread wants of a live source. Answers are given in the source's own thread: they
 /// must be short.
@@ -34,6 +37,8 @@ pub enum Inquiry {
         /// What is in them.
         all: Vec<Inspect>,
     },
+    /// That it knows who all tasks are by now.
+    Identities(Vec<Identity>),
 }
 
 impl fmt::Debug for Inquiry {
@@ -44,6 +49,7 @@ impl fmt::Debug for Inquiry {
             Self::Table(_) => "Table",
             Self::Rules(_) => "Rules",
             Self::Existing { .. } => "Existing",
+            Self::Identities(_) => "Identities",
         })
     }
 }

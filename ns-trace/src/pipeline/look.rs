@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    sync::{Mutex, PoisonError, TryLockError},
+    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
 };
 
 use ns_trace_common::{
@@ -20,7 +20,7 @@ use crate::{
     model::{Holder, Kind, Kinds, NsRow, Want, World},
     probe::{self, Walk},
     sys::process::{initial_namespace, own_namespace},
-    table::Focus,
+    table::{Focus, Identity},
 };
 
 /// From how many processes on the walk through memory is quicker although it must be loaded first.
@@ -89,11 +89,7 @@ impl Looker {
     /// not let them be read, and while another looks.
     #[must_use]
     pub fn existing(&self) -> Option<Vec<Inspect>> {
-        let mut walk = match self.walk.as_ref()?.try_lock() {
-            Ok(walk) => walk,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+        let mut walk = self.idle()?;
         if !walk.has_all_lists() {
             return None;
         }
@@ -102,6 +98,23 @@ impl Looker {
             all.extend(walk.namespaces(kind).ok()?);
         }
         Some(all)
+    }
+
+    /// Who all tasks are now; `None` where only /proc could tell, and while another looks.
+    #[must_use]
+    pub fn identities(&self) -> Option<Vec<Identity>> {
+        let mut all = Vec::new();
+        self.idle()?.tasks(|task| all.push(task.into())).ok()?;
+        Some(all)
+    }
+
+    /// What walks, if nobody else has it.
+    fn idle(&self) -> Option<MutexGuard<'_, Walk>> {
+        match self.walk.as_ref()?.try_lock() {
+            Ok(walk) => Some(walk),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Through whose eyes the mounts of each mount namespace were seen last, by its inode.

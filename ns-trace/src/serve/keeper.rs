@@ -29,6 +29,10 @@ const ROUND: Duration = Duration::from_secs(10);
 /// How soon that is done again after a `sync`: what is met for the first time is told the second.
 const SOON: Duration = Duration::from_secs(1);
 
+/// How often it is looked who all processes are: users, names and parents change without an event. With
+/// 20,000 processes that takes some tens of milliseconds.
+const WHO: Duration = Duration::from_secs(30);
+
 /// The thread; it ends with this.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -44,6 +48,7 @@ impl Keeper {
         let thread = thread::Builder::new().name("keeper".to_owned()).spawn(move || {
             let mut due = every.map(|every| Instant::now() + every);
             let mut round = Instant::now() + ROUND;
+            let mut known = Instant::now();
             while !wait([&hangups, &stopped, &shared.synced], due.unwrap_or(round).min(round)) {
                 if signal::has_come(&hangups) {
                     again(&shared, &reload);
@@ -51,6 +56,10 @@ impl Keeper {
                 let is_synced = read(&shared.synced, &mut [0; 8]).is_ok();
                 if is_synced || round <= Instant::now() {
                     complete(&shared);
+                    if known.elapsed() >= WHO {
+                        identify(&shared);
+                        known = Instant::now();
+                    }
                     round = Instant::now() + if is_synced { SOON } else { ROUND };
                 }
                 if let (Some(time), Some(every)) = (due, every)
@@ -103,6 +112,13 @@ fn complete(shared: &Shared) {
     let began = clock::boot_ns();
     if let Some(all) = shared.looker().existing() {
         shared.inquiries.ask(Inquiry::Existing { began, all });
+    }
+}
+
+/// Has the table know who all processes are.
+fn identify(shared: &Shared) {
+    if let Some(all) = shared.looker().identities() {
+        shared.inquiries.ask(Inquiry::Identities(all));
     }
 }
 

@@ -24,6 +24,14 @@ fn namespace(process: &str, name: &str) -> io::Result<u32> {
         .ok_or_else(|| io::Error::other(format!("unexpected link `{text}`")))
 }
 
+/// The effective user number of a process, as this process sees users; `None` if it is gone.
+#[must_use]
+pub fn effective_uid(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// The inode of the initial namespace called `name` in /proc/self/ns; `None` if unknown.
 ///
 /// Six are the same on every kernel (`PROC_*_INIT_INO` of `include/linux/proc_ns.h`); mnt and net

@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use ns_trace_common::{Ns, SLOTS, Slot, Task};
+use ns_trace_common::{COMM_LEN, Ns, SLOTS, Slot, Task};
 use serde::{Deserialize, Serialize};
 
-use super::{Surroundings, rows::RowId};
+use super::{Surroundings, Table, rows::RowId};
 use crate::model::{
     Ancestor, Caps, Creator, Kind, Placement, Process, Slots, TaskRef, printable, same,
 };
@@ -82,6 +82,26 @@ impl Set {
             Slot::TimeForChildren if row(slot) == row(Slot::Time) => None,
             _ => row(slot),
         })
+    }
+}
+
+/// What changes of a task without an event: who it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    tid: u32,
+    start_ns: u64,
+    ppid: u32,
+    uid: u32,
+    gid: u32,
+    euid: u32,
+    caps: u64,
+    comm: [u8; COMM_LEN],
+}
+
+impl From<&Task> for Identity {
+    fn from(task: &Task) -> Self {
+        let Task { tid, start_ns, ppid, uid, gid, euid, caps, comm, .. } = *task;
+        Self { tid, start_ns, ppid, uid, gid, euid, caps, comm }
     }
 }
 
@@ -166,6 +186,17 @@ impl Member {
         self.pid = task.pid;
         *self.task = *task;
         self.seen_ns = seen_ns;
+    }
+
+    /// Takes over who it is now.
+    fn identify(&mut self, now: &Identity) {
+        let task = &mut *self.task;
+        let is_renamed = task.comm != now.comm;
+        (task.ppid, task.uid, task.gid, task.euid) = (now.ppid, now.uid, now.gid, now.euid);
+        (task.caps, task.comm) = (now.caps, now.comm);
+        if is_renamed {
+            (self.comm, self.comm_lossy) = comm_of(&self.task);
+        }
     }
 
     /// Learns from its child what it is allowed: a new task has the credentials of its maker
@@ -264,6 +295,19 @@ impl Member {
             let _already = self.program.set(program);
         }
         self.program.get().unwrap_or(UNKNOWN)
+    }
+}
+
+impl Table {
+    /// Takes over who tasks are: that changes without an event, by setuid(2), by another name, or as a
+    /// parent ends. Those that the table does not know are none of its business here.
+    pub fn identify(&mut self, all: &[Identity]) {
+        for now in all {
+            let known = self.tasks.get_mut(&now.tid);
+            if let Some(member) = known.filter(|member| member.task.start_ns == now.start_ns) {
+                member.identify(now);
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use ns_trace_common::{
     snapshot::Member,
 };
 
-use super::{Finding, Program, Surroundings, Table};
+use super::{Finding, Identity, Program, Surroundings, Table};
 use crate::{
     model::{Cause, Kind, Placement, ProcessRow, event::Body},
     probe::Record,
@@ -273,6 +273,26 @@ fn members_hold_a_namespace_until_the_last_has_gone() {
     assert_eq!(world.orphans(), [0; 0]);
     assert_eq!(world.exit(&child), ["exit 11"]);
     assert_eq!(world.orphans(), [20]);
+}
+
+#[test]
+fn who_a_task_is_is_taken_over_and_nothing_else() {
+    let mut world = World::new();
+    let mut now = with_uts(10, ns(77));
+    (now.euid, now.ppid) = (1000, 1);
+    now.comm[..2].copy_from_slice(b"me");
+    world.table.identify(&[Identity::from(&now), Identity::from(&task(99))]);
+    let shown = world.table.world();
+    let process = shown.process(10).unwrap();
+    assert_eq!((process.uid, process.ppid, &*process.comm), (1000, 1, "me"));
+    let uts = process.slots.get(Slot::Uts).unwrap();
+    assert_eq!(uts.inode, task(10).slot(Slot::Uts).inode);
+    // Another task that has the number since is not meant.
+    now.start_ns += 1;
+    now.euid = 7;
+    world.table.identify(&[Identity::from(&now)]);
+    assert_eq!(world.table.world().process(10).unwrap().uid, 1000);
+    assert!(world.table.world().process(99).is_none());
 }
 
 #[test]

@@ -25,6 +25,7 @@ impl Live {
                 Inquiry::Table(answer) => answer(&self.table),
                 Inquiry::Rules(rules) => self.stream.replace_rules(&rules),
                 Inquiry::Existing { began, all } => self.meet(began, &all)?,
+                Inquiry::Identities(all) => self.table.identify(&all),
             }
         }
         // The last has the picture for itself.

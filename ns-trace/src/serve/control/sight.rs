@@ -1,10 +1,11 @@
 //! What somebody may see of the world and of what happens.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use crate::{
     model::{Event, World, event::Body},
     serve::config::Sight,
+    sys::process::effective_uid,
 };
 
 /// What a user sees: root everything, others what the configuration lets them.
@@ -13,18 +14,25 @@ pub(in crate::serve) const fn of_user(uid: u32, members: Sight) -> Sight {
 }
 
 /// The part of the world that `uid` sees.
-pub(in crate::serve) fn world(mut world: World, sight: Sight, uid: u32) -> World {
+pub(in crate::serve) fn world(world: World, sight: Sight, uid: u32) -> World {
+    // The table may not know yet that a process is another user's by now.
+    seen(world, sight, uid, |pid| effective_uid(pid) == Some(uid))
+}
+
+fn seen(mut world: World, sight: Sight, uid: u32, is_still: impl Fn(u32) -> bool) -> World {
     match sight {
         Sight::All => return world,
         Sight::Nothing => return World::default(),
         Sight::Own => {}
     }
-    world.processes.retain(|process| process.uid == uid);
-    let own: FxHashSet<u32> = world.processes.iter().map(|process| process.pid).collect();
+    world.processes.retain(|process| process.uid == uid && is_still(process.pid));
+    let threads: FxHashMap<u32, u32> =
+        world.processes.iter().map(|process| (process.pid, process.count)).collect();
     for row in &mut world.namespaces {
-        row.processes.retain(|pid| own.contains(pid));
+        row.processes.retain(|pid| threads.contains_key(pid));
         row.nprocs = u32::try_from(row.processes.len()).unwrap_or(u32::MAX);
-        row.holders.retain(|holder| holder.pid().is_some_and(|pid| own.contains(&pid)));
+        row.threads = row.processes.iter().filter_map(|pid| threads.get(pid)).sum();
+        row.holders.retain(|holder| holder.pid().is_some_and(|pid| threads.contains_key(&pid)));
         row.creator.take_if(|creator| creator.uid != uid);
     }
     world.namespaces.retain(|row| {
@@ -50,7 +58,7 @@ mod tests {
 
     #[test]
     fn members_see_what_is_theirs() {
-        let process = |pid, uid| ProcessRow { pid, uid, ..ProcessRow::default() };
+        let process = |pid, uid| ProcessRow { pid, uid, count: 2, ..ProcessRow::default() };
         let row = |inode, initial, processes: &[u32], holder: Option<u32>| {
             let ns = NsRef { kind: Kind::Net, inode, id: None, initial };
             let holders = holder.map(|pid| Holder::Fd { pid, tid: pid, fd: 3 });
@@ -73,7 +81,10 @@ mod tests {
         };
         assert_eq!(world(whole.clone(), of_user(0, Sight::Own), 0), whole);
         assert_eq!(world(whole.clone(), Sight::Nothing, 1000), World::default());
-        let own = world(whole, of_user(1000, Sight::Own), 1000);
+        let changed = seen(whole.clone(), Sight::Own, 1000, |pid| pid != 7);
+        assert!(changed.processes.is_empty() && changed.namespaces.len() == 1);
+        let own = seen(whole, of_user(1000, Sight::Own), 1000, |_| true);
+        assert_eq!(own.namespaces[0].threads, 2);
         let inodes: Vec<_> = own.namespaces.iter().map(|row| row.info.inode).collect();
         assert_eq!(inodes, [1, 3, 4]);
         assert_eq!(own.namespaces[0].processes.as_slice(), [7]);
