@@ -10,7 +10,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
 
 use super::{Error, Result, Writer, schema};
 
@@ -83,11 +83,10 @@ impl Store {
     ///
     /// If there is none, it cannot be read, or it is of a newer version or something else.
     pub fn read(path: &Path) -> Result<Self> {
-        let opened = File::open(path);
-        drop(opened.map_err(|source| match source.kind() {
+        is_readable(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
             _ => Error::Open { path: path.to_owned(), source },
-        })?);
+        })?;
         let mut connection = connect(path, "")?;
         if let Err(error) = schema::check(&connection, path) {
             let is_fixed = matches!(&error, Error::Sqlite(error) if is_read_only(error));
@@ -144,6 +143,16 @@ impl Store {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether there is a file that may be read.
+///
+/// It is not opened for that: to open a pipe would wait for its writer, and to close the file would lose
+/// the locks that `SQLite` holds on it if this process writes it, too (`fcntl(2)`).
+fn is_readable(path: &Path) -> io::Result<()> {
+    accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)?;
+    let is_file = fs::metadata(path)?.is_file();
+    if is_file { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
 }
 
 fn connect(path: &Path, how: &str) -> Result<Connection> {

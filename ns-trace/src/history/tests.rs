@@ -6,13 +6,14 @@ mod retention;
 use std::{
     fs,
     ops::ControlFlow,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use proptest::{collection::vec, prelude::*};
 use rusqlite::Connection;
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use super::{Error, Name, Query, Store, schema};
 use crate::model::{Event, arbitrary, event::EventKind};
@@ -187,6 +188,35 @@ fn what_is_no_history_of_ours_is_refused_with_a_sentence() {
     fs::remove_file(&path).unwrap();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE a(b)").unwrap();
     assert_eq!(said(&path), (foreign.clone(), foreign));
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_not_waited_for() {
+    let directory = Directory::new();
+    fs::create_dir(&directory.0).unwrap();
+    let path = directory.store();
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+    for path in [&path, &directory.0] {
+        let said = Store::read(path).unwrap_err().to_string();
+        let sentence = format!("cannot open the history {}: it is no regular file", path.display());
+        assert_eq!(said, sentence);
+    }
+}
+
+#[test]
+fn to_read_it_leaves_the_locks_of_who_writes_it() {
+    let directory = Directory::new();
+    let path = directory.store();
+    let writer = Store::open(&path).unwrap().writer().unwrap();
+    let locks = || -> usize {
+        let inode = format!(":{} ", fs::metadata(&path).unwrap().ino());
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().filter(|line| line.contains("POSIX") && line.contains(&inode)).count()
+    };
+    let before = locks();
+    drop(Store::read(&path).unwrap());
+    assert_eq!((before, locks()), (1, 1));
+    drop(writer);
 }
 
 #[test]
