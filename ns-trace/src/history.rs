@@ -59,6 +59,12 @@ pub enum Error {
         /// The last one that is known.
         known: u32,
     },
+    /// It has a log that cannot be read where it is.
+    #[error(
+        "the history {path} has newer events in its log, {path}-wal, which cannot be read there",
+        path = .0.display()
+    )]
+    Log(PathBuf),
     /// Another collector writes it.
     #[error("another collector writes the history {}", .0.display())]
     Taken(PathBuf),

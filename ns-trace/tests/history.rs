@@ -2,7 +2,11 @@
 
 use std::{
     fs,
-    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::Arc,
     thread,
@@ -27,7 +31,10 @@ use crate::{
 
 /// The trials of this file.
 pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
-    let mut trials = vec![context.once("history::what_cannot_be_answered_is_said", refused)];
+    let mut trials = vec![
+        context.once("history::what_cannot_be_answered_is_said", refused),
+        context.once("history::a_log_that_cannot_be_read_is_not_passed_over", logged),
+    ];
     for (name, test) in TRIALS {
         trials.extend(context.alone_on_the_best(name, test));
     }
@@ -231,7 +238,7 @@ fn in_a_namespace() -> Result<(Actor, u64)> {
 }
 
 /// The uts namespaces that the history in a directory has for alive.
-fn alive(directory: &std::path::Path) -> Result<Vec<u64>> {
+fn alive(directory: &Path) -> Result<Vec<u64>> {
     let file = directory.join("history.db");
     let output = history(&["list", "-t", "uts", "-J", "--file", &file.to_string_lossy()])?;
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
@@ -260,7 +267,7 @@ fn taken_away(room: &Room) -> Result<()> {
     Ok(())
 }
 
-fn fill_and_empty(room: &Room, config: &str, disk: &std::path::Path) -> Result<()> {
+fn fill_and_empty(room: &Room, config: &str, disk: &Path) -> Result<()> {
     let mut collector = Collector::start(room, config)?;
     let number = |name: &str| -> Result<u64> {
         let (_, metrics, _) = http::ask(&collector, "GET /metrics", "")?;
@@ -329,6 +336,44 @@ fn history(args: &[&str]) -> Result<Output> {
     Ok(Command::new(program()).arg("history").args(args).stdin(Stdio::null()).output()?)
 }
 
+/// As a killed collector leaves it, where who reads may not write.
+fn logged() -> Result<()> {
+    let name = format!("ns-trace-test-{}-log", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    let [origin, path] = ["origin", "history.db"].map(|name| directory.join(name));
+    let store = ns_trace::history::Store::open(&origin)?;
+    for (from, to) in [(&origin, &path), (&log(&origin), &log(&path))] {
+        fs::copy(from, to)?;
+        fs::set_permissions(to, fs::Permissions::from_mode(0o644))?;
+    }
+    drop(store);
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
+    let said = |uid: u32| -> Result<String> {
+        let mut command = Command::new(program());
+        command.args(["history", "list", "--file"]).arg(&path).uid(uid).gid(uid).current_dir("/");
+        let output = command.stdin(Stdio::null()).output()?;
+        ensure!(output.status.code() == Some(1), "{}", output.status);
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let refused = said(65534)?;
+    let sentence = format!("newer events in its log, {}", log(&path).display());
+    ensure!(refused.contains(&sentence) && refused.contains("copy both"), "{refused}");
+    // Who may write reads the log, too, and moves it to the file.
+    let whole = said(0)?;
+    ensure!(whole.contains("is empty"), "{whole}");
+    drop(ns_trace::history::Store::open(&path)?);
+    let whole = said(65534)?;
+    ensure!(whole.contains("is empty"), "{whole}");
+    Ok(fs::remove_dir_all(&directory)?)
+}
+
+/// The log of a history.
+fn log(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
 fn refused() -> Result<()> {
     let name = format!("ns-trace-test-{}-history.db", std::process::id());
     let path = std::env::temp_dir().join(name);
@@ -357,7 +402,7 @@ fn refused() -> Result<()> {
     )?;
     told(&["list"], 1, "is no history of ns-trace")?;
     let mut command = Command::new(program());
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     command.args(["history", "--file", &file]).uid(65534).gid(65534).current_dir("/");
     let output = command.stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stderr);

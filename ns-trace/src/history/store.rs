@@ -93,6 +93,10 @@ impl Store {
             if !is_fixed {
                 return Err(error);
             }
+            // The log of who writes it, or of who was killed while writing, cannot be read without writing.
+            if has_log(path) {
+                return Err(Error::Log(path.to_owned()));
+            }
             // Nobody writes it, or its log would be there; and here nobody can.
             connection = connect(path, "?immutable=1")?;
         }
@@ -153,6 +157,14 @@ fn is_readable(path: &Path) -> io::Result<()> {
     accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS)?;
     let is_file = fs::metadata(path)?.is_file();
     if is_file { Ok(()) } else { Err(io::Error::other("it is no regular file")) }
+}
+
+/// Whether there is more beside the file: what was committed and has not moved to it yet.
+fn has_log(path: &Path) -> bool {
+    // SQLite looks for it where the file really is.
+    let mut log = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 fn connect(path: &Path, how: &str) -> Result<Connection> {

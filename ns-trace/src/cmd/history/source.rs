@@ -148,6 +148,10 @@ fn unreadable(error: &history::Error) -> Failure {
                  ask it while it runs (--source live)",
             )
         }
+        history::Error::Log(_) => failure.hint(
+            "to read the log means to write beside it: copy both to a directory where you may write, and \
+             name the copy by --file",
+        ),
         history::Error::Newer { .. } => {
             failure.hint("use the ns-trace that wrote it, or a later one")
         }
