@@ -59,6 +59,12 @@ pub enum Error {
         /// The last one that is known.
         known: u32,
     },
+    /// It is ours, but somebody has changed it.
+    #[error(
+        "the history {} does not say which version it has; move it away, and a new one is begun",
+        .0.display()
+    )]
+    Versionless(PathBuf),
     /// It has a log that cannot be read where it is.
     #[error(
         "the history {path} has newer events in its log, {path}-wal, which cannot be read there",

@@ -114,13 +114,17 @@ pub(super) fn migrate_to(connection: &mut Connection, path: &Path, steps: &[&str
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<u32> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
     let application: i32 = number("application_id").map_err(|error| foreign(error, path))?;
-    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let is_empty = || {
         let count = "SELECT count(*) FROM sqlite_schema";
         connection.query_row(count, [], |row| row.get::<_, u32>(0)).map(|count| count == 0)
     };
     if application != APPLICATION && !(application == 0 && version == 0 && is_empty()?) {
         return Err(Error::Foreign(path.to_owned()));
+    }
+    let version = u32::try_from(version).unwrap_or_default();
+    if application == APPLICATION && version == 0 {
+        return Err(Error::Versionless(path.to_owned()));
     }
     if version > VERSION {
         return Err(Error::Newer { path: path.to_owned(), version, known: VERSION });

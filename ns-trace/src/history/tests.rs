@@ -182,6 +182,14 @@ fn what_is_no_history_of_ours_is_refused_with_a_sentence() {
         schema::VERSION
     );
     assert_eq!(said(&path), (sentence.clone(), sentence));
+    let version = "does not say which version it has; move it away, and a new one is begun";
+    let versionless = format!("the history {} {version}", path.display());
+    for version in [0, -1] {
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+        drop(connection);
+        assert_eq!(said(&path), (versionless.clone(), versionless.clone()));
+    }
     let foreign = format!("{} is no history of ns-trace", path.display());
     fs::write(&path, "something else that is long enough to be looked at").unwrap();
     assert_eq!(said(&path), (foreign.clone(), foreign.clone()));
