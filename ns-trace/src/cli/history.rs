@@ -23,7 +23,7 @@ that those have made or were in (control.members in its configuration).
 An inode may have belonged to several namespaces, one after the other: all of them are meant.
 
 TIME is 2026-11-23T10:00:00Z (RFC 3339), 2026-11-23 10:00[:00] or 2026-11-23 (local time), 10:00[:00]
-(today), 2h ago, 1m 30s ago, or now.
+(today), 2h ago, 1d 12h ago (a day has 24 hours), or now.
 
 Examples:
   ns-trace history --since '2h ago'               what happened of late

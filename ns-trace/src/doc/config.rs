@@ -13,7 +13,7 @@ fn reference() -> String {
          `ns-trace serve --check` says all that is wrong, with file, line and column; an unknown key \
          is an error. `ns-trace serve --print-config` prints what is in force.\n\nSizes are numbers \
          of bytes or text such as `\"16MiB\"`, durations numbers of seconds or text such as \
-         `\"1h30m\"`.\n"
+         `\"1h30m\"` or `\"7d\"`.\n"
     );
     for (table, about, keys) in keys::described() {
         writeln!(

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,7 +38,7 @@ pub fn parse_bytes(text: &str) -> Result<Bytes, String> {
     number.checked_mul(1 << shift).map(Bytes).ok_or_else(|| "too large".to_owned())
 }
 
-/// Reads `10` (seconds), `1.5`, `500ms`, `1m 30s`, `2h`.
+/// Reads `10` (seconds), `1.5`, `500ms`, `1m 30s`, `2h`, `30d`, `1w`; a day has 24 hours.
 ///
 /// # Errors
 ///
@@ -47,11 +47,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration = if let Ok(seconds) = text.parse() {
         Duration::try_from_secs_f64(seconds).ok()
     } else {
-        let signed: Option<SignedDuration> = text.parse().ok();
+        let span: Option<Span> = text.parse().ok();
+        let signed =
+            span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
         signed.and_then(|signed| Duration::try_from(signed).ok())
     };
     match duration {
-        None => Err("not a duration; try 10s, 1m30s or 500ms".to_owned()),
+        None => Err("not a duration; try 10s, 1m30s, 500ms or 1d".to_owned()),
         Some(Duration::ZERO) => Err("must be longer than 0".to_owned()),
         Some(duration) => Ok(duration),
     }
@@ -79,6 +81,23 @@ mod tests {
         assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(parse_duration("1.5h"), Ok(Duration::from_mins(90)));
+        assert_eq!(parse_duration("5000000h"), Ok(Duration::from_hours(5_000_000)));
+        for (text, hours) in [
+            ("1d", 24),
+            ("1 day", 24),
+            ("1d 12h", 36),
+            ("2 days", 48),
+            ("1w1d", 8 * 24),
+            ("2 weeks", 14 * 24),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_hours(hours)), "{text}");
+        }
+        // How long a month is depends on when.
+        for wrong in ["1 month", "1y", "1d ago", "-1d"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["", "-1", "soon", "10 parsecs", "0", "nan", "1e99"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }

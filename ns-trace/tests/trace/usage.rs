@@ -67,7 +67,7 @@ fn bad_values_are_named() -> Result<()> {
         (&["--color", "red"], &["'red'", "--color", "auto, always, never"]),
         (&["-o", "xml"], &["'xml'", "--format", "text, json"]),
         (&["--fields", "some"], &["'some'", "--fields", "full, compact"]),
-        (&["--timeout", "soon"], &["'soon'", "--timeout", "try 10s, 1m30s or 500ms"]),
+        (&["--timeout", "soon"], &["'soon'", "--timeout", "try 10s, 1m30s, 500ms or 1d"]),
         (&["--timeout=-1s"], &["'-1s'", "--timeout", "try 10s"]),
         (&["--timeout", ""], &["--timeout", "try 10s"]),
         (&["--timeout", "nan"], &["'nan'", "--timeout", "try 10s"]),
