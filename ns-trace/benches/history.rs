@@ -93,7 +93,16 @@ fn ask(path: &std::path::Path, count: u64) -> Result<()> {
     timed("events of a process", &events(of_pid))?;
     let of_late = Query { since: Some(at(9)), limit: Some(1000), ..Query::default() };
     timed("1000 events since 9/10", &events(of_late))?;
-    timed("all events", &events(Query::default()))
+    timed("all events", &events(Query::default()))?;
+    let pages = |query: Query| {
+        move |store: &Store| {
+            let pages = store.pages(&query, 4096)?;
+            pages.map(|page| Ok(page?.len())).sum::<Result<usize>>()
+        }
+    };
+    let of_user = Query { uid: Some(1000), ..Query::default() };
+    timed("all events in pages", &pages(Query::default()))?;
+    timed("events of a user in pages", &pages(of_user))
 }
 
 /// A life is three events: it is made, entered by another, and 10,000 lives later freed.

@@ -8,6 +8,7 @@ mod detail;
 mod events;
 mod life;
 mod moment;
+mod pages;
 mod past;
 mod query;
 pub mod replay;
@@ -22,6 +23,7 @@ use std::{io, path::PathBuf};
 
 pub use self::{
     moment::parse_moment,
+    pages::Pages,
     past::{Account, Difference, Life},
     query::{End, Name, Query},
     retain::Limits,

@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use rusqlite::OptionalExtension as _;
+use rusqlite::{OptionalExtension as _, params_from_iter};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -98,30 +98,45 @@ impl Name {
 
 impl Query {
     /// As SQL; the parameter is the start of the container's id.
-    fn sql(&self, what: &str) -> String {
-        let mut sql = format!("SELECT {what} FROM event e WHERE 1");
+    pub(super) fn sql(&self, what: &str) -> String {
+        let mut sql = format!("SELECT {what} FROM event e WHERE 1{}{}", self.times(), self.sorts());
         // Numbers grow with time but for steps of the clock: what is asked for lies between two of them.
         if let Some(Time(since)) = self.since {
-            let first = format!("SELECT min(seq) FROM event WHERE time >= {since}");
-            let _ = write!(sql, " AND e.time >= {since} AND e.seq >= ({first})");
+            let _ = write!(sql, " AND e.seq >= (SELECT min(seq) FROM event WHERE time >= {since})");
         }
         if let Some(Time(until)) = self.until {
-            let last = format!("SELECT max(seq) FROM event WHERE time < {until}");
-            let _ = write!(sql, " AND e.time < {until} AND e.seq <= ({last})");
+            let _ = write!(sql, " AND e.seq <= (SELECT max(seq) FROM event WHERE time < {until})");
         }
         if let Some(after) = self.after {
             let _ = write!(sql, " AND e.seq > {}", after.min(i64::MAX as u64));
-        }
-        if !self.events.is_empty() {
-            let health = [EventKind::Lost, EventKind::Sync];
-            let sorts = self.events.iter().chain(&health).map(|kind| (*kind as u8).to_string());
-            let _ = write!(sql, " AND e.event IN ({})", sorts.collect::<Vec<_>>().join(","));
         }
         if let Some(narrow) = self.narrow() {
             let lost = "SELECT seq FROM event WHERE event = 9";
             let _ = write!(sql, " AND e.seq IN ({lost} UNION {narrow})");
         }
         sql
+    }
+
+    /// What must hold of the time of an event.
+    pub(super) fn times(&self) -> String {
+        let since = self.since.map(|Time(since)| format!(" AND e.time >= {since}"));
+        let until = self.until.map(|Time(until)| format!(" AND e.time < {until}"));
+        since.unwrap_or_default() + &until.unwrap_or_default()
+    }
+
+    /// What must hold of its sort.
+    pub(super) fn sorts(&self) -> String {
+        if self.events.is_empty() {
+            return String::new();
+        }
+        let health = [EventKind::Lost, EventKind::Sync];
+        let sorts = self.events.iter().chain(&health).map(|kind| (*kind as u8).to_string());
+        format!(" AND e.event IN ({})", sorts.collect::<Vec<_>>().join(","))
+    }
+
+    /// Whether more is said of them than when they were and of which sort.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.narrow().is_some()
     }
 
     /// The numbers of the events of the processes and about the namespaces that are asked for.
@@ -164,7 +179,8 @@ impl Query {
 }
 
 impl Store {
-    /// Hands the events of a query to `each` in their order, until that breaks off.
+    /// Hands the events of a query to `each` in their order, until that breaks off; `each` waits for
+    /// nobody (see [`pages`](Self::pages)).
     /// [`Query::limit`] counts also those that are not told of (see [`only_of`](Self::only_of)).
     ///
     /// # Errors
@@ -182,10 +198,7 @@ impl Store {
         }
         let mut statement = self.connection.prepare(&sql)?;
         let mut events = Events::new(&self.connection)?;
-        let mut rows = match &query.container {
-            Some(container) => statement.query([container])?,
-            None => statement.query([])?,
-        };
+        let mut rows = statement.query(params_from_iter(&query.container))?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let event = events.read(row)?;

@@ -40,14 +40,18 @@ impl Drop for Directory {
     }
 }
 
-/// All events of a store, as they are asked for.
+/// All events of a store, as they are asked for; in pages they are the same.
 pub(super) fn found(store: &Store, query: &Query) -> Vec<Event> {
     let mut found = Vec::new();
+    let pages: Vec<Vec<_>> = store.pages(query, 2).unwrap().map(Result::unwrap).collect();
+    assert!(pages.iter().all(|page| page.len() <= 2));
     let ended = store.events::<()>(query, |event| {
         found.push(event);
         ControlFlow::Continue(())
     });
     ended.unwrap();
+    let limit = query.limit.map_or(usize::MAX, |limit| limit.try_into().unwrap());
+    assert_eq!(pages.into_iter().flatten().take(limit).collect::<Vec<_>>(), found);
     found
 }
 
@@ -225,6 +229,31 @@ fn to_read_it_leaves_the_locks_of_who_writes_it() {
     drop(Store::read(&path).unwrap());
     assert_eq!((before, locks()), (1, 1));
     drop(writer);
+}
+
+#[test]
+fn who_takes_their_time_over_a_page_keeps_nobody_from_writing() {
+    let directory = Directory::new();
+    let path = directory.store();
+    let mut writer = Store::open(&path).unwrap().writer().unwrap();
+    (1..=4).for_each(|seq| writer.append(&life::create(seq, 10, 7)).unwrap());
+    writer.commit().unwrap();
+    let about = Some(vec![Name { kind: None, inode: Some(7), id: None }]);
+    for query in [Query::default(), Query { namespaces: about, ..Query::default() }] {
+        let store = Store::read(&path).unwrap();
+        let mut pages = store.pages(&query, 3).unwrap();
+        assert_eq!(pages.next().unwrap().unwrap().len(), 3);
+        let seq = writer.last_seq() + 1;
+        writer.append(&life::create(seq, 10, 7)).unwrap();
+        writer.commit().unwrap();
+        // All of the log moves to the file, and it begins anew.
+        let is_busy = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
+        let cut = "PRAGMA wal_checkpoint(TRUNCATE)";
+        assert!(!writer.store().connection.query_row(cut, [], is_busy).unwrap());
+        // What came since it was asked is none of its events.
+        let rest: Vec<_> = pages.map(|page| page.unwrap().len()).collect();
+        assert_eq!(rest.iter().sum::<usize>() as u64, seq - 4);
+    }
 }
 
 #[test]

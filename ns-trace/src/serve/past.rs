@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Shared, config::Sight};
 use crate::{
     expr::{self, Filter},
-    history::{self, Account, Difference, End, Life, Name, Query, Store},
+    history::{self, Account, Difference, End, Life, Name, Pages, Query, Store},
     model::{Event, Kind, Slot, Time},
     pipeline::Selection,
 };
@@ -144,21 +144,14 @@ impl Wanted {
         Ok(query)
     }
 
-    /// Hands all that is asked for to `each`, until that breaks off.
+    /// All that may be asked for, as far as the store knows: a [`selection`](Self::selection) says the
+    /// rest.
     ///
     /// # Errors
     ///
     /// If it is about nothing that is known, or the store cannot be read.
-    pub fn events<B>(
-        &self,
-        store: &Store,
-        selection: &mut Selection,
-        mut each: impl FnMut(Event) -> ControlFlow<B>,
-    ) -> Result<End<B>, Error> {
-        let ended = store.events(&self.query(store)?, |event| {
-            if selection.admits(&event) { each(event) } else { ControlFlow::Continue(()) }
-        });
-        Ok(ended?)
+    pub fn pages<'s>(&self, store: &'s Store) -> Result<Pages<'s>, Error> {
+        Ok(store.pages(&self.query(store)?, PAGE)?)
     }
 
     /// The first events that are asked for, `most` of them at most.
@@ -170,7 +163,10 @@ impl Wanted {
     ) -> Result<Page, Error> {
         self.query.limit = Some(LOOKED_AT);
         let mut events: Vec<Event> = Vec::new();
-        let ended = self.events(store, &mut selection, |event| {
+        let ended = store.events(&self.query(store)?, |event| {
+            if !selection.admits(&event) {
+                return ControlFlow::Continue(());
+            }
             if events.len() == most {
                 return ControlFlow::Break(());
             }

@@ -7,8 +7,9 @@ use crate::{
     cli::HistoryArgs,
     cmd::trace::failure,
     expr::Filter,
-    history::{self, Account, Difference, End, Store},
+    history::{self, Account, Difference, Store},
     model::{Event, From, Time},
+    pipeline::Selection,
     report::{Class, Failure, sight},
     serve::{
         client,
@@ -66,12 +67,7 @@ impl Past {
         let mut selection = selection.map_err(|error| failure::of_filter(&error, &filter))?;
         match self {
             Self::File(store) => {
-                let ended =
-                    wanted.events(store, &mut selection, each).map_err(|error| told(&error))?;
-                let broken = match ended {
-                    End::Broken(broken) => Some(broken),
-                    End::All | End::Limit(_) => None,
-                };
+                let broken = read(store, &wanted, &mut selection, each)?;
                 Ok((broken, selection.filter.as_ref().map_or(0, Filter::errors)))
             }
             Self::Collector => {
@@ -113,6 +109,23 @@ impl Past {
             Self::Collector => ask(Question::Who(subject)),
         }
     }
+}
+
+/// Hands the events of the file to `each`, which may take its time.
+fn read<B>(
+    store: &Store,
+    wanted: &Wanted,
+    selection: &mut Selection,
+    mut each: impl FnMut(Event) -> ControlFlow<B>,
+) -> Result<Option<B>, Failure> {
+    for page in wanted.pages(store).map_err(|error| told(&error))? {
+        let page = page.map_err(|error| unreadable(&error))?;
+        let mut events = page.into_iter().filter(|event| selection.admits(event));
+        if let ControlFlow::Break(broken) = events.try_for_each(&mut each) {
+            return Ok(Some(broken));
+        }
+    }
+    Ok(None)
 }
 
 fn ask<T: serde::de::DeserializeOwned>(question: Question) -> Result<T, Failure> {
