@@ -393,6 +393,8 @@ fn refused() -> Result<()> {
     told(&["--pid", "1", "list"], 2, "stands behind `export`")?;
     told(&["export", "pid:7", "--pid", "1"], 2, "a process is named twice")?;
     told(&["--pid", "1", "--at", "now"], 2, "--at tells of namespaces")?;
+    told(&["--since", "1h ago", "--until", "2h ago"], 2, "--until is before --since")?;
+    told(&["export", "--since", "now", "--until", "1d ago"], 2, "--until is before --since")?;
     told(&["who", "blue"], 2, "names no namespace")?;
     told(&["diff", "now", "2h ago"], 1, "there is no history at ")?;
     fs::write(

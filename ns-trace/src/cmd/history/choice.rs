@@ -43,6 +43,9 @@ pub(super) fn check(args: &HistoryArgs) -> Result<(), Failure> {
         (_, Some(Selector::Container(_))) if choice.container.is_some() => {
             refuse("a container is named twice")
         }
+        _ if choice.since.zip(choice.until).is_some_and(|(since, until)| until < since) => {
+            refuse("--until is before --since")
+        }
         _ => Ok(()),
     }
 }

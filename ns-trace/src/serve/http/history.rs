@@ -86,6 +86,9 @@ pub(super) fn read(query: Option<&str>) -> Result<(Wanted, Selection, usize), Pr
         container: asked.container,
         namespaces: asked.ns.as_deref().map(name).transpose()?.map(|name| vec![name]),
     };
+    if query.since.zip(query.until).is_some_and(|(since, until)| until < since) {
+        return Err(Problem::bad("until: it is before `since`"));
+    }
     let types = asked.kind.into_iter().collect();
     let wanted = Wanted { query, about: None, types, filter: asked.filter };
     let selection = wanted.selection();
@@ -105,4 +108,19 @@ fn name(text: &str) -> Result<Name, Problem> {
         }
     };
     Ok(Name { kind, inode, id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_the_wrong_way_round_are_refused() {
+        let asked = |since: &str, until: &str| {
+            read(Some(&format!("since={since}&until={until}"))).map(drop)
+        };
+        let why = asked("2026-11-23T10:00:01Z", "2026-11-23T10:00:00Z").unwrap_err();
+        assert_eq!(why.detail(), "until: it is before `since`");
+        assert!(asked("2026-11-23T10:00:00Z", "2026-11-23T10:00:00Z").is_ok());
+    }
 }
