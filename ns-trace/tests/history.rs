@@ -44,6 +44,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
 const TRIALS: [(&str, Test); 5] = [
     ("history::what_was_traced_comes_back", recorded),
     ("history::who_did_what_when_is_known", asked),
+    ("history::what_nobody_saw_is_no_answer", unseen),
     ("history::a_killed_collector_leaves_what_it_stored", killed),
     ("history::one_that_is_taken_away_begins_anew", taken_away),
     ("history::a_full_disk_is_said_and_what_is_missing_too", full),
@@ -171,6 +172,36 @@ fn asked(room: &Room) -> Result<()> {
         ensure!(number(args)?.trim() == count.to_string(), "{args:?}: {count} of {}", all.len());
     }
     Ok(())
+}
+
+fn unseen(room: &Room) -> Result<()> {
+    let mut collector = Collector::start(room, "")?;
+    make(collector.tracer()?)?;
+    let file = collector.path("history.db").to_string_lossy().into_owned();
+    let listed = |collector: &Collector, at: &str| -> Result<(String, String)> {
+        let args = ["history", "list", "--at", at, "-J", "--file", &file];
+        let output = collector.ask(&args).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{said}");
+        Ok((String::from_utf8(output.stdout)?, said))
+    };
+    eventually("something is stored", || Ok(collector.history(&["--count"])?.trim() != "0"))?;
+    let (_, while_it_runs) = listed(&collector, "now")?;
+    ensure!(while_it_runs.is_empty(), "{while_it_runs}");
+    let ended = collector.end(Signal::TERM)?;
+    ensure!(ended.status.success(), "{}", ended.stderr);
+    let last = ended.events.last().context("no events")?["time"].clone();
+    let (table, said) = listed(&collector, "now")?;
+    let table: Value = serde_json::from_str(&table)?;
+    ensure!(table["last"] == last && said.contains("the history ends at "), "{table}: {said}");
+    let time = table["at"].as_str().context("no time")?;
+    let (_, said) = listed(&collector, last.as_str().context("no time")?)?;
+    ensure!(said.is_empty(), "{said}");
+    collector.run()?;
+    eventually("the start is stored", || {
+        Ok(listed(&collector, time)?.1.contains("when a collector was started, is not known"))
+    })?;
+    collector.finish().map(drop)
 }
 
 fn killed(room: &Room) -> Result<()> {
@@ -393,6 +424,8 @@ fn refused() -> Result<()> {
     told(&["--pid", "1", "list"], 2, "stands behind `export`")?;
     told(&["export", "pid:7", "--pid", "1"], 2, "a process is named twice")?;
     told(&["--pid", "1", "--at", "now"], 2, "--at tells of namespaces")?;
+    told(&["list", "--at", "2200-05-05"], 2, "--at is in the future")?;
+    told(&["--at", "2200-05-05"], 2, "--at is in the future")?;
     told(&["--since", "1h ago", "--until", "2h ago"], 2, "--until is before --since")?;
     told(&["export", "--since", "now", "--until", "1d ago"], 2, "--until is before --since")?;
     told(&["who", "blue"], 2, "names no namespace")?;

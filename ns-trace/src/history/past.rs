@@ -11,7 +11,10 @@ use super::{
     query::Name,
     schema::NEVER,
 };
-use crate::model::{Cause, Creator, Event, Kind, NsInfo, NsRef, Slot, Time, event::EventKind};
+use crate::model::{
+    Cause, Creator, Event, Kind, NsInfo, NsRef, Slot, Time,
+    event::{Body, EventKind, Reason},
+};
 
 /// The life of a namespace.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,20 @@ impl Store {
     /// If they cannot be read.
     pub fn at(&self, Time(time): Time) -> Result<Vec<Life>> {
         self.lives("n.ended > ?1 AND n.began <= ?1", [time])
+    }
+
+    /// When a collector was started, if that is the first thing after a time: before, nobody looked.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn started(&self, Time(time): Time) -> Result<Option<Time>> {
+        let next = "SELECT seq FROM event WHERE time";
+        let next = format!("e.seq = ({next} > {time} ORDER BY time, seq LIMIT 1)");
+        let next = self.chosen(&next, 1)?.pop();
+        let is_start =
+            |event: &Event| matches!(&event.body, Body::Sync(sync) if sync.reason == Reason::Start);
+        Ok(next.filter(is_start).map(|event| event.time))
     }
 
     /// What changed from one time to another.

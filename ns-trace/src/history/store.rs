@@ -142,6 +142,15 @@ impl Store {
         at_path.ok().is_some_and(|at_path| ours.is_none_or(|ours| ours == at_path))
     }
 
+    /// Whether a collector, another process than this, writes it now.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        // To close the file loses this process's locks on it: nothing that is read may need them later.
+        let shared = FlockOperation::NonBlockingLockShared;
+        File::open(&self.path)
+            .is_ok_and(|file| flock(file, shared) == Err(rustix::io::Errno::WOULDBLOCK))
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -106,8 +106,9 @@ fn only_the_owner_may_read_it_and_only_one_writes_it() {
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     assert_eq!(mode(&directory.0.join("history.db-wal")), 0o600);
     assert!(matches!(Store::open(&path), Err(Error::Taken(_))));
-    Store::read(&path).unwrap();
+    assert!(Store::read(&path).unwrap().is_written());
     drop(writer);
+    assert!(!Store::read(&path).unwrap().is_written());
     Store::open(&path).unwrap();
 }
 

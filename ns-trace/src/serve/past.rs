@@ -85,8 +85,13 @@ pub struct Page {
 pub struct Moment {
     /// When the history begins.
     pub first: Time,
+    /// When the last event of it was.
+    pub last: Time,
     /// Which time it is.
     pub at: Time,
+    /// When a collector was started after it, if it is not known what went on from the last event
+    /// before it until then.
+    pub started: Option<Time>,
     /// The namespaces.
     pub namespaces: Vec<Life>,
 }
@@ -192,7 +197,7 @@ impl Moment {
     pub fn find(store: &Store, at: Option<Time>) -> Result<Self, Error> {
         let (first, last) = store.span()?.ok_or(Error::Empty)?;
         let at = at.unwrap_or(last);
-        Ok(Self { first, at, namespaces: store.at(at)? })
+        Ok(Self { first, last, at, started: store.started(at)?, namespaces: store.at(at)? })
     }
 }
 

@@ -21,6 +21,12 @@ pub fn realtime_offset() -> i64 {
     now - (before + (after - before) / 2)
 }
 
+/// Nanoseconds since 1970-01-01 UTC.
+#[must_use]
+pub fn real_ns() -> i64 {
+    read(ClockId::Realtime)
+}
+
 fn boot() -> i64 {
     static OFFSET: OnceLock<i64> = OnceLock::new();
     read(ClockId::Boottime) - *OFFSET.get_or_init(offset)

@@ -5,11 +5,11 @@ use std::{fs::File, os::fd::AsFd as _, path::Path};
 use crate::{
     cli::{HistoryArgs, HistoryChoice, HistoryCommand},
     history::{Name, Query},
-    model::Selector,
+    model::{Selector, Time},
     name::Names,
     report::{Class, Failure},
     serve::past::{Subject, Wanted},
-    sys::{account, nsfs},
+    sys::{account, clock, nsfs},
 };
 
 /// Refuses what chooses events where none are printed, and what says one thing twice.
@@ -42,6 +42,9 @@ pub(super) fn check(args: &HistoryArgs) -> Result<(), Failure> {
         }
         (_, Some(Selector::Container(_))) if choice.container.is_some() => {
             refuse("a container is named twice")
+        }
+        _ if args.at.is_some_and(|Time(at)| at > clock::real_ns()) => {
+            refuse("--at is in the future")
         }
         _ if choice.since.zip(choice.until).is_some_and(|(since, until)| until < since) => {
             refuse("--until is before --since")

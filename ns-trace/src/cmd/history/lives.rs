@@ -9,7 +9,7 @@ use super::{Past, choice};
 use crate::{
     history::{Account, Difference, Life},
     model::{Cell, Creator, Event, Kind, Process, Selector, Time, event::Body},
-    report::{Failure, sight},
+    report::{self, Failure, sight},
     serve::past::Moment,
     view::{
         escape,
@@ -25,14 +25,26 @@ pub(super) fn list(
     kinds: &[Kind],
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let Moment { first, at, namespaces: mut lives } = past.at(at)?;
+    let Moment { first, last, at, started, namespaces: mut lives } = past.at(at)?;
     if at < first {
         return Err(Failure::new(format!("the history begins at {}, after that", shown(first))));
+    }
+    if let Some(started) = started {
+        let started = shown(started);
+        report::note(&format!(
+            "what came and went between the last event before that time and {started}, when a collector \
+             was started, is not known"
+        ));
+    } else if at > last && !past.is_written() {
+        let last = shown(last);
+        report::note(&format!(
+            "the history ends at {last}: what came and went after that is not known"
+        ));
     }
     lives.retain(|life| admits(kinds, life.ns.kind));
     lives.sort_by_key(|life| (life.ns.inode, life.ns.kind));
     if json {
-        return print_json(&json!({ "at": at, "namespaces": lives }));
+        return print_json(&json!({ "at": at, "last": last, "namespaces": lives }));
     }
     let mut table = table(false);
     for life in &lives {
@@ -66,7 +78,7 @@ pub(super) fn difference(
     }
     let code = print_table(&table)?;
     if passed > 0 {
-        crate::report::note(&format!("{passed} more came and went in between"));
+        report::note(&format!("{passed} more came and went in between"));
     }
     Ok(code)
 }

@@ -96,6 +96,14 @@ impl Past {
         }
     }
 
+    /// Whether what happens now comes to be known.
+    pub(super) fn is_written(&self) -> bool {
+        match self {
+            Self::File(store) => store.is_written(),
+            Self::Collector => true,
+        }
+    }
+
     pub(super) fn difference(&self, from: Time, to: Time) -> Result<Difference, Failure> {
         match self {
             Self::File(store) => store.difference(from, to).map_err(|error| unreadable(&error)),

@@ -205,6 +205,21 @@ fn what_a_start_does_not_find_any_more_has_ended() {
 }
 
 #[test]
+fn that_nobody_looked_before_a_start_is_known() {
+    let directory = Directory::new();
+    let path = directory.store();
+    let boot = host::boot_id();
+    write(&path, &[sync(1, 5, &boot), create(2, 10, 7), create(3, 20, 8)]);
+    write(&path, &[sync(4, 30, &boot), create(5, 40, 9)]);
+    let store = Store::read(&path).unwrap();
+    for (time, started) in
+        [(5, None), (19, None), (20, Some(30)), (29, Some(30)), (30, None), (40, None)]
+    {
+        assert_eq!(store.started(Time(time)).unwrap(), started.map(Time), "at {time}");
+    }
+}
+
+#[test]
 fn nothing_outlives_its_boot() {
     let directory = Directory::new();
     let path = directory.store();
