@@ -204,6 +204,62 @@ fn what_a_start_does_not_find_any_more_has_ended() {
     assert!(life[0].creator.is_some());
 }
 
+/// What a bind mount or an open file keeps is found a while after a start.
+#[test]
+fn a_life_goes_on_that_was_taken_for_gone() {
+    let directory = Directory::new();
+    let path = directory.store();
+    let boot = host::boot_id();
+    let with_id = |mut event: Event, id| {
+        match &mut event.body {
+            Body::Create(create) => create.ns.id = id,
+            Body::Exist(exist) => exist.ns.id = id,
+            Body::Destroy(destroy) => destroy.ns.id = id,
+            _ => {}
+        }
+        event
+    };
+    let ids = [(7, Some(70)), (8, None), (9, Some(90))];
+    let made = (2..).zip(ids).map(|(seq, (inode, id))| with_id(create(seq, 10, inode), id));
+    let made: Vec<_> = [sync(1, 5, &boot)].into_iter().chain(made).collect();
+    write(&path, &made);
+    write(&path, &[with_id(destroy(5, 15, 9), Some(90))]);
+    let start = |seq| {
+        let mut writer = Store::open(&path).unwrap().writer().unwrap();
+        writer.append(&sync(seq, 20, &boot)).unwrap();
+        writer.append(&exist(seq + 1, 20, 10)).unwrap();
+        writer.settle().unwrap();
+        writer.commit().unwrap();
+        writer
+    };
+    let lives = |inode| {
+        let name = Name { kind: None, inode: Some(inode), id: None };
+        let lives = Store::read(&path).unwrap().named(&name).unwrap();
+        lives.iter().map(|life| (life.began.0, life.ended.map(|at| at.0))).collect::<Vec<_>>()
+    };
+    let mut writer = start(6);
+    assert_eq!([lives(7), lives(8)], [[(10, Some(20))], [(10, Some(20))]]);
+    for ((inode, id), seq) in ids.into_iter().zip(8..) {
+        writer.append(&with_id(exist(seq, 30, inode), id)).unwrap();
+    }
+    writer.commit().unwrap();
+    assert_eq!(lives(7), [(10, None)]);
+    // Who has no id may be another, and what the kernel has freed is no more.
+    assert_eq!(lives(8), [(10, Some(20)), (30, None)]);
+    assert_eq!(lives(9), [(10, Some(15)), (30, None)]);
+    // It is known as before, also by another that did not see it end, and can end again.
+    drop(writer);
+    drop(start(12));
+    write(&path, &[with_id(exist(14, 40, 7), Some(70))]);
+    assert_eq!(lives(7), [(10, None)]);
+    assert_eq!(
+        Store::read(&path).unwrap().at(Time(40)).unwrap()[0].creator.as_ref().unwrap().pid,
+        107
+    );
+    write(&path, &[with_id(destroy(15, 50, 7), Some(70))]);
+    assert_eq!(lives(7), [(10, Some(50))]);
+}
+
 #[test]
 fn that_nobody_looked_before_a_start_is_known() {
     let directory = Directory::new();

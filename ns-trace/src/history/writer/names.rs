@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::End;
@@ -56,6 +56,27 @@ struct Unsettled {
     is_told: bool,
 }
 
+impl Known {
+    /// What finds the rows for which a condition holds.
+    fn query(condition: &str) -> String {
+        format!(
+            "SELECT {INFO}, n.began IS NOT NULL, {CREATOR} FROM namespace n {JOIN} {CREATOR_JOIN} \
+             WHERE {condition}"
+        )
+    }
+
+    /// Reads the row of one that lives.
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            ns: life::info(row)?,
+            is_told: row.get(INFO_COLUMNS)?,
+            is_alive: true,
+            creator: life::creator(row, INFO_COLUMNS + 1)?,
+            last_task: None,
+        })
+    }
+}
+
 impl Names {
     /// What a store knows of this boot.
     pub(super) fn load(connection: &Connection) -> Result<Self> {
@@ -68,21 +89,11 @@ impl Names {
     }
 
     fn read_living(&mut self, connection: &Connection) -> Result<()> {
-        let query = format!(
-            "SELECT {INFO}, n.began IS NOT NULL, {CREATOR} FROM namespace n {JOIN} {CREATOR_JOIN} \
-             WHERE n.ended = ?1 AND n.boot = ?2"
-        );
+        let query = Known::query("n.ended = ?1 AND n.boot = ?2");
         let mut statement = connection.prepare(&query)?;
         let mut rows = statement.query(params![NEVER, self.boot])?;
         while let Some(row) = rows.next()? {
-            let known = Known {
-                ns: life::info(row)?,
-                is_told: row.get(INFO_COLUMNS)?,
-                is_alive: true,
-                creator: life::creator(row, INFO_COLUMNS + 1)?,
-                last_task: None,
-            };
-            self.know(row.get(0)?, known);
+            self.know(row.get(0)?, Known::read(row)?);
         }
         Ok(())
     }
@@ -267,6 +278,7 @@ impl Names {
         ns: &NsInfo,
         seq: Option<u64>,
     ) -> Result<i64> {
+        self.revive(connection, &ns.to_ref())?;
         let row = self.row(connection, &ns.to_ref())?;
         let known = self.known.get(&row);
         let differs = |one: Option<NsRef>, other: Option<NsRef>| {
@@ -284,6 +296,29 @@ impl Names {
             unsettled.rows.remove(&row);
         }
         Ok(row)
+    }
+
+    /// Has the life of a namespace go on that was taken for gone as a start had not found it, though
+    /// something had kept it that is found later only. No two have the same id, unless it is unknown.
+    fn revive(&mut self, connection: &Connection, ns: &NsRef) -> Result<()> {
+        let Some(id) = ns.id.filter(|_| !self.alive.contains_key(&(ns.kind, ns.inode))) else {
+            return Ok(());
+        };
+        // The kernel has not told of its end.
+        let query = Known::query(
+            "n.ns_id = ?1 AND n.kind = ?2 AND n.inode = ?3 AND n.boot = ?4 AND n.last IS NULL \
+             ORDER BY n.id DESC LIMIT 1",
+        );
+        let mut statement = connection.prepare_cached(&query)?;
+        let at = params![id.cast_signed(), ns.kind as u32, ns.inode, self.boot];
+        let read = |row: &Row<'_>| Ok((row.get(0)?, Known::read(row)?));
+        let Some((row, known)) = statement.query_row(at, read).optional()? else {
+            return Ok(());
+        };
+        let put = "UPDATE namespace SET ended = ?2 WHERE id = ?1";
+        connection.prepare_cached(put)?.execute(params![row, NEVER])?;
+        self.know(row, known);
+        Ok(())
     }
 
     /// The kernel freed a namespace. Returns what its row now says of its end.
@@ -390,6 +425,10 @@ impl Names {
 
     fn forget_oldest(&mut self) {
         let Some(row) = self.dead.pop_front() else { return };
+        // It may have been found alive since.
+        if self.known.get(&row).is_some_and(|known| known.is_alive) {
+            return;
+        }
         let Some(known) = self.known.remove(&row) else { return };
         let named = known.ns.to_ref();
         for name in [named, NsRef { id: None, ..named }] {
