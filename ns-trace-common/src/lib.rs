@@ -64,6 +64,18 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause, in the order of the discriminants.
+    pub const ALL: [Self; 8] = [
+        Self::Clone,
+        Self::Clone3,
+        Self::Unshare,
+        Self::Setns,
+        Self::Exec,
+        Self::Kernel,
+        Self::OpenTree,
+        Self::Fsmount,
+    ];
+
     /// The cause whose wire number is `number`; what nobody knows is the kernel's.
     #[must_use]
     pub const fn from_wire(number: u32) -> Self {

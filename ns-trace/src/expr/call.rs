@@ -58,6 +58,13 @@ impl Checker<'_> {
                 at,
             });
         }
+        // For each operand what is written out in the other; once checked, lists are so no more.
+        let written = match (name.as_str(), call.args.as_slice()) {
+            (op::EQUALS | op::NOT_EQUALS | op::IN, [left, right]) => {
+                [self.written(right), self.written(left)]
+            }
+            _ => [const { Vec::new() }; 2],
+        };
         let mut kinds = Vec::with_capacity(2);
         for operand in call.target.as_deref_mut().into_iter().chain(&mut call.args) {
             kinds.push(self.kind(operand)?);
@@ -67,6 +74,9 @@ impl Checker<'_> {
             types: kinds.iter().map(|kind| kind.name()).collect(),
             at,
         })?;
+        for (kind, written) in kinds.iter().zip(written) {
+            kind.words().check(written)?;
+        }
         if name == "matches" {
             self.keep_pattern(call)?;
         }

@@ -260,10 +260,10 @@ mod tests {
         for (source, message, column) in [
             ("process.pid == 'x'", "`==` does not work on int and string", 13),
             ("ns.type > 3", "`>` does not work on string and int", 9),
-            ("'é' == event && 1 in flags", "`in` does not work on int and list(string)", 19),
+            ("'é' == process.comm && 1 in flags", "`in` does not work on int and list(string)", 26),
             ("process.uid + 1.5 > 0", "`+` does not work on int and double", 13),
             ("process.uid", "this is int, bool is needed", 1),
-            ("event == 'x' && process.uid", "this is int, bool is needed", 17),
+            ("event == 'map' && process.uid", "this is int, bool is needed", 19),
             ("!event", "this is string, bool is needed", 2),
             ("flags.exists(f, f)", "this is string, bool is needed", 17),
             ("event.exists(f, true)", "this is string, list is needed", 1),
@@ -286,7 +286,7 @@ mod tests {
         let null = "null can only be compared with a field, by == or !=";
         for (source, message, column) in [
             ("process == process", object, 1),
-            ("event == 'x' && size(process) == 1", object, 22),
+            ("event == 'map' && size(process) == 1", object, 24),
             ("event in [null]", null, 11),
             ("1 == null", null, 6),
             ("null == null", null, 1),

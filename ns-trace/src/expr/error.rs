@@ -62,6 +62,22 @@ pub enum Error {
         /// Where.
         at: Position,
     },
+    /// A field is compared with a word that it never has.
+    #[error("unknown word `{name}`{hint}")]
+    Word {
+        /// The word.
+        name: String,
+        /// The word that may have been meant, or those that there are.
+        hint: String,
+        /// Where.
+        at: Position,
+    },
+    /// It can hold for no event.
+    #[error("this holds for no event: each is of one sort only")]
+    Never {
+        /// Where.
+        at: Position,
+    },
     /// A function or operator is used on types that it is not made for.
     #[error("`{name}` does not work on {}", list(types))]
     Operands {
@@ -122,7 +138,7 @@ pub enum Error {
     },
 }
 
-fn meant(suggestion: Option<&str>) -> String {
+pub(super) fn meant(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |name| format!(", did you mean `{name}`?"))
 }
 
@@ -145,6 +161,8 @@ impl Error {
             Self::Syntax { at, .. }
             | Self::Field { at, .. }
             | Self::Function { at, .. }
+            | Self::Word { at, .. }
+            | Self::Never { at }
             | Self::Operands { at, .. }
             | Self::Type { at, .. }
             | Self::Object { at, .. }

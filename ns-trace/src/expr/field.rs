@@ -105,45 +105,57 @@ mod tests {
     };
     use crate::model::Event;
 
-    /// The fields of a JSON schema with their JSON types; of elements of lists with `[]`.
-    fn walk(
-        schema: &Value,
-        root: &Value,
-        path: &str,
-        found: &mut BTreeMap<String, BTreeSet<String>>,
-    ) {
+    /// Shows `note` every piece of a JSON schema that is about a field; elements of lists have `[]`.
+    fn walk(schema: &Value, root: &Value, path: &str, note: &mut dyn FnMut(&str, &Value)) {
         if let Some(name) = schema["$ref"].as_str() {
             let name = name.strip_prefix("#").unwrap();
-            walk(root.pointer(name).unwrap(), root, path, found);
+            walk(root.pointer(name).unwrap(), root, path, note);
         }
         for all in ["anyOf", "oneOf", "allOf"] {
             for part in schema[all].as_array().into_iter().flatten() {
-                walk(part, root, path, found);
+                walk(part, root, path, note);
             }
         }
+        note(path, schema);
+        if schema["items"].is_object() {
+            walk(&schema["items"], root, &format!("{path}[]"), note);
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let dot = if path.is_empty() { "" } else { "." };
+            walk(field, root, &format!("{path}{dot}{name}"), note);
+        }
+    }
+
+    /// The JSON types of a piece of a schema.
+    fn types(schema: &Value) -> Vec<String> {
         let mut types: Vec<_> = match &schema["type"] {
             Value::String(name) => vec![name.as_str()],
             Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
         types.extend(schema.get("const").map(|_| "string"));
-        let types = types.into_iter().filter(|name| *name != "null");
-        found.entry(path.to_owned()).or_default().extend(types.map(str::to_owned));
-        if schema["items"].is_object() {
-            walk(&schema["items"], root, &format!("{path}[]"), found);
-        }
-        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-            let dot = if path.is_empty() { "" } else { "." };
-            walk(field, root, &format!("{path}{dot}{name}"), found);
-        }
+        types.into_iter().filter(|name| *name != "null").map(str::to_owned).collect()
+    }
+
+    /// The words of a piece of a schema.
+    fn words(schema: &Value) -> Vec<String> {
+        let listed = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));
+        listed.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// What `of` says of each field of events by their schema.
+    fn by_schema(of: fn(&Value) -> Vec<String>) -> BTreeMap<String, BTreeSet<String>> {
+        let schema = schema_for!(Event).to_value();
+        let mut found = BTreeMap::<_, BTreeSet<_>>::new();
+        walk(&schema, &schema, "", &mut |path, piece| {
+            found.entry(path.to_owned()).or_default().extend(of(piece));
+        });
+        found
     }
 
     #[test]
     fn the_tables_say_what_the_schema_says() {
-        let schema = schema_for!(Event).to_value();
-        let mut schema_fields = BTreeMap::new();
-        walk(&schema, &schema, "", &mut schema_fields);
-        let schema_fields: BTreeSet<_> = schema_fields
+        let schema_fields: BTreeSet<_> = by_schema(types)
             .into_iter()
             .filter(|(path, _)| !path.is_empty() && !path.ends_with("[]"))
             .map(|(path, types)| (path, Vec::from_iter(types).join("|")))
@@ -154,7 +166,7 @@ mod tests {
             let json = match (kind.lists, kind.base) {
                 (0, Base::Bool) => "boolean",
                 (0, Base::Int) => "integer",
-                (0, Base::Text) => "string",
+                (0, Base::Text(_)) => "string",
                 (0, Base::Object(_)) => "object",
                 (1, _) => "array",
                 _ => "none",
@@ -164,6 +176,19 @@ mod tests {
         let missing: Vec<_> = schema_fields.difference(&table_fields).collect();
         let surplus: Vec<_> = table_fields.difference(&schema_fields).collect();
         assert!(missing.is_empty() && surplus.is_empty(), "{missing:#?} {surplus:#?}");
+    }
+
+    #[test]
+    fn the_words_of_the_tables_are_those_of_the_schema() {
+        let in_schema = by_schema(words);
+        assert_eq!(in_schema["relation"].len(), 3, "{in_schema:?}");
+        collect(Object::Event, "", &mut |path, kind| {
+            let words: BTreeSet<_> = kind.words().names().into_iter().map(str::to_owned).collect();
+            // To the schema these are text.
+            if !matches!(path, "flags" | "errno") {
+                assert_eq!(words, in_schema[path], "{path}");
+            }
+        });
     }
 
     /// Writes conditions that hold for JSON at `path`, and notes which fields they use.

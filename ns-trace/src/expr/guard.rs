@@ -86,9 +86,8 @@ impl Rest {
         };
         let found = match &field.expr {
             Expr::Ident(name) if name == "relation" => {
-                const ALL: [Relation; 3] = [Relation::Host, Relation::Own, Relation::Other];
                 let bit = |name: &str| {
-                    let relation = ALL.into_iter().find(|one| one.name() == name)?;
+                    let relation = Relation::ALL.into_iter().find(|one| one.name() == name)?;
                     Some(1 << relation as u8)
                 };
                 set(&bit).map(Self::Relation)
@@ -154,7 +153,7 @@ mod tests {
 
     const SOURCES: [&str; 8] = [
         "event == 'create' && ns.type == 'ipc'",
-        "ns.type in ['ipc', 'net', 'nothing'] || relation == 'host'",
+        "ns.type in ['ipc', 'net'] || relation == 'host'",
         "relation == 'other' && event in ['enter', 'fail']",
         "ns.type == 'user' || process.uid == 0",
         "(ns.type == 'mnt' || ns.type == 'pid') && ns.level > 0",

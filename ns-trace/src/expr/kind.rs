@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::words::Words;
+
 /// The type of an expression: a base type, or lists of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Kind {
@@ -18,7 +20,7 @@ pub(super) enum Base {
     Int,
     Uint,
     Double,
-    Text,
+    Text(Words),
     Object(Object),
     /// The element of `[]`: fits every type.
     Any,
@@ -54,7 +56,7 @@ pub(super) enum Object {
 impl Kind {
     pub(super) const BOOL: Self = Self::of(Base::Bool);
     pub(super) const INT: Self = Self::of(Base::Int);
-    pub(super) const TEXT: Self = Self::of(Base::Text);
+    pub(super) const TEXT: Self = Self::of(Base::Text(Words::Any));
     pub(super) const ANY: Self = Self::of(Base::Any);
 
     pub(super) const fn of(base: Base) -> Self {
@@ -81,11 +83,26 @@ impl Kind {
         self.lists == 0 && matches!(self.base, Base::Int | Base::Uint | Base::Double)
     }
 
+    pub(super) fn is_text(self) -> bool {
+        self.lists == 0 && matches!(self.base, Base::Text(_))
+    }
+
+    /// The words that it is made of.
+    pub(super) const fn words(self) -> Words {
+        match self.base {
+            Base::Text(words) => words,
+            _ => Words::Any,
+        }
+    }
+
     /// The type that values of both types have.
     pub(super) fn common(self, other: Self) -> Option<Self> {
         match (self.base, other.base) {
             (Base::Any, _) if self.lists <= other.lists => Some(other),
             (_, Base::Any) if other.lists <= self.lists => Some(self),
+            (Base::Text(one), Base::Text(two)) if one != two && self.lists == other.lists => {
+                Some(Self { base: Base::Text(Words::Any), ..self })
+            }
             _ => (self == other).then_some(self),
         }
     }
@@ -100,8 +117,7 @@ impl Kind {
 
     /// Whether `<` has a meaning for values of both types.
     pub(super) fn orders(self, other: Self) -> bool {
-        let simple =
-            matches!(self.base, Base::Bool | Base::Int | Base::Uint | Base::Double | Base::Text);
+        let simple = !matches!(self.base, Base::Object(_) | Base::Any);
         self.lists == 0 && simple && self.equates(other)
     }
 
@@ -112,7 +128,7 @@ impl Kind {
             (0, Base::Int) => "int",
             (0, Base::Uint) => "uint",
             (0, Base::Double) => "double",
-            (0, Base::Text) => "string",
+            (0, Base::Text(_)) => "string",
             (0, Base::Any) => "any",
             (0, Base::Object(Object::Ns)) => "namespace",
             (0, Base::Object(Object::Change)) => "change",
@@ -123,7 +139,7 @@ impl Kind {
             (1, Base::Int) => "list(int)",
             (1, Base::Uint) => "list(uint)",
             (1, Base::Double) => "list(double)",
-            (1, Base::Text) => "list(string)",
+            (1, Base::Text(_)) => "list(string)",
             (1, Base::Object(Object::Ns)) => "list(namespace)",
             (1, Base::Object(Object::Change)) => "list(change)",
             (1, Base::Object(Object::MapLine)) => "list(range)",

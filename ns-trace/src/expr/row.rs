@@ -68,9 +68,9 @@ mod tests {
 
     #[test]
     fn the_fields_are_the_columns() {
-        let fields = table::fields(Object::Row).iter().map(|field| (field.name, field.kind));
-        let kind = |column: Column| if column.is_number() { Kind::INT } else { Kind::TEXT };
-        let columns = Column::ALL.into_iter().map(|column| (column.key(), kind(column)));
+        let fields = table::fields(Object::Row);
+        let fields = fields.iter().map(|field| (field.name, field.kind == Kind::INT));
+        let columns = Column::ALL.into_iter().map(|column| (column.key(), column.is_number()));
         assert!(fields.eq(columns));
     }
 
@@ -96,6 +96,9 @@ mod tests {
         let error = RowFilter::compile("type == 'net' && nproc > 8").unwrap_err();
         assert_eq!(error.to_string(), "unknown field `nproc`, did you mean `nprocs`?");
         assert_eq!(error.position().column, 18);
+        let error = RowFilter::compile("cause == 'unshared' || type == 'ne'").unwrap_err();
+        assert_eq!(error.to_string(), "unknown word `unshared`, did you mean `unshare`?");
+        assert!(RowFilter::compile("type == 'network'").is_err());
         assert!(RowFilter::compile("process.pid == 1").is_err());
         assert!(RowFilter::compile("type > 8").is_err());
     }

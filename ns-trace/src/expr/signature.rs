@@ -2,7 +2,10 @@
 
 use cel::common::ast::operators as op;
 
-use super::kind::{Base, Kind};
+use super::{
+    kind::{Base, Kind},
+    words::Words,
+};
 
 /// Every function and macro that filters can use.
 pub(super) const FUNCTIONS: [&str; 16] = [
@@ -60,7 +63,7 @@ pub(super) fn result(name: &str, method: bool, operands: &[Kind]) -> Option<Kind
 }
 
 fn unary(name: &str, method: bool, kind: Kind) -> Option<Kind> {
-    let text = kind == Kind::TEXT;
+    let text = kind.is_text();
     let boolean = kind == Kind::BOOL;
     let (fits, result) = match (name, method) {
         ("size", _) => (text || kind.lists > 0, Base::Int),
@@ -68,7 +71,7 @@ fn unary(name: &str, method: bool, kind: Kind) -> Option<Kind> {
         ("int", false) => (kind.is_number() || text, Base::Int),
         ("uint", false) => (kind.is_number() || text, Base::Uint),
         ("double", false) => (kind.is_number() || text, Base::Double),
-        ("string", false) => (kind.is_number() || text || boolean, Base::Text),
+        ("string", false) => (kind.is_number() || text || boolean, Base::Text(Words::Any)),
         ("bool", false) => (text || boolean, Base::Bool),
         _ => return None,
     };
@@ -76,7 +79,7 @@ fn unary(name: &str, method: bool, kind: Kind) -> Option<Kind> {
 }
 
 fn binary(name: &str, method: bool, left: Kind, right: Kind) -> Option<Kind> {
-    let texts = left == Kind::TEXT && right == Kind::TEXT;
+    let texts = left.is_text() && right.is_text();
     let same_numbers = left == right && left.is_number();
     if method {
         return match name {
@@ -92,8 +95,8 @@ fn binary(name: &str, method: bool, left: Kind, right: Kind) -> Option<Kind> {
         op::IN => right.element()?.equates(left).then_some(Kind::BOOL),
         op::INDEX => right.is_number().then(|| left.element())?,
         op::ADD if left.lists > 0 => left.common(right),
-        op::ADD => (same_numbers || texts).then_some(left),
-        op::SUBSTRACT | op::MULTIPLY | op::DIVIDE => same_numbers.then_some(left),
+        op::ADD if texts => Some(Kind::TEXT),
+        op::ADD | op::SUBSTRACT | op::MULTIPLY | op::DIVIDE => same_numbers.then_some(left),
         op::MODULO => (same_numbers && left.base != Base::Double).then_some(left),
         "matches" => texts.then_some(Kind::BOOL),
         _ => None,

@@ -2,7 +2,7 @@
 
 use strsim::damerau_levenshtein;
 
-use super::{field::fields, kind::Object, table};
+use super::{error::meant, field::fields, kind::Object, table};
 
 /// A field that may have been meant by `name`, which `object` at `prefix` does not have.
 pub(super) fn field(object: Object, prefix: &str, name: &str) -> Option<String> {
@@ -22,13 +22,18 @@ pub(super) fn field(object: Object, prefix: &str, name: &str) -> Option<String> 
 
 /// A function that may have been meant by `name`.
 pub(super) fn function(name: &str, known: &[&'static str]) -> Option<String> {
-    let lower = name.to_lowercase();
-    known
-        .iter()
-        .find(|function| function.to_lowercase() == lower)
-        .copied()
-        .or_else(|| closest(name, known.iter().copied()))
-        .map(str::to_owned)
+    closest(name, known.iter().copied()).map(str::to_owned)
+}
+
+/// What to say of a word that is none of the `known`.
+pub(super) fn word(name: &str, known: &[&'static str]) -> String {
+    /// Nobody reads more.
+    const MOST: usize = 16;
+    match closest(name, known.iter().copied()) {
+        Some(near) => meant(Some(near)),
+        None if known.len() > MOST => String::new(),
+        None => format!("; it can be {}", known.join(", ")),
+    }
 }
 
 fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -38,8 +43,9 @@ fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
         return None;
     }
     let most = (name.len() / 3).max(1);
+    let lower = name.to_lowercase();
     known
-        .map(|other| (damerau_levenshtein(name, other), other))
+        .map(|other| (damerau_levenshtein(&lower, &other.to_lowercase()), other))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, other)| other)

@@ -14,12 +14,11 @@ use super::{
     field::Field,
     kind::{Base, Kind, Object},
     view::View,
+    words::Words,
 };
 use crate::model::{
     Cell, Column, Event, NsRef, Slot,
-    event::{
-        Alert, Body, Create, Enter, Exec, Fail, Map, Reason, SchemaName, Stage, Status, Target,
-    },
+    event::{Alert, Body, Create, Enter, Exec, Fail, Map, Status, Target},
 };
 
 /// Writes a table: `"name" KIND = |object| value;`, with `sparse` where JSON leaves out zeros.
@@ -42,7 +41,21 @@ macro_rules! table {
 const BOOL: Kind = Kind::BOOL;
 const INT: Kind = Kind::INT;
 const TEXT: Kind = Kind::TEXT;
-const TEXTS: Kind = list(Base::Text);
+const TEXTS: Kind = list(Base::Text(Words::Any));
+const SCHEMA: Kind = word(Words::Schema);
+const SOURCE: Kind = word(Words::Source);
+const EVENT: Kind = word(Words::Event);
+const CAUSE: Kind = word(Words::Cause);
+const FLAGS: Kind = list(Base::Text(Words::Flag));
+const RELATION: Kind = word(Words::Relation);
+const ERRNO: Kind = word(Words::Errno);
+const REASON: Kind = word(Words::Reason);
+const SEVERITY: Kind = word(Words::Severity);
+const TYPE: Kind = word(Words::Type);
+const SLOT: Kind = word(Words::Slot);
+const FILE: Kind = word(Words::File);
+const RUNTIME: Kind = word(Words::Runtime);
+const STAGE: Kind = word(Words::Stage);
 const NS: Kind = Kind::object(Object::Ns);
 const NSS: Kind = list(Base::Object(Object::Ns));
 const CHANGES: Kind = list(Base::Object(Object::Change));
@@ -63,6 +76,10 @@ const STATUS: Kind = Kind::object(Object::Status);
 const LOSS: Kind = Kind::object(Object::Loss);
 const BY_EVENT: Kind = Kind::object(Object::ByEvent);
 const HOST: Kind = Kind::object(Object::Host);
+
+const fn word(words: Words) -> Kind {
+    Kind::of(Base::Text(words))
+}
 
 const fn list(base: Base) -> Kind {
     Kind { base, lists: 1 }
@@ -96,20 +113,20 @@ pub(super) fn fields(object: Object) -> &'static [Field] {
 }
 
 static EVENT_FIELDS: &[Field] = table! { Event:
-    "schema" TEXT = |e| match e.schema { SchemaName::V1 => text("ns-trace/1") };
+    "schema" SCHEMA = |e| text(e.schema.name());
     "seq" INT = |e| int(e.seq);
     "time" TEXT = |e| text(e.time.to_rfc3339());
     "boot_ns" INT = |e| int(e.boot_ns);
-    "source" TEXT = |e| text(e.source.name());
-    "event" TEXT = |e| text(e.body.kind().name());
+    "source" SOURCE = |e| text(e.source.name());
+    "event" EVENT = |e| text(e.body.kind().name());
     "lossy" BOOL sparse = |e| flag(e.lossy);
-    "cause" TEXT = |e| match &e.body {
+    "cause" CAUSE = |e| match &e.body {
         Body::Create(Create { cause, .. })
         | Body::Enter(Enter { cause, .. })
         | Body::Fail(Fail { cause, .. }) => text(cause.name()),
         _ => None,
     };
-    "flags" TEXTS = |e| match &e.body {
+    "flags" FLAGS = |e| match &e.body {
         Body::Create(Create { flags, .. })
         | Body::Enter(Enter { flags, .. })
         | Body::Fail(Fail { flags, .. }) => texts(flags.names()),
@@ -147,7 +164,7 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         }
         _ => None,
     };
-    "relation" TEXT = |e| match &e.body {
+    "relation" RELATION = |e| match &e.body {
         Body::Enter(Enter { relation, .. }) | Body::Fail(Fail { relation, .. }) => {
             text(relation.as_ref()?.name())
         }
@@ -160,7 +177,7 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         Body::Alert(alert) => int(alert.repeat?),
         _ => None,
     };
-    "errno" TEXT = |e| match &e.body {
+    "errno" ERRNO = |e| match &e.body {
         Body::Fail(Fail { errno, .. }) | Body::Map(Map { errno: Some(errno), .. }) => {
             match errno.name() {
                 Some(name) => text(name),
@@ -205,12 +222,8 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         Body::Lost(event) => Some(View::Loss(&event.lost)),
         _ => None,
     };
-    "reason" TEXT = |e| match &e.body {
-        Body::Sync(event) => text(match event.reason {
-            Reason::Start => "start",
-            Reason::Lost => "lost",
-            Reason::Resume => "resume",
-        }),
+    "reason" REASON = |e| match &e.body {
+        Body::Sync(event) => text(event.reason.name()),
         _ => None,
     };
     "host" HOST = |e| match &e.body {
@@ -218,7 +231,7 @@ static EVENT_FIELDS: &[Field] = table! { Event:
         _ => None,
     };
     "rule" TEXT = |e| text(&*alert(e)?.rule);
-    "severity" TEXT = |e| text(alert(e)?.severity.name());
+    "severity" SEVERITY = |e| text(alert(e)?.severity.name());
     "tags" TEXTS = |e| texts(alert(e)?.tags.iter().map(|tag| &**tag));
     "message" TEXT = |e| text(&*alert(e)?.message);
     "cause_seq" INT = |e| int(alert(e)?.cause_seq?);
@@ -248,7 +261,7 @@ static ANCESTOR_FIELDS: &[Field] = table! { Ancestor:
 };
 
 static ORIGIN_FIELDS: &[Field] = table! { Origin:
-    "type" TEXT = |o| text(o.ns.kind.name());
+    "type" TYPE = |o| text(o.ns.kind.name());
     "inode" INT = |o| int(o.ns.inode);
     "id" INT = |o| int(o.ns.id?);
     "initial" BOOL = |o| flag(o.ns.initial);
@@ -256,7 +269,7 @@ static ORIGIN_FIELDS: &[Field] = table! { Origin:
     "owner" NS = |o| o.ns.owner.map(View::Ns);
     "parent" NS = |o| o.ns.parent.map(View::Ns);
     "level" INT = |o| int(o.ns.level?);
-    "cause" TEXT = |o| text(o.cause?.name());
+    "cause" CAUSE = |o| text(o.cause?.name());
     "creator" CREATOR = |o| o.creator.as_deref().map(View::Creator);
     "container" TEXT = |o| text(&*o.container.as_ref()?.id);
     "members" INT = |o| int(o.members?);
@@ -264,7 +277,7 @@ static ORIGIN_FIELDS: &[Field] = table! { Origin:
 
 static ROW_FIELDS: &[Field] = table! { Row:
     "ns" INT = |r| cell(r.get(Column::Ns));
-    "type" TEXT = |r| cell(r.get(Column::Type));
+    "type" TYPE = |r| cell(r.get(Column::Type));
     "path" TEXT = |r| cell(r.get(Column::Path));
     "nprocs" INT = |r| cell(r.get(Column::Nprocs));
     "pid" INT = |r| cell(r.get(Column::Pid));
@@ -280,7 +293,7 @@ static ROW_FIELDS: &[Field] = table! { Row:
     "born" TEXT = |r| cell(r.get(Column::Born));
     "age" INT = |r| cell(r.get(Column::Age));
     "creator" TEXT = |r| cell(r.get(Column::Creator));
-    "cause" TEXT = |r| cell(r.get(Column::Cause));
+    "cause" CAUSE = |r| cell(r.get(Column::Cause));
     "owner" TEXT = |r| cell(r.get(Column::Owner));
     "parent" TEXT = |r| cell(r.get(Column::Parent));
     "level" INT = |r| cell(r.get(Column::Level));
@@ -312,7 +325,7 @@ static PROCESS_FIELDS: &[Field] = table! { Process:
 };
 
 static NS_INFO_FIELDS: &[Field] = table! { NsInfo:
-    "type" TEXT = |n| text(n.kind.name());
+    "type" TYPE = |n| text(n.kind.name());
     "inode" INT = |n| int(n.inode);
     "id" INT = |n| int(n.id?);
     "initial" BOOL = |n| flag(n.initial);
@@ -323,7 +336,7 @@ static NS_INFO_FIELDS: &[Field] = table! { NsInfo:
 };
 
 static NS_FIELDS: &[Field] = table! { Ns:
-    "type" TEXT = |n| text(n.kind.name());
+    "type" TYPE = |n| text(n.kind.name());
     "inode" INT = |n| int(n.inode);
     "id" INT = |n| int(n.id?);
     "initial" BOOL = |n| flag(n.initial);
@@ -343,13 +356,13 @@ static SLOTS_FIELDS: &[Field] = table! { Slots:
 };
 
 static CHANGE_FIELDS: &[Field] = table! { Change:
-    "slot" TEXT = |c| text(c.slot.name());
+    "slot" SLOT = |c| text(c.slot.name());
     "from" NS = |c| c.from.map(View::Ns);
     "to" NS = |c| c.to.map(View::Ns);
 };
 
 static MAP_WRITE_FIELDS: &[Field] = table! { MapWrite:
-    "file" TEXT = |m| text(m.file.name());
+    "file" FILE = |m| text(m.file.name());
     "lines" MAP_LINES = |m| Some(View::List(m.lines.iter().copied().map(View::MapLine).collect()));
     "value" TEXT = |m| text(m.value.as_deref()?);
     "truncated" BOOL sparse = |m| flag(m.truncated);
@@ -363,7 +376,7 @@ static MAP_LINE_FIELDS: &[Field] = table! { MapLine:
 
 static CONTAINER_FIELDS: &[Field] = table! { Container:
     "id" TEXT = |c| text(&*c.id);
-    "runtime" TEXT = |c| text(c.runtime?.name());
+    "runtime" RUNTIME = |c| text(c.runtime?.name());
 };
 
 static POD_FIELDS: &[Field] = table! { Pod:
@@ -380,7 +393,7 @@ static CREATOR_FIELDS: &[Field] = table! { Creator:
 };
 
 static TARGET_FIELDS: &[Field] = table! { Target:
-    "type" TEXT = |t| text(target_ns(t)?.kind.name());
+    "type" TYPE = |t| text(target_ns(t)?.kind.name());
     "inode" INT = |t| int(target_ns(t)?.inode);
     "id" INT = |t| int(target_ns(t)?.id?);
     "initial" BOOL = |t| flag(target_ns(t)?.initial);
@@ -419,12 +432,7 @@ static STATUS_FIELDS: &[Field] = table! { Status:
 
 static LOSS_FIELDS: &[Field] = table! { Loss:
     "count" INT = |l| int(l.count);
-    "stage" TEXT = |l| text(match l.stage {
-        Stage::Kernel => "kernel",
-        Stage::Ring => "ring",
-        Stage::Backlog => "backlog",
-        Stage::Sink => "sink",
-    });
+    "stage" STAGE = |l| text(l.stage.name());
     "by_event" BY_EVENT = |l| Some(View::ByEvent(&l.by_event));
     "cpu" INT = |l| int(l.cpu?);
 };

@@ -48,7 +48,7 @@ fn flags() -> impl Strategy<Value = Flags> {
 }
 
 fn relation() -> impl Strategy<Value = Option<Relation>> {
-    option::of(select(&[Relation::Host, Relation::Own, Relation::Other][..]))
+    option::of(select(&Relation::ALL[..]))
 }
 
 prop_compose! {
@@ -165,7 +165,7 @@ fn status() -> impl Strategy<Value = Status> {
 prop_compose! {
     fn lost()(
         count: u64, cpu: Option<u32>,
-        stage in select(&[Stage::Kernel, Stage::Ring, Stage::Backlog, Stage::Sink][..]),
+        stage in select(&Stage::ALL[..]),
         [create, enter, fail, destroy, map, fork, exec, exit] in proptest::array::uniform8(0_u64..3),
     ) -> Lost {
         let by_event = ByEvent { create, enter, fail, destroy, map, fork, exec, exit };
@@ -175,7 +175,7 @@ prop_compose! {
 
 prop_compose! {
     fn sync()(
-        reason in select(&[Reason::Start, Reason::Lost, Reason::Resume][..]),
+        reason in select(&Reason::ALL[..]),
         (name, boot_id, kernel, backend) in (text(), text(), text(), text()),
     ) -> Sync {
         Sync { reason, host: Host { name, boot_id, kernel, backend } }
@@ -252,7 +252,7 @@ prop_compose! {
         seq: u64, nanos: i64, boot_ns: u64, lossy: bool, body in body(),
         container in option::of(container()),
         pod in option::of(shared_text().prop_map(|uid| Arc::new(Pod { uid }))),
-        source in select(&[Source::Probe, Source::Snapshot, Source::Replay][..]),
+        source in select(&Source::ALL[..]),
     ) -> Event {
         Event { schema: SchemaName::V1, seq, time: Time(nanos), boot_ns, source, body, container, pod, lossy }
     }

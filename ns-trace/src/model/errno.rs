@@ -21,6 +21,18 @@ impl Errno {
         Self(number.wrapping_abs())
     }
 
+    /// The error that events call so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let unnamed = || name.strip_prefix("ERRNO_")?.parse().ok();
+        names::number(name).or_else(unnamed).map(Self)
+    }
+
+    /// Every name that there is.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        names::all()
+    }
+
     /// The number, positive.
     #[must_use]
     pub const fn raw(self) -> i32 {
@@ -58,9 +70,7 @@ impl Serialize for Errno {
 impl<'de> Deserialize<'de> for Errno {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        names::number(&text)
-            .or_else(|| text.strip_prefix("ERRNO_")?.parse().ok())
-            .map(Self)
+        Self::from_name(&text)
             .ok_or_else(|| de::Error::custom(format_args!("`{text}` is no error name")))
     }
 }

@@ -31,6 +31,16 @@ pub enum SchemaName {
     V1,
 }
 
+impl SchemaName {
+    /// The name used in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "ns-trace/1",
+        }
+    }
+}
+
 /// Where an event was found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -44,6 +54,9 @@ pub enum Source {
 }
 
 impl Source {
+    /// Every source.
+    pub const ALL: [Self; 3] = [Self::Probe, Self::Snapshot, Self::Replay];
+
     /// The name used in events.
     #[must_use]
     pub const fn name(self) -> &'static str {

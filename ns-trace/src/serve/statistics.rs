@@ -10,19 +10,12 @@ use crate::model::{
 /// The upper bounds of the lifetimes that are counted, in seconds.
 const BOUNDS: [f64; 8] = [0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 86_400.0];
 
-const STAGES: [(Stage, &str); 4] = [
-    (Stage::Kernel, "kernel"),
-    (Stage::Ring, "ring"),
-    (Stage::Backlog, "backlog"),
-    (Stage::Sink, "sink"),
-];
-
 /// What has passed so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Statistics {
     /// By sort; the last is of no type.
     events: [[u64; 9]; EventKind::ALL.len()],
-    lost: [u64; STAGES.len()],
+    lost: [u64; Stage::ALL.len()],
     lifetimes: [Lifetimes; 8],
     alerts: BTreeMap<(Arc<str>, &'static str), u64>,
 }
@@ -51,7 +44,7 @@ impl Statistics {
         }
         match &event.body {
             Body::Lost(lost) => {
-                let place = STAGES.iter().position(|(stage, _)| *stage == lost.lost.stage);
+                let place = Stage::ALL.iter().position(|stage| *stage == lost.lost.stage);
                 if let Some(count) = place.and_then(|place| self.lost.get_mut(place)) {
                     *count += lost.lost.count;
                 }
@@ -82,9 +75,9 @@ impl Statistics {
             }
         }
         family(out, "events_lost_total", "counter", "Events that are missing, by stage.");
-        for ((stage, name), count) in STAGES.iter().zip(self.lost) {
-            let count = if *stage == Stage::Sink { count + sinks } else { count };
-            sample(out, "events_lost_total", &format!("stage=\"{name}\""), count);
+        for (stage, count) in Stage::ALL.into_iter().zip(self.lost) {
+            let count = if stage == Stage::Sink { count + sinks } else { count };
+            sample(out, "events_lost_total", &format!("stage=\"{}\"", stage.name()), count);
         }
         family(out, "rule_matches_total", "counter", "Alerts, by rule and severity.");
         for ((rule, severity), count) in &self.alerts {

@@ -149,6 +149,11 @@ pub(super) fn of(number: i32) -> Option<&'static str> {
     Some(NAMES[at].1)
 }
 
+/// Every name.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|row| row.1)
+}
+
 /// The number of a name.
 pub(super) fn number(name: &str) -> Option<i32> {
     NAMES.iter().find(|row| row.1 == name).map(|row| row.0)

@@ -58,6 +58,9 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// Every relation.
+    pub const ALL: [Self; 3] = [Self::Host, Self::Own, Self::Other];
+
     /// The name used in events.
     #[must_use]
     pub const fn name(self) -> &'static str {

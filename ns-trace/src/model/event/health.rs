@@ -40,6 +40,22 @@ pub enum Stage {
     Sink,
 }
 
+impl Stage {
+    /// Every stage.
+    pub const ALL: [Self; 4] = [Self::Kernel, Self::Ring, Self::Backlog, Self::Sink];
+
+    /// The name used in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Ring => "ring",
+            Self::Backlog => "backlog",
+            Self::Sink => "sink",
+        }
+    }
+}
+
 /// Missing events by sort; absent are those that miss none.
 ///
 /// A setns call counts as one `enter` although it may have changed nothing. A namespace whose
@@ -139,6 +155,21 @@ pub enum Reason {
     Lost,
     /// A collector has gone on where a former one ended: what happened meanwhile was told before.
     Resume,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Start, Self::Lost, Self::Resume];
+
+    /// The name used in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Lost => "lost",
+            Self::Resume => "resume",
+        }
+    }
 }
 
 /// The machine that events come from.
