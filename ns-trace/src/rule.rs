@@ -30,7 +30,7 @@ pub use self::{
     file::{File, Problem},
     pack::shipped,
     read::RULE_KEYS,
-    source::{RULES_D, SourceError, files},
+    source::{RULES_D, SourceError, files, is_installed},
     trial::{Verdict, try_out},
 };
 use crate::{

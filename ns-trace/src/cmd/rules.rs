@@ -51,7 +51,9 @@ fn files(paths: &[PathBuf]) -> Result<Vec<Arc<File>>, Failure> {
     rule::files(paths).map_err(|error| {
         let failure = Failure::new(error.to_string());
         match error {
-            SourceError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            SourceError::Read { source, .. }
+                if source.kind() == io::ErrorKind::NotFound && !paths.is_empty() =>
+            {
                 failure.hint("`shipped` is the word for the rules that come with ns-trace")
             }
             _ => failure,

@@ -40,9 +40,7 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<Arc<File>>, SourceError> {
     let mut files = Vec::new();
     if paths.is_empty() {
         files.extend(shipped());
-        if Path::new(RULES_D).is_dir() {
-            directory(Path::new(RULES_D), &mut files)?;
-        }
+        installed(Path::new(RULES_D), &mut files)?;
     }
     for path in paths {
         if path == Path::new(SHIPPED) {
@@ -67,6 +65,17 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<Arc<File>>, SourceError> {
     Ok(files)
 }
 
+/// Whether something is in a place where nothing need be. A link that leads nowhere is something, and
+/// so is what cannot be looked at: whoever put it there does not want to go without.
+#[must_use]
+pub fn is_installed(path: &Path) -> bool {
+    !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+fn installed(path: &Path, files: &mut Vec<Arc<File>>) -> Result<(), SourceError> {
+    if is_installed(path) { directory(path, files) } else { Ok(()) }
+}
+
 fn directory(path: &Path, files: &mut Vec<Arc<File>>) -> Result<(), SourceError> {
     let told = |source| SourceError::Read { path: path.to_owned(), source };
     let mut paths = Vec::new();
@@ -87,4 +96,34 @@ fn read(path: &Path) -> Result<Arc<File>, SourceError> {
     let told = |source| SourceError::Read { path: path.to_owned(), source };
     let text = fs::read_to_string(path).map_err(told)?;
     Ok(File::new(path.display().to_string(), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, os::unix::fs::symlink, process};
+
+    use super::*;
+
+    #[test]
+    fn only_a_place_where_nothing_is_has_no_rules() {
+        let root = env::temp_dir().join(format!("ns-trace-test-{}-rules.d", process::id()));
+        fs::create_dir_all(root.join("none")).unwrap();
+        symlink("nowhere", root.join("dangling")).unwrap();
+        symlink("around", root.join("around")).unwrap();
+        symlink("none", root.join("link")).unwrap();
+        fs::write(root.join("file"), "rules: []").unwrap();
+        for (name, is_fine) in [
+            ("absent", true),
+            ("none", true),
+            ("link", true),
+            ("dangling", false),
+            ("around", false),
+            ("file", false),
+            ("file/below", false),
+        ] {
+            let installed = installed(&root.join(name), &mut Vec::new());
+            assert_eq!(installed.is_ok(), is_fine, "{name}: {installed:?}");
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
 }

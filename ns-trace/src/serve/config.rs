@@ -26,7 +26,7 @@ use super::default_history;
 use crate::{
     model::redact::Redaction,
     probe::{Backend, pins},
-    rule::{self, Rules},
+    rule::{self, Rules, is_installed},
 };
 
 /// The file that is read unless another is named; beside it lies the directory of further ones.
@@ -316,7 +316,7 @@ impl Config {
         let mut config = Self::default();
         let files = match file {
             Some(file) => vec![file.to_owned()],
-            None => installed(&mut problems),
+            None => installed(Path::new(FILE), Path::new(DIRECTORY), &mut problems),
         };
         for path in files {
             match fs::read_to_string(&path) {
@@ -367,20 +367,24 @@ impl Config {
     }
 }
 
-/// The files that are installed, in the order in which they count.
-fn installed(problems: &mut Problems) -> Vec<PathBuf> {
+/// The files that are installed, in the order in which they count: the first, and those of a directory.
+fn installed(first: &Path, directory: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     let mut files: Vec<_> =
-        Some(PathBuf::from(FILE)).into_iter().filter(|file| file.exists()).collect();
-    match fs::read_dir(DIRECTORY) {
-        Ok(entries) => {
-            let paths = entries.flatten().map(|entry| entry.path());
-            let mut more: Vec<_> =
-                paths.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
-            more.sort();
-            files.extend(more);
+        Some(first.to_owned()).into_iter().filter(|file| is_installed(file)).collect();
+    if is_installed(directory) {
+        match fragments(directory) {
+            Ok(more) => files.extend(more),
+            Err(error) => problems.add(Problem::of_file(directory, &error)),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => problems.add(Problem::of_file(Path::new(DIRECTORY), &error)),
     }
     files
+}
+
+/// The files of a directory, in the order of their names.
+fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut files = paths.collect::<io::Result<Vec<_>>>()?;
+    files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
+    files.sort();
+    Ok(files)
 }

@@ -1,5 +1,7 @@
 //! What a configuration may and may not say.
 
+use std::os::unix::fs::symlink;
+
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
@@ -220,4 +222,30 @@ fn what_is_printed_is_read_again() {
     config.sinks = read(&sink.replace("pid > 1", "process.pid > 1")).unwrap().sinks;
     assert_eq!(read(&keys::print(&config)).unwrap(), config);
     assert_eq!(read(&keys::print(&Config::default())).unwrap(), Config::default());
+}
+
+#[test]
+fn only_a_place_where_nothing_is_has_no_configuration() {
+    let root = std::env::temp_dir().join(format!("ns-trace-test-{}-etc", std::process::id()));
+    fs::create_dir_all(root.join("some")).unwrap();
+    fs::write(root.join("some/b.toml"), "").unwrap();
+    fs::write(root.join("some/other"), "").unwrap();
+    symlink("nowhere", root.join("some/a.toml")).unwrap();
+    symlink("nowhere", root.join("dangling")).unwrap();
+    let found = |first: &str, directory: &str| {
+        let mut problems = Problems::default();
+        let files = installed(&root.join(first), &root.join(directory), &mut problems);
+        let files =
+            files.iter().map(|file| file.strip_prefix(&root).unwrap().display().to_string());
+        (files.collect::<Vec<_>>(), problems.is_empty())
+    };
+    let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(found("absent", "missing"), (files(&[]), true));
+    assert_eq!(found("absent", "some"), (files(&["some/a.toml", "some/b.toml"]), true));
+    // Whoever reads these is told why that cannot be.
+    assert_eq!(found("dangling", "missing"), (files(&["dangling"]), true));
+    assert_eq!(found("some/other/below", "missing"), (files(&["some/other/below"]), true));
+    assert_eq!(found("absent", "dangling"), (files(&[]), false));
+    assert_eq!(found("absent", "some/other"), (files(&[]), false));
+    fs::remove_dir_all(root).unwrap();
 }
