@@ -33,7 +33,8 @@ Exit status:
   4    the kernel lacks a feature that is needed
 With a command its own status is returned (128 + n if signal n ended it, 126 if it cannot be run,
 127 if it is not found), 124 when --timeout is over, and 125 for failures of ns-trace itself.
-With --exit-code it is 10 if there was an alert, with a command too.";
+With --exit-code it is 10 if a rule matched, whether its alert was asked for or not, with a command
+too. Which rules count is said by --rules.";
 
 /// Stream namespace events as they happen
 ///
@@ -68,7 +69,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "PATH", num_args = 0..)]
     pub rules: Option<Vec<PathBuf>>,
 
-    /// Return 10 if there was an alert
+    /// Return 10 if a rule matched, also where -e, -t or --where leave its alert out
     #[arg(long, requires = "rules")]
     pub exit_code: bool,
 

@@ -136,6 +136,7 @@ fn summarise(args: &TraceArgs, outcome: &Outcome, started: Instant) {
         lost: outcome.lost,
         seconds: started.elapsed().as_secs_f64(),
         alerts: args.rules.as_ref().map(|_| outcome.alerts),
+        unasked: outcome.unasked,
         held: outcome.held,
         forgotten: outcome.forgotten,
         filter_errors: outcome.unmatched,

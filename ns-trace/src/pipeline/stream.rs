@@ -23,8 +23,10 @@ pub struct Outcome {
     pub lost: u64,
     /// Events for which the expression could not be evaluated.
     pub unmatched: u64,
-    /// Alerts written.
+    /// Alerts raised, written or not.
     pub alerts: u64,
+    /// Alerts among them that were not written, since nobody had asked for them.
+    pub unasked: u64,
     /// Alerts held back by the limits of their rules.
     pub held: u64,
     /// What rules had to forget.
@@ -85,6 +87,7 @@ impl Stream {
                 lost: 0,
                 unmatched: 0,
                 alerts: 0,
+                unasked: 0,
                 held: 0,
                 forgotten: 0,
                 end: End::Source,
@@ -183,11 +186,14 @@ impl Stream {
             None
         };
         for mut alert in alerts {
+            // A rule has matched, whatever of it is to be seen.
+            self.outcome.alerts += 1;
             alert.cause_seq = cause;
             let mut event = Event { body: Body::Alert(Box::new(alert)), ..event.clone() };
             if !self.is_full() && self.selection.admits(&event) {
                 self.write(&mut event)?;
-                self.outcome.alerts += 1;
+            } else {
+                self.outcome.unasked += 1;
             }
         }
         Ok(())

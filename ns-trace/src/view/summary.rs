@@ -13,8 +13,10 @@ pub struct Summary {
     pub lost: u64,
     /// How long the stream lasted.
     pub seconds: f64,
-    /// Alerts among them, if rules were asked.
+    /// Alerts, if rules were asked.
     pub alerts: Option<u64>,
+    /// Alerts among these that were not written.
+    pub unasked: u64,
     /// Alerts held back by the limits of their rules.
     pub held: u64,
     /// Processes, namespaces, counts and sequences that rules had to forget.
@@ -34,6 +36,9 @@ impl fmt::Display for Summary {
         )?;
         if let Some(alerts) = self.alerts {
             write!(f, ", {}", Count(alerts, "alert"))?;
+        }
+        if self.unasked > 0 {
+            write!(f, ", {} of them not asked for", Grouped(self.unasked))?;
         }
         if self.held > 0 {
             write!(f, ", {} more held back", Grouped(self.held))?;
@@ -65,11 +70,17 @@ mod tests {
             "ns-trace: 1 event in 5.2 s, 1,000 lost, \
              2 events left out because the filter failed on them"
         );
-        let summary = Summary { alerts: Some(1), held: 2_000, forgotten: 3, ..Summary::default() };
+        let summary = Summary {
+            alerts: Some(4),
+            unasked: 3,
+            held: 2_000,
+            forgotten: 3,
+            ..Summary::default()
+        };
         assert_eq!(
             summary.to_string(),
-            "ns-trace: 0 events in 0.0 s, 0 lost, 1 alert, 2,000 more held back, \
-             rules forgot 3 things for lack of room"
+            "ns-trace: 0 events in 0.0 s, 0 lost, 4 alerts, 3 of them not asked for, \
+             2,000 more held back, rules forgot 3 things for lack of room"
         );
     }
 }
