@@ -134,6 +134,8 @@ pub struct Exception {
     pub name: String,
     /// The condition.
     pub condition: Written,
+    /// Whether an amendment has added it.
+    pub is_added: bool,
 }
 
 /// So many of something in so long a time.
@@ -204,6 +206,9 @@ impl By {
 pub struct Case {
     /// Whether they must.
     pub matches: bool,
+    /// Whether an amendment has added it: it is about the rule with all that was added, the others
+    /// are about the rule as it was written.
+    pub is_added: bool,
     /// Which it is of those that must or must not, from 1.
     pub number: usize,
     /// What happens, in order.

@@ -137,11 +137,15 @@ fn shipped_pass_their_tests() -> Result<()> {
     run.ends(0, &[])?;
     ensure!(run.stdout.contains(" tests passed, 0 failed"), "{run:?}");
     let folder = Folder::new()?;
-    let amend = "amend: [{id: container-enters-host, exceptions: {all: event == 'enter'}}]";
-    let ours = folder.file("ours.yaml", amend)?;
-    let json = answer(&["test", "-J", "shipped", &ours], 1)?;
+    let amend = "amend: [{id: unprivileged-user-namespace, exceptions: {ci: process.uid == 1000}";
+    let ours = folder.file("ours.yaml", format!("{amend}}}]"))?;
+    answer(&["test", "-J", "shipped", &ours], 0)?;
+    // What the amendment says of itself is another matter.
+    let tests = "tests: {match: [{event: create, ns: user:7, process: {uid: 1000}}]}";
+    let wrong = folder.file("wrong.yaml", format!("{amend}, {tests}}}]"))?;
+    let json = answer(&["test", "-J", "shipped", &wrong], 1)?;
     let failed = json["failed"].as_array().map_or(0, Vec::len);
-    ensure!(failed == 3 && json["failed"][0]["rule"] == "container-enters-host", "{json}");
+    ensure!(failed == 1 && json["failed"][0]["rule"] == "unprivileged-user-namespace", "{json}");
     Ok(())
 }
 

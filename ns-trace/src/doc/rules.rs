@@ -225,11 +225,15 @@ fn the_rules_that_documents_show_work() {
     let head = "rules:\n  - id: r\n    title: R\n    severity: low\n    condition: >-\n      \
                 relation == 'host' || event == 'create' && lineage.exists(a, a.comm == 'shim')\n";
     prove("rules.md", &format!("{head}{}", tests.join("\n")));
-    let (_, rest) = readme.split_once("```yaml\namend:").unwrap();
-    let (amendment, _) = rest.split_once("```").unwrap();
-    let mut files = shipped();
-    files.push(File::new("README.md", format!("amend:{amendment}")));
-    assert!(load(&files).is_ok());
+    for (name, text) in [("README.md", readme), ("rules.md", reference)] {
+        let (_, rest) = text.split_once("```yaml\namend:").unwrap();
+        let (amendment, _) = rest.split_once("```").unwrap();
+        let mut files = shipped();
+        files.push(File::new(name, format!("amend:{amendment}")));
+        let rules = load(&files).unwrap().rules;
+        let verdicts: Vec<_> = rules.iter().flat_map(try_out).collect();
+        assert!(verdicts.iter().all(Verdict::is_right), "{name}");
+    }
     let help =
         Cli::command().find_subcommand("rules").unwrap().get_after_help().unwrap().to_string();
     let rule: Vec<_> = help

@@ -28,13 +28,14 @@ use crate::model::Event;
 pub(super) struct Draft {
     file: std::sync::Arc<File>,
     at: Place,
+    is_added: bool,
     matches: bool,
     number: usize,
     events: Vec<Node>,
 }
 
-/// Reads the `tests` of a rule.
-pub(super) fn read(node: Node, reading: &mut Reading<'_>) -> Vec<Draft> {
+/// Reads the `tests` of a rule, or those that an amendment adds.
+pub(super) fn read(node: Node, is_added: bool, reading: &mut Reading<'_>) -> Vec<Draft> {
     let mut drafts = Vec::new();
     let Some(mut fields) = reading.fields(node, "`tests`", &["match", "no_match"]) else {
         return drafts;
@@ -48,7 +49,7 @@ pub(super) fn read(node: Node, reading: &mut Reading<'_>) -> Vec<Draft> {
                 _ => vec![node],
             };
             let file = std::sync::Arc::clone(&reading.file);
-            drafts.push(Draft { file, at, matches, number, events });
+            drafts.push(Draft { file, at, is_added, matches, number, events });
         }
     }
     drafts
@@ -57,7 +58,7 @@ pub(super) fn read(node: Node, reading: &mut Reading<'_>) -> Vec<Draft> {
 /// Makes the events, and notes what are none.
 pub(super) fn compile(drafts: Vec<Draft>, problems: &mut Vec<Problem>) -> Vec<Case> {
     let mut cases = Vec::new();
-    for Draft { file, at, matches, number, events: nodes } in drafts {
+    for Draft { file, at, is_added, matches, number, events: nodes } in drafts {
         let nodes = repeated(nodes, at).unwrap_or_else(|(at, message)| {
             problems.push(file.problem(at, message));
             Vec::new()
@@ -71,7 +72,7 @@ pub(super) fn compile(drafts: Vec<Draft>, problems: &mut Vec<Problem>) -> Vec<Ca
             }
         }
         let place = format!("{}:{}", file.name, at.line);
-        cases.push(Case { matches, number, events, place });
+        cases.push(Case { matches, is_added, number, events, place });
     }
     cases
 }

@@ -9,7 +9,7 @@ use super::{
     Exception, Rule, Rules, When, Written, case,
     expand::{Meaning, Meanings, Text},
     file::{File, Problem},
-    read::{Draft, Drafts, WhenDraft, read},
+    read::{Draft, Drafts, ExceptionDraft, WhenDraft, read},
 };
 use crate::expr::{Condition, Template};
 
@@ -100,9 +100,9 @@ impl Compiler<'_, '_> {
             }
         };
         let mut exceptions = Vec::new();
-        for (name, text) in draft.exceptions {
+        for ExceptionDraft { name, text, is_added } in draft.exceptions {
             let condition = self.condition(&text);
-            exceptions.extend(condition.map(|condition| Exception { name, condition }));
+            exceptions.extend(condition.map(|condition| Exception { name, condition, is_added }));
         }
         let message_source = draft.message.as_ref().map_or(draft.title.as_str(), Text::as_str);
         let message_source = message_source.replace('\n', " ");

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    Count, Rule, Rules, When, Written,
+    Count, Exception, Rule, Rules, When, Written,
     lineage::Lineage,
     origins::Origins,
     sequence::Sequences,
@@ -37,6 +37,8 @@ pub struct Engine {
 #[derive(Debug)]
 struct Armed {
     rule: Arc<Rule>,
+    /// Whether what amendments have added to it counts.
+    is_amended: bool,
     counts: Windows,
     sequences: Sequences,
     rates: Windows,
@@ -47,12 +49,12 @@ impl Engine {
     #[must_use]
     pub fn new(rules: &Rules) -> Self {
         let enabled = rules.rules.iter().filter(|rule| rule.enabled);
-        Self { redaction: rules.redaction.clone(), ..Self::with(enabled.cloned()) }
+        Self { redaction: rules.redaction.clone(), ..Self::with(enabled.cloned(), true) }
     }
 
-    /// These rules, enabled or not.
-    pub(super) fn with(rules: impl Iterator<Item = Arc<Rule>>) -> Self {
-        let armed: Vec<_> = rules.map(Armed::new).collect();
+    /// These rules, enabled or not; as they were written, or with what amendments have added.
+    pub(super) fn with(rules: impl Iterator<Item = Arc<Rule>>, is_amended: bool) -> Self {
+        let armed: Vec<_> = rules.map(|rule| Armed::new(rule, is_amended)).collect();
         let concerned = EventKind::ALL.map(|kind| {
             let concerns = |(_, armed): &(usize, &Armed)| {
                 let conditions = armed.rule.when.conditions();
@@ -168,16 +170,18 @@ impl Written {
 }
 
 impl Armed {
-    fn new(rule: Arc<Rule>) -> Self {
+    fn new(rule: Arc<Rule>, is_amended: bool) -> Self {
         let (counts, rates) = (Windows::default(), Windows::default());
-        Self { rule, counts, sequences: Sequences::default(), rates }
+        Self { rule, is_amended, counts, sequences: Sequences::default(), rates }
     }
 
     fn matches(&mut self, sighting: Sighting<'_>) -> bool {
         let rule = Arc::clone(&self.rule);
+        let is_amended = self.is_amended;
         let Sighting { event, lineage, .. } = sighting;
         let is_excepted = || {
-            let mut exceptions = rule.exceptions.iter();
+            let counts = |exception: &&Exception| is_amended || !exception.is_added;
+            let mut exceptions = rule.exceptions.iter().filter(counts);
             exceptions.any(|exception| exception.condition.holds(sighting))
         };
         match &rule.when {

@@ -53,7 +53,7 @@ pub(super) struct Draft {
     pub(super) severity: Severity,
     pub(super) tags: Vec<Arc<str>>,
     pub(super) when: Option<WhenDraft>,
-    pub(super) exceptions: Vec<(String, Text)>,
+    pub(super) exceptions: Vec<ExceptionDraft>,
     pub(super) message: Option<Text>,
     pub(super) rate: Count,
     pub(super) enabled: bool,
@@ -67,7 +67,16 @@ pub(super) struct Amendment {
     pub(super) severity: Option<Severity>,
     pub(super) enabled: Option<bool>,
     pub(super) rate: Option<Count>,
-    pub(super) exceptions: Vec<(String, Text)>,
+    pub(super) exceptions: Vec<ExceptionDraft>,
+    pub(super) tests: Vec<CaseDraft>,
+}
+
+/// An exception as it was written.
+#[derive(Debug)]
+pub(super) struct ExceptionDraft {
+    pub(super) name: String,
+    pub(super) text: Text,
+    pub(super) is_added: bool,
 }
 
 impl Amendment {
@@ -81,6 +90,7 @@ impl Amendment {
         rule.enabled = self.enabled.unwrap_or(rule.enabled);
         rule.rate = self.rate.unwrap_or(rule.rate);
         rule.exceptions.extend(self.exceptions);
+        rule.tests.extend(self.tests);
         Ok(())
     }
 }
@@ -201,11 +211,11 @@ fn rule(node: Node, reading: &mut Reading<'_>) -> Option<Draft> {
     let severity = severity(&mut fields, reading);
     let tags = fields.take("tags").map(|node| tags(node, reading)).unwrap_or_default();
     let when = when(&mut fields, &what, reading);
-    let exceptions = exceptions(&mut fields, reading);
+    let exceptions = exceptions(&mut fields, false, reading);
     let message = fields.take("message").map(|node| reading.text(node, "`message`"));
     let rate = fields.take("rate").map(|node| count(node, "`rate`", "at_most", RATE, reading));
     let enabled = fields.take("enabled").map(|node| reading.flag(&node, "`enabled`"));
-    let tests = fields.take("tests").map(|node| case::read(node, reading)).unwrap_or_default();
+    let tests = tests(&mut fields, false, reading);
     Some(Draft {
         file: Arc::clone(&reading.file),
         at: fields.at,
@@ -225,15 +235,16 @@ fn rule(node: Node, reading: &mut Reading<'_>) -> Option<Draft> {
 }
 
 fn amendment(node: Node, reading: &mut Reading<'_>) -> Option<Amendment> {
-    let known = ["id", "severity", "enabled", "rate", "exceptions"];
+    let known = ["id", "severity", "enabled", "rate", "exceptions", "tests"];
     let mut fields = reading.fields(node, "an amendment", &known)?;
     let id = fields.need("id", "the amendment", reading);
     let id = id.and_then(|node| reading.text(node, "`id`"));
     let severity = severity(&mut fields, reading);
     let enabled = fields.take("enabled").and_then(|node| reading.flag(&node, "`enabled`"));
     let rate = fields.take("rate").and_then(|node| count(node, "`rate`", "at_most", RATE, reading));
-    let exceptions = exceptions(&mut fields, reading);
-    Some(Amendment { id: id?, severity, enabled, rate, exceptions })
+    let exceptions = exceptions(&mut fields, true, reading);
+    let tests = tests(&mut fields, true, reading);
+    Some(Amendment { id: id?, severity, enabled, rate, exceptions, tests })
 }
 
 fn severity(fields: &mut Fields, reading: &mut Reading<'_>) -> Option<Severity> {
@@ -241,14 +252,24 @@ fn severity(fields: &mut Fields, reading: &mut Reading<'_>) -> Option<Severity> 
     fields.take("severity").and_then(|node| reading.choice(&node, "`severity`", &severities))
 }
 
-fn exceptions(fields: &mut Fields, reading: &mut Reading<'_>) -> Vec<(String, Text)> {
+fn exceptions(
+    fields: &mut Fields,
+    is_added: bool,
+    reading: &mut Reading<'_>,
+) -> Vec<ExceptionDraft> {
     let mut exceptions = Vec::new();
     if let Some(node) = fields.take("exceptions") {
         for (name, _, node) in reading.named(node, "`exceptions`") {
-            exceptions.extend(reading.text(node, "an exception").map(|text| (name, text)));
+            let text = reading.text(node, "an exception");
+            exceptions.extend(text.map(|text| ExceptionDraft { name, text, is_added }));
         }
     }
     exceptions
+}
+
+fn tests(fields: &mut Fields, is_added: bool, reading: &mut Reading<'_>) -> Vec<CaseDraft> {
+    let node = fields.take("tests");
+    node.map(|node| case::read(node, is_added, reading)).unwrap_or_default()
 }
 
 fn id(node: Node, reading: &mut Reading<'_>) -> Option<Text> {

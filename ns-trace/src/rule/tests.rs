@@ -182,7 +182,8 @@ fn rules_of_other_files_can_be_amended() {
     let load_with = |what| load(&[Arc::clone(&theirs), amend(what)]);
     let rules = load_with(", severity: high, exceptions: {ours: process.comm == 'prog'}").unwrap();
     assert_eq!(rules.rules[0].severity.name(), "high");
-    assert!(try_out(&rules.rules[0]).all(|verdict| verdict.alerts.is_empty()), "it is excepted");
+    let mut engine = Engine::new(&rules);
+    assert!(engine.observe(&rules.rules[0].tests[0].events[0]).is_empty(), "it is excepted");
     assert!(!load_with(", enabled: false").unwrap().rules[0].enabled);
     let rate = ", rate: {at_most: 1, within: 1h}";
     assert_eq!(load_with(rate).unwrap().rules[0].rate.number, 1);
@@ -194,6 +195,30 @@ fn rules_of_other_files_can_be_amended() {
         let problems = load_with(what).unwrap_err();
         assert!(problems[0].to_string().starts_with(message), "{}", problems[0]);
     }
+}
+
+#[test]
+fn the_tests_of_a_rule_are_about_it_as_it_was_written() {
+    let tests = "    exceptions: {sh: process.comm == 'sh'}\n    tests:\n      \
+                 match: [{event: create}]\n      no_match: [{event: create, process: {comm: sh}}]\n";
+    let theirs = File::new("theirs.yaml", rule("event == 'create'", tests));
+    let are_right = |amendment: &str| {
+        let ours = File::new("ours.yaml", format!("amend:\n  - {{id: r, {amendment}}}\n"));
+        let rules = load(&[Arc::clone(&theirs), ours]).unwrap_or_else(|problems| {
+            panic!("{amendment}: {}", problems[0]);
+        });
+        try_out(&rules.rules[0]).map(|verdict| verdict.is_right()).collect::<Vec<_>>()
+    };
+    let ours = "exceptions: {ours: process.comm == 'prog'}";
+    for amendment in [ours, "enabled: false", "severity: info", "rate: {at_most: 1, within: 1h}"] {
+        assert_eq!(are_right(amendment), [true, true], "{amendment}");
+    }
+    // Those of the amendment are about all of it.
+    let right =
+        "tests: {match: [{event: create, process: {comm: x}}], no_match: [{event: create}]}";
+    assert_eq!(are_right(&format!("{ours}, {right}")), [true; 4]);
+    let wrong = "tests: {match: [{event: create}]}";
+    assert_eq!(are_right(&format!("{ours}, {wrong}")), [true, true, false]);
 }
 
 #[test]
