@@ -36,7 +36,7 @@ pub use self::{
     text::{printable, same},
     time::Time,
     want::{From, Kinds, Mounts, Want},
-    world::{MapLine, Maps, NsRow, ProcessRow, ThreadRow, World},
+    world::{Life, MapLine, Maps, NsRow, ProcessRow, ThreadRow, World},
 };
 pub use ns_trace_common::{
     Cause, Kind, NAMESPACE_FLAGS, SLOTS, Slot,

@@ -98,6 +98,8 @@ mod tests {
         assert_eq!(error.position().column, 18);
         let error = RowFilter::compile("cause == 'unshared' || type == 'ne'").unwrap_err();
         assert_eq!(error.to_string(), "unknown word `unshared`, did you mean `unshare`?");
+        let error = RowFilter::compile("state != 'alive'").unwrap_err();
+        assert_eq!(error.to_string(), "unknown word `alive`; it can be active, held, dead");
         assert!(RowFilter::compile("type == 'network'").is_err());
         assert!(RowFilter::compile("process.pid == 1").is_err());
         assert!(RowFilter::compile("type > 8").is_err());

@@ -11,7 +11,7 @@ use super::{
     suggest,
 };
 use crate::model::{
-    Cause, Errno, Kind, MapFile, Runtime, Slot,
+    Cause, Errno, Kind, Life, MapFile, Runtime, Slot,
     event::{EventKind, Reason, Relation, SchemaName, Severity, Source, Stage},
 };
 
@@ -34,6 +34,7 @@ pub(super) enum Words {
     File,
     Runtime,
     Stage,
+    Life,
 }
 
 /// A string that is written out, and where.
@@ -58,6 +59,7 @@ impl Words {
             Self::File => MapFile::ALL.map(MapFile::name).to_vec(),
             Self::Runtime => Runtime::ALL.map(Runtime::name).to_vec(),
             Self::Stage => Stage::ALL.map(Stage::name).to_vec(),
+            Self::Life => Life::ALL.map(Life::name).to_vec(),
         }
     }
 

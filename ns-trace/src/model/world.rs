@@ -64,6 +64,46 @@ pub struct NsRow {
     pub died: Option<u64>,
 }
 
+/// How much life is in a namespace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Life {
+    /// It has processes.
+    Active,
+    /// It has none, but something keeps it.
+    Held,
+    /// It was freed.
+    Dead,
+}
+
+impl Life {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Held, Self::Dead];
+
+    /// The name in lists.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Held => "held",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl NsRow {
+    /// How much life is in it.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        if self.died.is_some() {
+            Life::Dead
+        } else if self.processes.is_empty() {
+            Life::Held
+        } else {
+            Life::Active
+        }
+    }
+}
+
 /// The maps of a user namespace (`user_namespaces(7)`).
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Maps {

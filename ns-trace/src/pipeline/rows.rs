@@ -87,7 +87,7 @@ impl Rows {
             Column::Level => info.level.into(),
             Column::Nthreads => ns.threads.into(),
             Column::Holders => holders(&ns.holders).into(),
-            Column::State => state(ns).into(),
+            Column::State => ns.life().name().into(),
             Column::Container | Column::Pod => {
                 process.map_or(Cell::Empty, |p| place(p.pid, column))
             }
@@ -157,16 +157,6 @@ fn born(born: u64) -> String {
     // Measured once, lest it seems to change.
     static OFFSET: OnceLock<i64> = OnceLock::new();
     Time(born.cast_signed() + OFFSET.get_or_init(clock::realtime_offset)).to_rfc3339()
-}
-
-fn state(ns: &NsRow) -> &'static str {
-    if ns.died.is_some() {
-        "dead"
-    } else if ns.processes.is_empty() {
-        "held"
-    } else {
-        "active"
-    }
 }
 
 /// How many there are of each kind: `fd:2,mount:1`.
