@@ -41,7 +41,7 @@ pub(crate) fn trials(context: &Arc<Context>) -> Vec<Trial> {
     trials
 }
 
-const TRIALS: [(&str, Test); 5] = [
+const TRIALS: [(&str, Test); 6] = [
     ("history::what_was_traced_comes_back", recorded),
     ("history::who_did_what_when_is_known", asked),
     ("history::what_nobody_saw_is_no_answer", unseen),

@@ -33,8 +33,8 @@ Exit status:
   4    the kernel lacks a feature that is needed
 With a command its own status is returned (128 + n if signal n ended it, 126 if it cannot be run,
 127 if it is not found), 124 when --timeout is over, and 125 for failures of ns-trace itself.
-With --exit-code it is 10 if a rule matched, whether its alert was asked for or not, with a command
-too. Which rules count is said by --rules.";
+With --exit-code it is 10 if a rule matched, with a command too: whether -e asks for alerts or not,
+but not where --where or -t leaves the alert out.";
 
 /// Stream namespace events as they happen
 ///

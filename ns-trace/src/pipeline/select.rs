@@ -36,14 +36,23 @@ impl Selection {
         if matches!(kind, EventKind::Sync | EventKind::Lost) {
             return true;
         }
+        self.admits_sort(kind) && self.chooses(event)
+    }
+
+    /// Whether events of a sort pass.
+    #[must_use]
+    pub fn admits_sort(&self, kind: EventKind) -> bool {
         let wanted = if self.events.is_empty() {
             self.tasks || !is_of_tasks(kind)
         } else {
             self.events.contains(&kind)
         };
-        wanted
-            && !(self.no_fail && kind == EventKind::Fail)
-            && (self.kinds.is_empty() || self.concerns(&event.body))
+        wanted && !(self.no_fail && kind == EventKind::Fail)
+    }
+
+    /// Whether an event would pass if its sort does.
+    pub fn chooses(&mut self, event: &Event) -> bool {
+        (self.kinds.is_empty() || self.concerns(&event.body))
             && self.filter.as_mut().is_none_or(|filter| filter.matches(event))
     }
 

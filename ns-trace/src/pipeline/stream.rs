@@ -7,7 +7,7 @@ use crate::{
     expr::Filter,
     model::{
         Event, Time,
-        event::{Body, ByEvent, SchemaName},
+        event::{Body, ByEvent, EventKind, SchemaName},
     },
     rule::{Engine, Members, Rules},
     sink::Outlet,
@@ -23,9 +23,9 @@ pub struct Outcome {
     pub lost: u64,
     /// Events for which the expression could not be evaluated.
     pub unmatched: u64,
-    /// Alerts raised, written or not.
+    /// Alerts that types and expression admit, written or not.
     pub alerts: u64,
-    /// Alerts among them that were not written, since nobody had asked for them.
+    /// Those among them that were not written, since nobody had asked for alerts.
     pub unasked: u64,
     /// Alerts held back by the limits of their rules.
     pub held: u64,
@@ -186,11 +186,14 @@ impl Stream {
             None
         };
         for mut alert in alerts {
-            // A rule has matched, whatever of it is to be seen.
-            self.outcome.alerts += 1;
             alert.cause_seq = cause;
             let mut event = Event { body: Body::Alert(Box::new(alert)), ..event.clone() };
-            if !self.is_full() && self.selection.admits(&event) {
+            if !self.selection.chooses(&event) {
+                continue;
+            }
+            // A rule has matched, whether alerts are to be seen or not.
+            self.outcome.alerts += 1;
+            if self.selection.admits_sort(EventKind::Alert) && !self.is_full() {
                 self.write(&mut event)?;
             } else {
                 self.outcome.unasked += 1;
