@@ -10,7 +10,7 @@ use std::io;
 
 pub use self::{
     datagram::Datagrams,
-    file::{File, Rotation},
+    file::{File, MOST_KEPT, Rotation},
     stdout::Stdout,
     unix::Unix,
     webhook::Webhook,

@@ -11,7 +11,10 @@ use super::{
 use crate::{
     expr::Filter,
     model::{Bytes, Kind, event::EventKind},
-    sink::{schema::Schema, target::webhook},
+    sink::{
+        schema::Schema,
+        target::{MOST_KEPT, webhook},
+    },
     sys::account,
 };
 
@@ -262,7 +265,7 @@ pub(super) const KEYS: [Key<SinkConfig>; 16] = [
         name: "keep",
         value: "number",
         help: "How many rotated files are kept: PATH.1 is the latest of them.",
-        set: |sink, value| number(value, 1, 10_000).map(|keep| sink.keep = keep),
+        set: |sink, value| number(value, 1, MOST_KEPT).map(|keep| sink.keep = keep),
         get: |sink| Some(sink.keep.to_string()),
     },
     Key {

@@ -1,9 +1,13 @@
 //! A file that is rotated.
 
 use std::{
+    ffi::OsStr,
     fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
@@ -12,6 +16,9 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 
 use super::{Lines, Target};
+
+/// How many rotated files are kept at most.
+pub const MOST_KEPT: usize = 10_000;
 
 /// No line is longer than so many bytes.
 const LINE: u64 = 1 << 20;
@@ -84,6 +91,10 @@ impl File {
     /// Makes room at the path.
     fn rotate(&mut self) -> io::Result<()> {
         self.wait();
+        for old in beyond(&self.path, self.rotation.keep) {
+            // What cannot be removed keeps nothing from being written.
+            let _gone = fs::remove_file(old);
+        }
         for number in (1..=self.rotation.keep).rev() {
             for packed in [false, true] {
                 let from = numbered(&self.path, number, packed);
@@ -171,6 +182,26 @@ fn numbered(path: &Path, number: usize, packed: bool) -> PathBuf {
     name.into()
 }
 
+/// The rotated files of higher numbers than are kept: fewer are than once were.
+fn beyond(path: &Path, keep: usize) -> Vec<PathBuf> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Vec::new();
+    };
+    let is_beyond = |other: &OsStr| {
+        number(name, other).is_some_and(|number| (keep + 1..=MOST_KEPT).contains(&number))
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(|entry| is_beyond(&entry.file_name())).map(|entry| entry.path()).collect()
+}
+
+/// The number of a rotated file by its name: 3 of `NAME.3` and `NAME.3.gz`, if `name` is `NAME`.
+fn number(name: &OsStr, rotated: &OsStr) -> Option<usize> {
+    let rest = rotated.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b".")?;
+    let text = str::from_utf8(rest.strip_suffix(b".gz").unwrap_or(rest)).ok()?;
+    // Only as it is written here: anything else is somebody else's.
+    text.parse().ok().filter(|number: &usize| number.to_string() == text)
+}
+
 fn pack(from: &Path, to: &Path) -> io::Result<()> {
     let mut unfinished = to.as_os_str().to_owned();
     unfinished.push(".tmp");
@@ -190,7 +221,7 @@ fn pack(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, io::Read as _, process};
+    use std::{collections::BTreeSet, env, io::Read as _, process};
 
     use flate2::read::GzDecoder;
 
@@ -228,6 +259,23 @@ mod tests {
         let packed = fs::File::open(directory.join("a.1.gz")).unwrap();
         GzDecoder::new(packed).read_to_string(&mut text).unwrap();
         assert_eq!(text, "123456789\n".repeat(2));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn where_fewer_are_kept_than_before_the_others_go() {
+        let (directory, lines) = place("fewer");
+        let rotation = Rotation { max_size: 1, max_age: Duration::MAX, keep: 2, compress: false };
+        let others = ["a.03", "a.20261130", "a.3.bz2", "a.old", "b.9"];
+        for name in ["a.1", "a.2.gz", "a.3", "a.4.gz", "a.9"].iter().chain(&others) {
+            fs::write(directory.join(name), *name).unwrap();
+        }
+        let mut file = File::new(directory.join("a"), rotation);
+        file.deliver(&lines).unwrap();
+        file.deliver(&lines).unwrap();
+        let expected: BTreeSet<_> = ["a", "a.1", "a.2"].into_iter().chain(others).collect();
+        assert_eq!(names(&directory).iter().map(String::as_str).collect::<BTreeSet<_>>(), expected);
+        assert_eq!(fs::read_to_string(directory.join("a.2")).unwrap(), "a.1");
         fs::remove_dir_all(directory).unwrap();
     }
 
