@@ -20,7 +20,7 @@ use toml::de::DeTable;
 pub use self::{
     key::Described,
     problem::{Problem, Problems},
-    sink::{SinkConfig, Target},
+    sink::{SinkConfig, Target, User},
 };
 use super::default_history;
 use crate::{

@@ -119,7 +119,7 @@ fn past(history: &Path, config: &SinkConfig, recent: &Recent) -> Past {
 fn target(config: &SinkConfig) -> Box<dyn target::Target> {
     // Which of them need a path or a url was checked.
     let path = |usual: &str| config.path.clone().unwrap_or_else(|| usual.into());
-    let reader = config.reader();
+    let reader = config.user.as_ref().map(|user| user.uid);
     match config.target {
         Target::Stdout => Box::new(Stdout),
         Target::File => Box::new(File::new(path(""), rotation(config))),

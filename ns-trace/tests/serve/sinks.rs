@@ -5,20 +5,30 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read, Write as _},
     net::TcpListener,
-    os::unix::net::{UnixDatagram, UnixListener},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        net::{UnixDatagram, UnixListener},
+    },
+    process::Command,
     thread::{self, JoinHandle},
 };
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{Collector, Test, make};
-use crate::{context::Room, tracer::PATIENCE};
+use super::{Collector, Test, eventually, make};
+use crate::{
+    context::Room,
+    stage::has,
+    tracer::{PATIENCE, program},
+};
 
-pub(super) const TRIALS: [(&str, Test); 3] = [
+pub(super) const TRIALS: [(&str, Test); 4] = [
     ("serve::sinks::all_of_them_get_what_they_want", all),
     ("serve::sinks::a_webhook_that_fails_gets_it_again", webhook),
     ("serve::sinks::what_was_not_handed_on_is_after_a_restart", restart),
+    ("serve::sinks::who_was_found_is_still_known_at_a_reload", user),
 ];
 
 /// The inodes in the `create` events among lines of JSON.
@@ -166,7 +176,7 @@ fn restart(room: &Room) -> Result<()> {
     );
     let mut collector = Collector::start(room, &config)?;
     let first = make(collector.tracer()?)?;
-    let ended = collector.end(rustix::process::Signal::TERM)?;
+    let ended = collector.end(Signal::TERM)?;
     ensure!(ended.stderr.contains("could not take the last"), "{}", ended.stderr);
     collector.run()?;
     let second = make(collector.tracer()?)?;
@@ -183,4 +193,48 @@ fn restart(room: &Room) -> Result<()> {
     collector.finish()?;
     fs::remove_dir_all(place)?;
     Ok(())
+}
+
+/// A user whom only getent(1) knows: it cannot be run any more when the sink begins.
+fn user(room: &Room) -> Result<()> {
+    if !has("/bin/sh") {
+        // A machine of the tests' own has no scripts.
+        return Ok(());
+    }
+    let mut collector = Collector::start(room, "")?;
+    collector.end(Signal::TERM)?;
+    let (getent, socket) = (collector.path("getent"), collector.path("socket"));
+    fs::write(&getent, "#!/bin/sh\n[ $3 = far ] && echo far:x:4242:4242::/:/bin/sh\n")?;
+    fs::set_permissions(&getent, fs::Permissions::from_mode(0o755))?;
+    let datagrams = UnixDatagram::bind(&socket)?;
+    datagrams.set_read_timeout(Some(PATIENCE))?;
+    chown(&socket, Some(4242), None)?;
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))?;
+    let sink = |user: &str, name: &str| {
+        let path = socket.display();
+        format!(
+            "[[sink]]\ntype = \"syslog\"\npath = \"{path}\"\nuser = \"{user}\"\nname = \"{name}\"\n"
+        )
+    };
+    collector.configure(room, &sink("far", "first"))?;
+    let mut command = Command::new(program());
+    command.env("PATH", collector.path(""));
+    collector.run_as(command)?;
+    let is_told = || datagrams.recv(&mut [0; 1]).context("the user is told of nothing");
+    is_told()?;
+    let tracer = collector.tracer()?;
+    collector.configure(room, &sink("farther", "second"))?;
+    tracer.signal(Signal::HUP)?;
+    eventually("who is not known is refused", || {
+        Ok(tracer.has_said("no user `farther` in /etc/passwd, and getent"))
+    })?;
+    collector.configure(room, &sink("far", "second"))?;
+    tracer.signal(Signal::HUP)?;
+    eventually("who is known is taken", || Ok(tracer.has_said("was read again")))?;
+    datagrams.set_nonblocking(true)?;
+    while datagrams.recv(&mut [0; 1]).is_ok() {}
+    datagrams.set_nonblocking(false)?;
+    make(tracer)?;
+    is_told()?;
+    collector.finish().map(drop)
 }

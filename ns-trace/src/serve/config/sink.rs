@@ -36,6 +36,15 @@ pub enum Target {
     Journal,
 }
 
+/// A user.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct User {
+    /// As they are written.
+    pub written: String,
+    /// Their number: whoever serves cannot ask for it any more.
+    pub uid: u32,
+}
+
 /// One sink.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SinkConfig {
@@ -49,8 +58,8 @@ pub struct SinkConfig {
     pub url: Option<String>,
     /// In whose words.
     pub schema: Schema,
-    /// Who may listen at a socket besides root and the collector's own user, as it is written.
-    pub user: Option<String>,
+    /// Who may listen at a socket besides root and the collector's own user.
+    pub user: Option<User>,
     /// Only events for which this expression is true.
     pub filter: Option<String>,
     /// Only these sorts of event.
@@ -110,12 +119,6 @@ impl SinkConfig {
     /// Whether what it could not hand on is read from the history later.
     pub(in crate::serve) const fn is_kept(&self) -> bool {
         matches!(self.target, Target::File | Target::Webhook)
-    }
-
-    /// The number of `user`.
-    pub(in crate::serve) fn reader(&self) -> Option<u32> {
-        let user = self.user.as_ref()?;
-        account::find("passwd", user.as_ref()).map(|account| account.id)
     }
 
     /// Whether it has what its target needs.
@@ -214,12 +217,12 @@ pub(super) const KEYS: [Key<SinkConfig>; 16] = [
         help: "Who may listen at the socket of a sink, besides root and the collector's own user: \
                nobody else is sent events.",
         set: |sink, value| {
-            let user = text(value)?;
-            account::find("passwd", user.as_ref()).ok_or_else(|| format!("no user `{user}`"))?;
-            sink.user = Some(user.to_owned());
+            let written = text(value)?.to_owned();
+            let uid = account::user(&written)?;
+            sink.user = Some(User { written, uid });
             Ok(())
         },
-        get: |sink| sink.user.as_ref().map(quoted),
+        get: |sink| sink.user.as_ref().map(|user| quoted(&user.written)),
     },
     Key {
         name: "where",
