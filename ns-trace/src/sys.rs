@@ -24,6 +24,7 @@ pub mod rtnetlink;
 pub mod seccomp;
 pub mod setting;
 pub mod signal;
+pub mod token;
 pub mod tracefs;
 pub mod unshare;
 pub mod worker;

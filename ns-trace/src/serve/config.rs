@@ -27,6 +27,7 @@ use crate::{
     model::redact::Redaction,
     probe::{Backend, pins},
     rule::{self, Rules, is_installed},
+    sys::token,
 };
 
 /// The file that is read unless another is named; beside it lies the directory of further ones.
@@ -260,7 +261,7 @@ pub enum Listen {
 
 impl Config {
     /// Reads `file` and no other, or without it [`FILE`] and those in [`DIRECTORY`] as far as there
-    /// are any. The rules that they name are left alone.
+    /// are any. The rules and other files that they name are left alone.
     ///
     /// # Errors
     ///
@@ -270,13 +271,15 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
-    /// Reads the same, and the rules.
+    /// Reads the same, and the rules; whoever does so is to serve, and must be able to read the other
+    /// files that it names too.
     ///
     /// # Errors
     ///
     /// All that is wrong with any of them.
     pub fn load_with_rules(file: Option<&Path>) -> Result<(Self, Rules), Problems> {
         let (config, mut problems) = Self::found(file);
+        config.check_files(&mut problems);
         match config.rules.load() {
             Ok(mut rules) if problems.is_empty() => {
                 rules.redaction.clone_from(&config.redact);
@@ -357,12 +360,42 @@ impl Config {
                 problems.add(Problem::of_whole(format!("sink `{}`: {why}", sink.name())));
             }
         }
+        self.check_paths(problems);
         let mut names: Vec<_> = self.sinks.iter().map(SinkConfig::name).collect();
         names.sort();
         for (name, _) in names.iter().zip(names.iter().skip(1)).filter(|(one, next)| one == next) {
             problems.add(Problem::of_whole(format!(
                 "two sinks are called `{name}`; give one of them another `name`"
             )));
+        }
+    }
+
+    /// Checks that no sink has the path of another's file: that one rotates it.
+    fn check_paths(&self, problems: &mut Problems) {
+        for (place, one) in self.sinks.iter().enumerate() {
+            let Some(path) = &one.path else { continue };
+            let is_same = |other: &&SinkConfig| {
+                other.path.as_ref() == Some(path)
+                    && [one.target, other.target].contains(&Target::File)
+            };
+            for other in self.sinks.iter().skip(place + 1).filter(is_same) {
+                let (one, other, path) = (one.name(), other.name(), path.display());
+                problems.add(Problem::of_whole(format!(
+                    "sinks `{one}` and `{other}` have the same `path`, {path}; a file is for one only"
+                )));
+            }
+        }
+    }
+
+    /// Checks that the files can be read that are read later, again and again, but for the rules.
+    fn check_files(&self, problems: &mut Problems) {
+        if let Some(Err(why)) = self.http.token_file.as_deref().map(token::read) {
+            problems.add(Problem::of_whole(format!("http.token_file: {why}")));
+        }
+        for sink in &self.sinks {
+            if let Err(why) = sink.check_files() {
+                problems.add(Problem::of_whole(format!("sink `{}`: {why}", sink.name())));
+            }
         }
     }
 }

@@ -73,7 +73,12 @@ pub(super) fn describe<T>(keys: &[Key<T>], default: &T) -> Vec<Described> {
 }
 
 /// Prints a table; what has no value is left out.
-pub(super) fn print<T>(keys: &[Key<T>], header: &str, from: &T, out: &mut String) {
+pub(super) fn print<T: 'static>(
+    keys: impl IntoIterator<Item = &'static Key<T>>,
+    header: &str,
+    from: &T,
+    out: &mut String,
+) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{header}");
     for key in keys {

@@ -359,9 +359,7 @@ pub(super) fn fill(config: &mut Config, document: &DeTable<'_>, found: &mut Find
                         found.add(sink.span(), "sink: expected a table, as [[sink]] begins");
                         continue;
                     };
-                    let mut read = SinkConfig::default();
-                    key::fill(&sink::KEYS, "sink", table, &mut read, found);
-                    config.sinks.push(read);
+                    config.sinks.push(sink::read(table, found));
                 }
             }
             ("sink", _) => found.add(at, "sink: write [[sink]], for there may be several"),
@@ -389,7 +387,7 @@ pub fn print(config: &Config) -> String {
     key::print(&REDACT, "[redact]", &config.redact, &mut out);
     key::print(&PRIVILEGES, "[privileges]", &config.privileges, &mut out);
     for sink in &config.sinks {
-        key::print(&sink::KEYS, "[[sink]]", sink, &mut out);
+        key::print(sink.keys(), "[[sink]]", sink, &mut out);
     }
     out.truncate(out.trim_end().len() + 1);
     out
@@ -432,7 +430,8 @@ pub fn described() -> Vec<(&'static str, &'static str, Vec<Described>)> {
         ),
         (
             "[[sink]]",
-            "Where events leave; there may be any number.",
+            "Where events leave; there may be any number. Each has the keys that are of use to its type, and \
+             no others.",
             key::describe(&sink::KEYS, &SinkConfig::default()),
         ),
     ]

@@ -2,8 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use toml::de::DeTable;
+
 use super::{
-    key::Key,
+    key::{self, Key},
+    problem::Finder,
     value::{
         duration, list, number, one_of, path, quoted, shown, size, some_of, switch, text, word,
     },
@@ -15,7 +18,7 @@ use crate::{
         schema::Schema,
         target::{MOST_KEPT, webhook},
     },
-    sys::account,
+    sys::{account, token},
 };
 
 /// Where events go.
@@ -132,15 +135,58 @@ impl SinkConfig {
 
     fn check_webhook(&self) -> Result<(), String> {
         let url = self.url.as_ref().ok_or("needs a `url`")?;
-        match &self.ca_file {
-            Some(_) if !webhook::is_tls(url) => {
-                Err("has a `ca_file`, but its `url` does not begin with https://".to_owned())
-            }
-            Some(file) => {
-                webhook::authorities(file).map(drop).map_err(|why| format!("ca_file: {why}"))
-            }
-            None => Ok(()),
+        if self.ca_file.is_some() && !webhook::is_tls(url) {
+            return Err("has a `ca_file`, but its `url` does not begin with https://".to_owned());
         }
+        Ok(())
+    }
+
+    /// Whether the files can be read that it names.
+    pub(super) fn check_files(&self) -> Result<(), String> {
+        if let Some(file) = &self.ca_file {
+            webhook::authorities(file).map_err(|why| format!("ca_file: {why}"))?;
+        }
+        if let Some(file) = &self.token_file {
+            token::read(file).map_err(|why| format!("token_file: {why}"))?;
+        }
+        Ok(())
+    }
+
+    /// The keys that are of use to it.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static Key<Self>> {
+        KEYS.iter().filter(|key| targets(key.name).contains(&self.target))
+    }
+}
+
+/// Reads a sink.
+pub(super) fn read(table: &DeTable<'_>, found: &mut Finder<'_>) -> SinkConfig {
+    let mut sink = SinkConfig::default();
+    key::fill(&KEYS, "sink", table, &mut sink, found);
+    let has_type = table
+        .iter()
+        .all(|(name, value)| name.get_ref() != "type" || one_of(value.get_ref(), &TARGETS).is_ok());
+    // What type was meant is not known else.
+    for (name, _) in table.iter().filter(|_| has_type) {
+        let targets = targets(name.get_ref());
+        if !targets.contains(&sink.target) {
+            let targets: Vec<_> = targets.iter().map(|target| word(&TARGETS, target)).collect();
+            let (of, target) = (targets.join(", "), word(&TARGETS, &sink.target));
+            let what = format!("a sink of type {target} has none; those of type {of} have");
+            found.add(name.span(), format_args!("sink.{}: {what}", name.get_ref()));
+        }
+    }
+    sink
+}
+
+/// The targets that have a use for a key.
+fn targets(key: &str) -> &'static [Target] {
+    use Target::{File, Journal, Stdout, Syslog, Unix, Webhook};
+    match key {
+        "path" => &[File, Unix, Syslog, Journal],
+        "user" => &[Unix, Syslog, Journal],
+        "url" | "timeout" | "token_file" | "ca_file" => &[Webhook],
+        "max_size" | "max_age" | "keep" | "compress" => &[File],
+        _ => &[Stdout, File, Unix, Webhook, Syslog, Journal],
     }
 }
 
@@ -164,7 +210,7 @@ fn events() -> Vec<(&'static str, EventKind)> {
     EventKind::ALL.iter().map(|kind| (kind.name(), *kind)).collect()
 }
 
-pub(super) const KEYS: [Key<SinkConfig>; 16] = [
+pub(super) static KEYS: [Key<SinkConfig>; 16] = [
     Key {
         name: "type",
         value: "stdout, file, unix, webhook, syslog or journal",

@@ -92,6 +92,70 @@ fn what_stays_is_told_and_no_address_is_opened_to_others() {
 }
 
 #[test]
+fn a_sink_has_the_keys_of_its_type_only() {
+    let said = read("[[sink]]\npath = \"/a\"\nevents = [\"create\"]").unwrap_err();
+    let others = "\"file\", \"unix\", \"syslog\", \"journal\"";
+    let why = format!("a sink of type \"stdout\" has none; those of type {others} have");
+    assert_eq!(said, format!("a.toml:2:1: sink.path: {why}"));
+    for (kind, rest, key) in [
+        ("file", "path = \"/a\"", "url = \"http://a\""),
+        ("file", "path = \"/a\"", "user = \"root\""),
+        ("unix", "path = \"/a\"", "keep = 7"),
+        ("webhook", "url = \"http://a\"", "path = \"/a\""),
+        ("journal", "", "timeout = \"1s\""),
+        ("stdout", "", "compress = true"),
+    ] {
+        let text = format!("[[sink]]\ntype = \"{kind}\"\n{rest}\n");
+        let right = read(&text).unwrap();
+        assert_eq!(read(&keys::print(&right)).unwrap(), right);
+        let said = read(&(text + key)).unwrap_err();
+        let name = key.split(' ').next().unwrap();
+        assert!(said.starts_with(&format!("a.toml:4:1: sink.{name}: a sink of type ")), "{said}");
+    }
+    let said = read("[[sink]]\ntype = \"fiel\"\npath = \"/a\"").unwrap_err();
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn a_file_is_for_one_sink_only() {
+    let sink = |kind: &str, path: &str| {
+        format!("[[sink]]\ntype = \"{kind}\"\nname = \"{kind}{path}\"\npath = \"{path}\"\n")
+    };
+    let said = read(&(sink("file", "/a/b") + &sink("file", "/a//b"))).unwrap_err();
+    let expected = "sinks `file/a/b` and `file/a//b` have the same `path`, /a/b; ";
+    assert!(said.starts_with(expected) && said.lines().count() == 1, "{said}");
+    read(&(sink("unix", "/a") + &sink("file", "/a"))).unwrap_err();
+    read(&(sink("file", "/a") + &sink("file", "/b"))).unwrap();
+    read(&(sink("unix", "/a") + &sink("syslog", "/a"))).unwrap();
+}
+
+#[test]
+fn a_token_must_be_there_for_whoever_serves() {
+    let file = std::env::temp_dir().join(format!("ns-trace-test-{}-tokens", std::process::id()));
+    let config = file.with_extension("toml");
+    let token = format!("token_file = \"{}\"\n", file.display());
+    let sink = "[[sink]]\ntype = \"webhook\"\nurl = \"http://a\"\n";
+    fs::write(&config, format!("[http]\n{token}{sink}{token}")).unwrap();
+    let said = |text: Option<&str>| {
+        if let Some(text) = text {
+            fs::write(&file, text).unwrap();
+        }
+        // Whoever does not serve may not even be able to read it.
+        Config::load(Some(&config)).unwrap();
+        Config::load_with_rules(Some(&config)).map(drop).map_err(|why| why.to_string())
+    };
+    for (text, why) in [(None, "cannot read "), (Some("\n"), "has no token")] {
+        let said = said(text).unwrap_err();
+        let [first, second] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+        assert!(first.starts_with("http.token_file: ") && first.contains(why), "{said}");
+        assert!(second.starts_with("sink `webhook`: token_file: "), "{said}");
+    }
+    assert_eq!(said(Some("s3cret\n")), Ok(()));
+    fs::remove_file(file).unwrap();
+    fs::remove_file(config).unwrap();
+}
+
+#[test]
 fn durations_are_printed_as_they_are() {
     for (written, shown) in [
         ("0x10", "16s"),

@@ -1,6 +1,6 @@
 //! Who is let in.
 
-use std::{convert::Infallible, fs, net::IpAddr, path::Path, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, path::Path, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, Request, State as Extract},
@@ -10,7 +10,10 @@ use axum::{
 };
 
 use super::{State, problem::Problem};
-use crate::serve::{config::Sight, control::sight, refused};
+use crate::{
+    serve::{config::Sight, control::sight, refused},
+    sys::token,
+};
 
 /// Who asks: the user at the other end of a unix socket.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -97,8 +100,9 @@ fn is_direct(headers: &HeaderMap) -> bool {
 
 fn has_token(headers: &HeaderMap, file: &Path) -> bool {
     const SCHEME: &[u8] = b"Bearer ";
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let token = text.lines().next().unwrap_or_default().trim().as_bytes();
+    // Without one nobody has it.
+    let Ok(token) = token::read(file) else { return false };
+    let token = token.as_bytes();
     let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     // The scheme's name may be written in any case (RFC 9110, 11.1).
     let sent = sent.and_then(|sent| sent.split_at_checked(SCHEME.len()));
@@ -107,7 +111,7 @@ fn has_token(headers: &HeaderMap, file: &Path) -> bool {
     };
     // As long for every wrong one: how far it was right is nobody's business.
     let differs = sent.iter().zip(token).fold(0, |differs, (one, other)| differs | (one ^ other));
-    !token.is_empty() && sent.len() == token.len() && differs == 0
+    sent.len() == token.len() && differs == 0
 }
 
 /// Of paths that lead nowhere.

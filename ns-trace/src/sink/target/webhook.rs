@@ -2,12 +2,13 @@
 
 mod trust;
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use ureq::{Agent, http::Uri};
 
 pub use self::trust::authorities;
 use super::{Lines, Target};
+use crate::sys::token;
 
 /// The server: each batch is one request, whose body has an event a line.
 #[derive(Debug)]
@@ -54,10 +55,7 @@ impl Target for Webhook {
         };
         let mut request = agent.post(&self.url).content_type("application/x-ndjson");
         if let Some(file) = &self.token_file {
-            // Read each time: a token that is replaced is in force at once.
-            let text = fs::read_to_string(file)?;
-            let token = text.lines().next().unwrap_or_default().trim();
-            request = request.header("Authorization", format!("Bearer {token}"));
+            request = request.header("Authorization", format!("Bearer {}", token::read(file)?));
         }
         let sent = request.send(lines.bytes());
         let answer = sent.map_err(|error| trust::told(error, &server(&self.url)))?;

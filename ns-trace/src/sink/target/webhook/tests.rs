@@ -1,7 +1,7 @@
 //! Real servers over TLS, whose certificates are good or not.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     process,
