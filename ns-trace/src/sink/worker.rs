@@ -15,12 +15,18 @@ use super::{
     past::Past,
     recent::{Entry, Reader, Stop},
     schema::Translator,
-    target::{Lines, Target},
+    target::{Failure, Lines, Target},
 };
 use crate::model::{Event, event::Body};
 
 /// How many events are handed on at a time at most.
 const PIECE: usize = 512;
+/// How many bytes are handed on at a time at most, unless one event has more: a web server that is left as
+/// it comes takes four times as many.
+const MOST: usize = 256 << 10;
+/// How often an event that is alone is refused until it is given up, if nothing was taken since the last
+/// one that was: who refuses everything may do so by mistake.
+const DOUBT: u32 = 10;
 /// How long it is waited after a failure, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// How long a sink that fails is tried when all is to end.
@@ -88,6 +94,8 @@ impl Worker {
             ending: Arc::clone(&ending),
             lines: Lines::default(),
             line: Vec::new(),
+            pauses: PAUSES,
+            doubt: DOUBT,
         };
         let thread = thread::Builder::new().name("sink".to_owned());
         Ok(Self { thread: thread.spawn(move || work.run())?, status, stop, ending })
@@ -143,6 +151,9 @@ struct Work {
     lines: Lines,
     /// Room for a line that is translated.
     line: Vec<u8>,
+    pauses: (Duration, Duration),
+    /// How often an event that is alone may yet be refused before it is given up.
+    doubt: u32,
 }
 
 impl Work {
@@ -228,7 +239,7 @@ impl Work {
                 if (self.admits)(event) {
                     self.line.clear();
                     self.translator.write(event, &mut self.line);
-                    self.lines.push(&self.line);
+                    self.lines.push(event.seq, &self.line);
                 }
             }
             if !self.lines.is_empty() && !self.deliver() {
@@ -250,36 +261,75 @@ impl Work {
 
     fn add(&mut self, entry: &Entry) {
         if self.translator.is_native() {
-            self.lines.push(entry.json());
+            self.lines.push(entry.event.seq, entry.json());
         } else {
             self.line.clear();
             self.translator.write(&entry.event, &mut self.line);
-            self.lines.push(&self.line);
+            self.lines.push(entry.event.seq, &self.line);
         }
     }
 
-    /// Hands the lines on, in as many attempts as it takes; false if there is no time for more.
+    /// Hands the lines on, in as many pieces and attempts as it takes; false if there is no time for
+    /// more.
     fn deliver(&mut self) -> bool {
-        let mut pause = None;
-        loop {
-            let Err(error) = self.target.deliver(&self.lines) else {
-                if pause.is_some() {
+        let (mut most, mut pause) = (MOST, None);
+        while let Some(piece) = self.lines.first(most) {
+            let (count, bytes, last) = (piece.len(), piece.bytes().len(), piece.last);
+            let Err(why) = self.target.deliver(piece) else {
+                if pause.take().is_some() {
                     (self.trouble)("works again");
+                    most = MOST;
                 }
-                self.status.written.fetch_add(self.lines.len() as u64, Ordering::Relaxed);
-                return true;
+                self.status.written.fetch_add(count as u64, Ordering::Relaxed);
+                self.doubt = 0;
+                self.pass(count, last);
+                continue;
             };
             self.status.errors.fetch_add(1, Ordering::Relaxed);
-            let (first, longest) = PAUSES;
-            if pause.is_none() {
-                (self.trouble)(&format!("{error}; trying again"));
-            }
-            let next = pause.map_or(first, |pause: Duration| (2 * pause).min(longest));
-            if !self.ending.pause(next) {
+            if count > 1 && !matches!(why, Failure::Io(_)) {
+                most = bytes / 2;
+            } else if self.is_hopeless(&why) {
+                (self.trouble)(&format!("{why}; event {last} is lost"));
+                self.status.lost.fetch_add(1, Ordering::Relaxed);
+                self.doubt = DOUBT;
+                self.pass(1, last);
+                // Without it the others may be taken together.
+                (most, pause) = (MOST, None);
+            } else if !self.wait(&mut pause, &why) {
                 return false;
             }
-            pause = Some(next);
         }
+        true
+    }
+
+    /// Whether an event that was refused alone always will be.
+    const fn is_hopeless(&mut self, why: &Failure) -> bool {
+        match why {
+            Failure::Io(_) => false,
+            Failure::TooLarge(_) => true,
+            Failure::Refused(_) => {
+                let is_sure = self.doubt == 0;
+                self.doubt = self.doubt.saturating_sub(1);
+                is_sure
+            }
+        }
+    }
+
+    /// Goes on behind the first lines: they are handed on up to an event, or given up.
+    fn pass(&mut self, count: usize, last: u64) {
+        self.lines.skip(count);
+        self.note(last, false);
+    }
+
+    /// Waits before another attempt, longer each time; false if there is no time for one.
+    fn wait(&self, pause: &mut Option<Duration>, why: &Failure) -> bool {
+        let (first, longest) = self.pauses;
+        if pause.is_none() {
+            (self.trouble)(&format!("{why}; trying again"));
+        }
+        let next = pause.map_or(first, |pause| (2 * pause).min(longest));
+        *pause = Some(next);
+        self.ending.pause(next)
     }
 }
 
@@ -288,3 +338,6 @@ impl fmt::Debug for Work {
         f.debug_struct("Work").field("status", &self.status).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

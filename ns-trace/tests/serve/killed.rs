@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{
     Collector, Test, eventually,
     pin::{Maker, expect_all, made_by, pinned, with_pins},
-    sinks::server,
+    sinks::{TAKEN, server},
 };
 use crate::{actor::syscall, context::Room, init};
 
@@ -33,7 +33,7 @@ fn every(room: &Room) -> Result<()> {
         syscall::loopback_up()?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let server = server(listener, 0, END.to_owned());
+        let server = server(listener, |_, _| TAKEN, END.to_owned());
         let file = base.file().with_file_name("events");
         let config = format!(
             "{}[[sink]]\ntype = \"file\"\npath = \"{}\"\nmax_size = \"1MiB\"\nkeep = 1000\n\

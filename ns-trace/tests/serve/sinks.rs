@@ -100,10 +100,14 @@ fn all(room: &Room) -> Result<()> {
     Ok(())
 }
 
-/// Takes what is posted until a line of it says what it must, after refusing so many requests.
+/// How a request is answered that is taken.
+pub(super) const TAKEN: &str = "204 No Content";
+
+/// Takes what is posted until a line of it says what it must; how a request is answered, its number and its
+/// body say.
 pub(super) fn server(
     listener: TcpListener,
-    refused: usize,
+    answer: impl Fn(usize, &[u8]) -> &'static str + Send + 'static,
     last: String,
 ) -> JoinHandle<Result<Vec<String>>> {
     thread::spawn(move || {
@@ -113,12 +117,11 @@ pub(super) fn server(
             stream.set_read_timeout(Some(PATIENCE))?;
             // Whoever was killed had no answer: what it has sent of its request does not count.
             let Ok(body) = body(&stream) else { continue };
-            let is_refused = number < refused;
-            let answer = if is_refused { "503 Service Unavailable" } else { "204 No Content" };
+            let answer = answer(number, &body);
             let more = "Content-Length: 0\r\nConnection: close\r\n\r\n";
             let answered = (&stream).write_all(format!("HTTP/1.1 {answer}\r\n{more}").as_bytes());
             drop(answered);
-            if !is_refused {
+            if answer == TAKEN {
                 lines.extend(String::from_utf8(body)?.lines().map(str::to_owned));
                 if lines.iter().any(|line| line.contains(&last)) {
                     break;
@@ -148,7 +151,8 @@ pub(super) fn body(stream: impl Read) -> Result<Vec<u8>> {
 fn webhook(room: &Room) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}/events", listener.local_addr()?);
-    let server = server(listener, 1, "\"destroy\"".to_owned());
+    let answer = |number, _: &[u8]| if number == 0 { "503 Service Unavailable" } else { TAKEN };
+    let server = server(listener, answer, "\"destroy\"".to_owned());
     let sink = format!(
         "[[sink]]\ntype = \"webhook\"\nurl = \"{url}\"\nevents = [\"create\", \"destroy\"]\n"
     );
@@ -175,21 +179,34 @@ fn restart(room: &Room) -> Result<()> {
         place.join("history.db").display()
     );
     let mut collector = Collector::start(room, &config)?;
-    let first = make(collector.tracer()?)?;
+    let mut expected = BTreeSet::new();
+    let mut create = |collector: &Collector| -> Result<u64> {
+        let tracer = collector.tracer()?;
+        make(tracer)?;
+        let events = tracer.since(0);
+        let made = events.iter().rfind(|event| event["event"] == "create").context("no create")?;
+        let seq = made["seq"].as_u64().context("no number")?;
+        expected.insert(seq);
+        Ok(seq)
+    };
+    // More than the server will take at a time.
+    for _ in 0..8 {
+        create(&collector)?;
+    }
     let ended = collector.end(Signal::TERM)?;
     ensure!(ended.stderr.contains("could not take the last"), "{}", ended.stderr);
     collector.run()?;
-    let second = make(collector.tracer()?)?;
-    let last = format!("\"inode\":{second}");
-    let lines = server(TcpListener::bind(address)?, 0, last).join();
+    let last = format!("\"seq\":{},", create(&collector)?);
+    let answer = |_, body: &[u8]| if body.len() > 4096 { "413 Content Too Large" } else { TAKEN };
+    let lines = server(TcpListener::bind(address)?, answer, last).join();
     let lines = lines.ok().context("the server has panicked")??;
-    let expected = BTreeSet::from([first, second]);
-    let made = made(&lines)?;
-    ensure!(expected.is_subset(&made), "{expected:?} is not in {lines:?}");
-    let numbers: Vec<Value> =
+    ensure!(lines.concat().len() > 4096, "they could go at once: {lines:?}");
+    let events: Vec<Value> =
         lines.iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?;
-    let is_sorted = numbers.is_sorted_by_key(|event| event["seq"].as_u64());
-    ensure!(is_sorted, "{lines:?}");
+    ensure!(events.is_sorted_by_key(|event| event["seq"].as_u64()), "{lines:?}");
+    let creates = events.iter().filter(|event| event["event"] == "create");
+    let told: BTreeSet<_> = creates.filter_map(|event| event["seq"].as_u64()).collect();
+    ensure!(told == expected, "{expected:?} are not those in {lines:?}");
     collector.finish()?;
     fs::remove_dir_all(place)?;
     Ok(())

@@ -7,7 +7,7 @@ use std::{
     process,
 };
 
-use super::{Lines, Target, unix::may_read};
+use super::{Failure, Piece, Target, unix::may_read};
 
 /// `daemon.info` of syslog(3).
 const PRIORITY: u32 = 3 * 8 + 6;
@@ -71,7 +71,7 @@ impl Shape {
 }
 
 impl Target for Datagrams {
-    fn deliver(&mut self, lines: &Lines) -> io::Result<()> {
+    fn deliver(&mut self, lines: Piece<'_>) -> Result<(), Failure> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => self.connect()?,
@@ -90,23 +90,23 @@ impl Target for Datagrams {
 mod tests {
     use std::env;
 
-    use super::*;
+    use super::{super::Lines, *};
 
     #[test]
     fn what_was_sent_before_a_failure_is_not_sent_again() {
         let name = format!("ns-trace-test-{}-datagrams", process::id());
         let path = env::temp_dir().join(name);
         let mut lines = Lines::default();
-        for line in ["{\"seq\":1}\n", "{\"seq\":2}\n"] {
-            lines.push(line.as_bytes());
+        for seq in 1..=2 {
+            lines.push(seq, format!("{{\"seq\":{seq}}}\n").as_bytes());
         }
         let mut syslog = Datagrams::syslog(path.clone(), None);
-        assert!(syslog.deliver(&lines).is_err());
+        assert!(syslog.deliver(lines.all()).is_err());
         let daemon = UnixDatagram::bind(&path).unwrap();
         syslog.sent = 1;
-        syslog.deliver(&lines).unwrap();
+        syslog.deliver(lines.all()).unwrap();
         let mut journal = Datagrams::journal(path.clone(), None);
-        journal.deliver(&lines).unwrap();
+        journal.deliver(lines.all()).unwrap();
         fs::remove_file(&path).unwrap();
         let next = || {
             let mut text = [0; 128];

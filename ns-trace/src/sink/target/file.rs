@@ -15,7 +15,7 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{Lines, Target};
+use super::{Failure, Piece, Target};
 
 /// How many rotated files are kept at most.
 pub const MOST_KEPT: usize = 10_000;
@@ -132,7 +132,7 @@ impl File {
 }
 
 impl Target for File {
-    fn deliver(&mut self, lines: &Lines) -> io::Result<()> {
+    fn deliver(&mut self, lines: Piece<'_>) -> Result<(), Failure> {
         let bytes = lines.bytes();
         let mut open = self.open()?;
         if self.is_due(&open, bytes.len() as u64) {
@@ -142,7 +142,7 @@ impl Target for File {
         if let Err(error) = open.file.write_all(bytes) {
             // No half line is left before the ones that are written next.
             let _cut = open.file.set_len(open.size);
-            return Err(error);
+            return Err(error.into());
         }
         open.size += bytes.len() as u64;
         self.open = Some(open);
@@ -225,14 +225,14 @@ mod tests {
 
     use flate2::read::GzDecoder;
 
-    use super::*;
+    use super::{super::Lines, *};
 
     /// An empty directory, and lines of ten bytes.
     fn place(name: &str) -> (PathBuf, Lines) {
         let directory = env::temp_dir().join(format!("ns-trace-test-{}-{name}", process::id()));
         fs::create_dir(&directory).unwrap();
         let mut lines = Lines::default();
-        lines.push(b"123456789\n");
+        lines.push(1, b"123456789\n");
         (directory, lines)
     }
 
@@ -250,7 +250,7 @@ mod tests {
         let rotation = Rotation { max_size: 25, max_age: Duration::MAX, keep: 2, compress: true };
         let mut file = File::new(directory.join("a"), rotation);
         for _ in 0..9 {
-            file.deliver(&lines).unwrap();
+            file.deliver(lines.all()).unwrap();
         }
         drop(file);
         assert_eq!(names(&directory), ["a", "a.1.gz", "a.2.gz"]);
@@ -271,8 +271,8 @@ mod tests {
             fs::write(directory.join(name), *name).unwrap();
         }
         let mut file = File::new(directory.join("a"), rotation);
-        file.deliver(&lines).unwrap();
-        file.deliver(&lines).unwrap();
+        file.deliver(lines.all()).unwrap();
+        file.deliver(lines.all()).unwrap();
         let expected: BTreeSet<_> = ["a", "a.1", "a.2"].into_iter().chain(others).collect();
         assert_eq!(names(&directory).iter().map(String::as_str).collect::<BTreeSet<_>>(), expected);
         assert_eq!(fs::read_to_string(directory.join("a.2")).unwrap(), "a.1");
@@ -287,7 +287,7 @@ mod tests {
         std::os::unix::fs::symlink("/dev/null", &path).unwrap();
         let mut file = File::new(path, rotation);
         for _ in 0..3 {
-            file.deliver(&lines).unwrap();
+            file.deliver(lines.all()).unwrap();
         }
         assert_eq!(names(&directory), ["a"]);
         fs::remove_dir_all(directory).unwrap();
@@ -306,7 +306,7 @@ mod tests {
             ("text", "text"),
         ] {
             fs::write(&path, before).unwrap();
-            File::new(path.clone(), rotation).deliver(&lines).unwrap();
+            File::new(path.clone(), rotation).deliver(lines.all()).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), format!("{kept}123456789\n"));
         }
         fs::remove_dir_all(directory).unwrap();
@@ -318,12 +318,12 @@ mod tests {
         let (directory, lines) = place("age");
         let rotation = Rotation { max_size: 1 << 20, max_age: AGE, keep: 1, compress: false };
         let path = directory.join("a");
-        File::new(path.clone(), rotation).deliver(&lines).unwrap();
+        File::new(path.clone(), rotation).deliver(lines.all()).unwrap();
         thread::sleep(2 * AGE);
         let mut other = OpenOptions::new().append(true).open(&path).unwrap();
         other.write_all(b"another\n").unwrap();
         let is_known = other.metadata().unwrap().created().is_ok();
-        File::new(path, rotation).deliver(&lines).unwrap();
+        File::new(path, rotation).deliver(lines.all()).unwrap();
         assert_eq!(names(&directory), if is_known { vec!["a", "a.1"] } else { vec!["a"] });
         fs::remove_dir_all(directory).unwrap();
     }
@@ -334,12 +334,12 @@ mod tests {
         let rotation =
             Rotation { max_size: 1 << 20, max_age: Duration::ZERO, keep: 3, compress: false };
         let mut file = File::new(directory.join("a"), rotation);
-        file.deliver(&lines).unwrap();
+        file.deliver(lines.all()).unwrap();
         fs::rename(directory.join("a"), directory.join("b")).unwrap();
-        file.deliver(&lines).unwrap();
+        file.deliver(lines.all()).unwrap();
         assert_eq!(names(&directory), ["a", "b"]);
         // Too old is any that has something in it.
-        file.deliver(&lines).unwrap();
+        file.deliver(lines.all()).unwrap();
         assert_eq!(names(&directory), ["a", "a.1", "b"]);
         fs::remove_dir_all(directory).unwrap();
     }

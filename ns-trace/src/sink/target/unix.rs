@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{net::sockopt::socket_peercred, process::geteuid};
 
-use super::{Lines, Target};
+use super::{Failure, Piece, Target};
 
 /// How long the other end may take to make room.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ impl Unix {
 }
 
 impl Target for Unix {
-    fn deliver(&mut self, lines: &Lines) -> io::Result<()> {
+    fn deliver(&mut self, lines: Piece<'_>) -> Result<(), Failure> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.connect()?,

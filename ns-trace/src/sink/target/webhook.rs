@@ -4,10 +4,13 @@ mod trust;
 
 use std::{io, path::PathBuf, time::Duration};
 
-use ureq::{Agent, http::Uri};
+use ureq::{
+    Agent,
+    http::{StatusCode, Uri},
+};
 
 pub use self::trust::authorities;
-use super::{Lines, Target};
+use super::{Failure, Piece, Target};
 use crate::sys::token;
 
 /// The server: each batch is one request, whose body has an event a line.
@@ -37,7 +40,7 @@ impl Webhook {
     fn agent(&self) -> io::Result<Agent> {
         let config = Agent::config_builder().timeout_global(Some(self.timeout));
         // What is posted to another place arrives there without its body.
-        let config = config.max_redirects(0);
+        let config = config.max_redirects(0).http_status_as_error(false);
         let config = if is_tls(&self.url) {
             config.tls_config(trust::config(self.ca_file.as_deref())?)
         } else {
@@ -48,7 +51,7 @@ impl Webhook {
 }
 
 impl Target for Webhook {
-    fn deliver(&mut self, lines: &Lines) -> io::Result<()> {
+    fn deliver(&mut self, lines: Piece<'_>) -> Result<(), Failure> {
         let agent = match self.agent.take() {
             Some(agent) => agent,
             None => self.agent()?,
@@ -58,13 +61,18 @@ impl Target for Webhook {
             request = request.header("Authorization", format!("Bearer {}", token::read(file)?));
         }
         let sent = request.send(lines.bytes());
-        let answer = sent.map_err(|error| trust::told(error, &server(&self.url)))?;
-        if !answer.status().is_success() {
-            let status = answer.status();
-            return Err(io::Error::other(format!("{} answers {status}", server(&self.url))));
+        let status = sent.map_err(|error| trust::told(error, &server(&self.url)))?.status();
+        if status.is_success() {
+            self.agent = Some(agent);
+            return Ok(());
         }
-        self.agent = Some(agent);
-        Ok(())
+        let what = format!("{} answers {status}", server(&self.url));
+        Err(match status {
+            StatusCode::PAYLOAD_TOO_LARGE => Failure::TooLarge(what),
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Failure::Refused(what),
+            // It is about the server, or about who sends, and may be otherwise later.
+            _ => io::Error::other(what).into(),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use rcgen::{
 };
 use rustls::{ServerConfig, ServerConnection, Stream, crypto::ring, pki_types::PrivateKeyDer};
 
-use super::*;
+use super::{super::Lines, *};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -71,10 +71,14 @@ fn named(names: &[&str]) -> CertificateParams {
 }
 
 fn post(url: String, ca_file: PathBuf) -> Result<(), String> {
+    send(url, Some(ca_file)).map_err(|error| error.to_string())
+}
+
+fn send(url: String, ca_file: Option<PathBuf>) -> Result<(), Failure> {
     let mut lines = Lines::default();
-    lines.push(b"{}\n");
-    let mut webhook = Webhook::new(url, Duration::from_secs(30), None, Some(ca_file));
-    webhook.deliver(&lines).map_err(|error| error.to_string())
+    lines.push(1, b"{}\n");
+    let mut webhook = Webhook::new(url, Duration::from_secs(30), None, ca_file);
+    webhook.deliver(lines.all())
 }
 
 #[test]
@@ -134,6 +138,38 @@ fn an_answer_that_points_elsewhere_is_a_failure() {
     assert_eq!(said, format!("{at} answers 301 Moved Permanently"));
     server.join().unwrap().unwrap();
     fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn an_answer_says_whether_it_is_about_the_events() {
+    for (answer, is_it) in [
+        ("413 Content Too Large", (|why| matches!(why, Failure::TooLarge(_))) as fn(&_) -> _),
+        ("400 Bad Request", |why| matches!(why, Failure::Refused(_))),
+        ("422 Unprocessable Content", |why| matches!(why, Failure::Refused(_))),
+        ("401 Unauthorized", |why| matches!(why, Failure::Io(_))),
+        ("404 Not Found", |why| matches!(why, Failure::Io(_))),
+        ("408 Request Timeout", |why| matches!(why, Failure::Io(_))),
+        ("429 Too Many Requests", |why| matches!(why, Failure::Io(_))),
+        ("503 Service Unavailable", |why| matches!(why, Failure::Io(_))),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let mut reader = BufReader::new(listener.accept().unwrap().0);
+            let mut line = String::new();
+            while reader.read_line(&mut line).unwrap() > 2 {
+                line.clear();
+            }
+            reader.read_exact(&mut [0; 3]).unwrap();
+            let more = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+            reader.get_mut().write_all(format!("HTTP/1.1 {answer}\r\n{more}").as_bytes()).unwrap();
+        });
+        let why = send(format!("http://{at}/"), None).unwrap_err();
+        server.join().unwrap();
+        assert!(is_it(&why), "{why:?}");
+        let (code, _) = answer.split_once(' ').unwrap();
+        assert!(why.to_string().starts_with(&format!("{at} answers {code} ")), "{why}");
+    }
 }
 
 #[test]
