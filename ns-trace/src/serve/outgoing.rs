@@ -20,7 +20,7 @@ use crate::{
         recent::{From, Recent},
         schema::Translator,
         target::{self, Datagrams, File, Rotation, Stdout, Unix, Webhook},
-        worker::{Status, Worker},
+        worker::{Figures, Worker},
     },
 };
 
@@ -61,8 +61,8 @@ impl Outgoing {
     }
 
     /// How each is.
-    pub(super) fn status(&self) -> Vec<(String, Arc<Status>)> {
-        self.sinks.iter().map(|(config, worker)| (config.name(), worker.status())).collect()
+    pub(super) fn figures(&self) -> Vec<(String, Figures)> {
+        self.sinks.iter().map(|(config, worker)| (config.name(), worker.figures())).collect()
     }
 
     /// Waits until they have handed on what there is, or cannot.

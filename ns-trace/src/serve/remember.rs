@@ -18,7 +18,7 @@ use crate::{
     },
     sink::{
         Ending,
-        recent::{Batch, Entry, From, Reader, Stop},
+        recent::{Batch, Entry, From, Reader, Watch},
         worker::Status,
     },
 };
@@ -44,7 +44,7 @@ const GRACE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Remember {
     thread: JoinHandle<u64>,
-    stop: Stop,
+    stop: Watch,
     ending: Arc<Ending>,
 }
 
@@ -58,7 +58,7 @@ impl Remember {
         let status = shared.history.as_ref().map(|(_, status)| Arc::clone(status));
         let (status, ending) = (status.unwrap_or_default(), Arc::default());
         let reader = shared.recent.reader(From::Start);
-        let stop = reader.stopper();
+        let stop = reader.watch();
         let work = Work {
             shared: Arc::clone(shared),
             reader,

@@ -168,7 +168,7 @@ impl Recent {
     #[must_use]
     pub fn reader(self: &Arc<Self>, from: From) -> Reader {
         let state = self.lock();
-        let front = state.next - state.entries.len() as u64;
+        let front = state.front();
         let next = match from {
             From::Now => state.next,
             From::Start => front,
@@ -180,8 +180,12 @@ impl Recent {
         // Of what is not kept any more the sorts are not known.
         let seen = if next < front { ByEvent::default() } else { known };
         drop(state);
-        let end = Arc::new(AtomicU64::new(u64::MAX));
-        Reader { recent: Arc::clone(self), next, seen, end }
+        let place = Place {
+            next: AtomicU64::new(next),
+            missed: AtomicU64::new(0),
+            end: AtomicU64::new(u64::MAX),
+        };
+        Reader { recent: Arc::clone(self), seen, place: Arc::new(place) }
     }
 
     /// The number of the last event; one less than the first if there was none.
@@ -197,9 +201,13 @@ impl Recent {
 }
 
 impl State {
+    /// The number of the first event that is kept, or of the next one.
+    fn front(&self) -> u64 {
+        self.next - self.entries.len() as u64
+    }
+
     fn entry(&self, seq: u64) -> Option<&Arc<Entry>> {
-        let front = self.next - self.entries.len() as u64;
-        let place = usize::try_from(seq.checked_sub(front)?).ok()?;
+        let place = usize::try_from(seq.checked_sub(self.front())?).ok()?;
         self.entries.get(place)
     }
 }
@@ -208,48 +216,84 @@ impl State {
 #[derive(Debug)]
 pub struct Reader {
     recent: Arc<Recent>,
-    next: u64,
     /// What came before the next event, by sort.
     seen: ByEvent,
+    place: Arc<Place>,
+}
+
+/// Where a reader is, for others too. It changes while the ring is locked, and is looked at then where one
+/// number must fit another.
+#[derive(Debug)]
+struct Place {
+    /// The number of the event that it takes next.
+    next: AtomicU64,
+    /// How many it was told that it missed.
+    missed: AtomicU64,
     /// The number of the first event that it does not want any more.
-    end: Arc<AtomicU64>,
+    end: AtomicU64,
 }
 
-/// Ends a reader.
+/// What others see of a reader, and how they end it.
 #[derive(Clone, Debug)]
-pub struct Stop {
+pub struct Watch {
     recent: Arc<Recent>,
-    end: Arc<AtomicU64>,
+    place: Arc<Place>,
 }
 
-impl Stop {
+/// How far a reader is behind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lag {
+    /// The number of the last event.
+    pub last: u64,
+    /// How many events it has missed, told or not yet.
+    pub missed: u64,
+    /// How many of those it was not told of yet.
+    pub untold: u64,
+}
+
+impl Watch {
     /// Lets the reader have what there is now, and no more.
     pub fn stop(&self) {
         let state = self.recent.lock();
         // Who is about to wait has the lock, and looks here before.
-        self.end.store(state.next, Ordering::Relaxed);
+        self.place.end.store(state.next, Ordering::Relaxed);
         drop(state);
         self.recent.wake();
+    }
+
+    /// How far it is behind.
+    #[must_use]
+    pub fn lag(&self) -> Lag {
+        let state = self.recent.lock();
+        let untold = state.front().saturating_sub(self.place.next.load(Ordering::Relaxed));
+        let missed = self.place.missed.load(Ordering::Relaxed) + untold;
+        Lag { last: state.next - 1, missed, untold }
     }
 }
 
 impl Reader {
-    /// What ends it.
+    /// What others see of it.
     #[must_use]
-    pub fn stopper(&self) -> Stop {
-        Stop { recent: Arc::clone(&self.recent), end: Arc::clone(&self.end) }
+    pub fn watch(&self) -> Watch {
+        Watch { recent: Arc::clone(&self.recent), place: Arc::clone(&self.place) }
     }
 
     /// The number of the event that it takes next.
     #[must_use]
-    pub const fn position(&self) -> u64 {
-        self.next
+    pub fn position(&self) -> u64 {
+        self.place.next.load(Ordering::Relaxed)
+    }
+
+    /// How many events it was told that it missed.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.place.missed.load(Ordering::Relaxed)
     }
 
     /// How many events it has not taken yet.
     #[must_use]
     pub fn rest(&self) -> u64 {
-        self.recent.lock().next - self.next
+        self.recent.lock().next - self.position()
     }
 
     /// Takes at most `most` events, without waiting.
@@ -292,21 +336,27 @@ impl Reader {
     }
 
     fn from(&mut self, state: &State, most: usize) -> Batch {
-        let (next, seen) = (&mut self.next, &mut self.seen);
-        let end = self.end.load(Ordering::Relaxed);
+        let place = &self.place;
+        let mut next = self.position();
+        let end = place.end.load(Ordering::Relaxed);
         let mut batch = Batch::default();
-        let front = state.next - state.entries.len() as u64;
-        if *next < front
+        let front = state.front();
+        if next < front
             && let Some(at) = state.entries.front()
         {
-            batch.lost = Some(Arc::new(missing(at, front - *next, at.before.since(*seen))));
-            *next = front;
+            let by_event = at.before.since(self.seen);
+            batch.lost = Some(Arc::new(missing(at, front - next, by_event)));
+            place.missed.fetch_add(front - next, Ordering::Relaxed);
+            next = front;
         }
         let start = usize::try_from(next.saturating_sub(front)).unwrap_or(usize::MAX);
         batch.entries.extend(state.entries.iter().skip(start).take(most).cloned());
-        *next += batch.entries.len() as u64;
-        *seen = state.entry(*next).map_or(state.total, |entry| entry.before);
-        batch.is_last = *next >= end || (state.is_closed && *next == state.next);
+        next += batch.entries.len() as u64;
+        place.next.store(next, Ordering::Relaxed);
+        self.seen = state.entry(next).map_or(state.total, |entry| entry.before);
+        // What it missed is told with the first event behind it, if there is one.
+        let reached = if state.entries.is_empty() { state.next } else { next };
+        batch.is_last = reached >= end || (state.is_closed && reached == state.next);
         batch
     }
 }
@@ -330,7 +380,7 @@ fn missing(at: &Entry, count: u64, by_event: ByEvent) -> Entry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::thread;
 
     use super::*;
@@ -339,7 +389,7 @@ mod tests {
         event::{EventKind, Exit, Status},
     };
 
-    fn event() -> Event {
+    pub(in crate::sink) fn event() -> Event {
         let exit = Exit { status: Status::Code { code: 0 }, process: Arc::new(Process::default()) };
         Event {
             schema: SchemaName::V1,
@@ -379,10 +429,14 @@ mod tests {
     fn who_falls_behind_is_told_how_much_is_missing() {
         let recent = Recent::new(3, usize::MAX, 1);
         let mut reader = recent.reader(From::Now);
+        let watch = reader.watch();
         for _ in 0..10 {
             recent.push(event());
         }
+        // It can be seen before the reader is told.
+        assert_eq!(watch.lag(), Lag { last: 10, missed: 7, untold: 7 });
         let batch = reader.take(2);
+        assert_eq!(watch.lag(), Lag { last: 10, missed: 7, untold: 0 });
         let lost = batch.lost.as_ref().unwrap();
         let Body::Lost(Lost { lost: what }) = &lost.event.body else { panic!("{lost:?}") };
         assert_eq!((what.count, what.by_event.exit, what.stage), (7, 7, Stage::Sink));

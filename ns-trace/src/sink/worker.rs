@@ -13,7 +13,7 @@ use std::{
 use super::{
     Ending,
     past::Past,
-    recent::{Entry, Reader, Stop},
+    recent::{Entry, Reader, Watch},
     schema::Translator,
     target::{Failure, Lines, Target},
 };
@@ -53,6 +53,46 @@ pub struct Status {
     pub errors: AtomicU64,
 }
 
+/// What a sink has done so far, as it is at one time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Figures {
+    /// Events handed on.
+    pub written: u64,
+    /// Events that it missed, or that it will.
+    pub lost: u64,
+    /// Attempts that failed.
+    pub errors: u64,
+    /// Events that wait for it.
+    pub waiting: u64,
+}
+
+/// How far a sink is, for others too.
+#[derive(Debug, Default)]
+struct Course {
+    status: Status,
+    /// The number of the last event that it is done with.
+    done: AtomicU64,
+    /// How many of the events that its reader missed it has nevertheless, or has counted itself:
+    /// all, as long as it gets them from the history.
+    regained: AtomicU64,
+}
+
+impl Course {
+    fn figures(&self, watch: &Watch) -> Figures {
+        let lag = watch.lag();
+        let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let regained = number(&self.regained);
+        // What it will get from the history still waits for it.
+        let gone = if regained == u64::MAX { 0 } else { lag.untold };
+        Figures {
+            written: number(&self.status.written),
+            lost: number(&self.status.lost) + lag.missed.saturating_sub(regained),
+            errors: number(&self.status.errors),
+            waiting: lag.last.saturating_sub(number(&self.done)).saturating_sub(gone),
+        }
+    }
+}
+
 /// Which events a sink wants.
 pub type Admits = Box<dyn FnMut(&Event) -> bool + Send>;
 /// Where it says what goes wrong.
@@ -62,8 +102,8 @@ pub type Trouble = Box<dyn Fn(&str) + Send>;
 #[derive(Debug)]
 pub struct Worker {
     thread: JoinHandle<u64>,
-    status: Arc<Status>,
-    stop: Stop,
+    course: Arc<Course>,
+    watch: Watch,
     ending: Arc<Ending>,
 }
 
@@ -81,8 +121,16 @@ impl Worker {
         past: Option<Past>,
         trouble: Trouble,
     ) -> io::Result<Self> {
-        let (status, ending) = (Arc::<Status>::default(), Arc::<Ending>::default());
-        let stop = reader.stopper();
+        let ending = Arc::<Ending>::default();
+        let watch = reader.watch();
+        let course = Arc::new(Course {
+            status: Status::default(),
+            done: past
+                .as_ref()
+                .map_or(reader.position().saturating_sub(1), |past| past.done)
+                .into(),
+            regained: past.as_ref().map_or(0, |_| u64::MAX).into(),
+        });
         let work = Work {
             reader,
             admits,
@@ -90,7 +138,7 @@ impl Worker {
             target,
             past,
             trouble,
-            status: Arc::clone(&status),
+            course: Arc::clone(&course),
             ending: Arc::clone(&ending),
             lines: Lines::default(),
             line: Vec::new(),
@@ -98,19 +146,19 @@ impl Worker {
             doubt: DOUBT,
         };
         let thread = thread::Builder::new().name("sink".to_owned());
-        Ok(Self { thread: thread.spawn(move || work.run())?, status, stop, ending })
+        Ok(Self { thread: thread.spawn(move || work.run())?, course, watch, ending })
     }
 
     /// What it has done so far.
     #[must_use]
-    pub fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.status)
+    pub fn figures(&self) -> Figures {
+        self.course.figures(&self.watch)
     }
 
     /// Has it end when it has handed on what there is now.
     pub fn stop(&self) {
         self.ending.end_within(GRACE);
-        self.stop.stop();
+        self.watch.stop();
     }
 
     /// Waits for its end; returns how many events it could not hand on at last, or `None` if it does not
@@ -146,7 +194,7 @@ struct Work {
     target: Box<dyn Target>,
     past: Option<Past>,
     trouble: Trouble,
-    status: Arc<Status>,
+    course: Arc<Course>,
     ending: Arc<Ending>,
     lines: Lines,
     /// Room for a line that is translated.
@@ -169,6 +217,7 @@ impl Work {
         loop {
             let batch = self.reader.wait(PIECE, Duration::MAX);
             self.lines.clear();
+            let had_past = self.past.is_some();
             if let Some(lost) = &batch.lost
                 && self.catch_up(lost.event.seq) == Caught::TooLate
             {
@@ -178,7 +227,11 @@ impl Work {
                 && let Body::Lost(body) = &lost.event.body
                 && self.past.as_ref().is_none_or(|past| past.done < lost.event.seq)
             {
-                self.status.lost.fetch_add(body.lost.count, Ordering::Relaxed);
+                // What others miss their readers count.
+                if had_past {
+                    self.course.status.lost.fetch_add(body.lost.count, Ordering::Relaxed);
+                }
+                self.course.done.fetch_max(lost.event.seq, Ordering::Relaxed);
                 self.add(lost);
             }
             let done = self.past.as_ref().map_or(0, |past| past.done);
@@ -231,7 +284,7 @@ impl Work {
             tries = TRIES;
             let skipped = events.first().map_or(0, |event| event.seq.saturating_sub(done + 1));
             if skipped > 0 {
-                self.status.lost.fetch_add(skipped, Ordering::Relaxed);
+                self.course.status.lost.fetch_add(skipped, Ordering::Relaxed);
                 (self.trouble)(&format!("{skipped} events are not in the history any more"));
             }
             self.lines.clear();
@@ -251,10 +304,12 @@ impl Work {
     }
 
     fn note(&mut self, done: u64, is_all: bool) {
+        self.course.done.fetch_max(done, Ordering::Relaxed);
         let noted = self.past.as_mut().map_or(Ok(()), |past| past.note(done, is_all));
         if let Err(error) = noted {
             (self.trouble)(&format!("cannot write the cursor: {error}"));
-            // Without it nothing is promised any more.
+            // Without it nothing is promised any more: what is missed from now on is lost.
+            self.course.regained.store(self.reader.missed(), Ordering::Relaxed);
             self.past = None;
         }
     }
@@ -280,17 +335,17 @@ impl Work {
                     (self.trouble)("works again");
                     most = MOST;
                 }
-                self.status.written.fetch_add(count as u64, Ordering::Relaxed);
+                self.course.status.written.fetch_add(count as u64, Ordering::Relaxed);
                 self.doubt = 0;
                 self.pass(count, last);
                 continue;
             };
-            self.status.errors.fetch_add(1, Ordering::Relaxed);
+            self.course.status.errors.fetch_add(1, Ordering::Relaxed);
             if count > 1 && !matches!(why, Failure::Io(_)) {
                 most = bytes / 2;
             } else if self.is_hopeless(&why) {
                 (self.trouble)(&format!("{why}; event {last} is lost"));
-                self.status.lost.fetch_add(1, Ordering::Relaxed);
+                self.course.status.lost.fetch_add(1, Ordering::Relaxed);
                 self.doubt = DOUBT;
                 self.pass(1, last);
                 // Without it the others may be taken together.
@@ -335,7 +390,7 @@ impl Work {
 
 impl fmt::Debug for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Work").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("Work").field("course", &self.course).finish_non_exhaustive()
     }
 }
 

@@ -190,6 +190,7 @@ fn answers(room: &Room) -> Result<()> {
         "nstrace_processes ",
         "nstrace_sink_events_total{sink=\"out\"} ",
         "nstrace_sink_lost_total{sink=\"out\"} 0\n",
+        "nstrace_sink_waiting{sink=\"out\"} ",
         "nstrace_history_errors_total 0\n",
         "nstrace_history_bytes ",
         "nstrace_history_oldest_timestamp_seconds 1",

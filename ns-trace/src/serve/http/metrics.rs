@@ -27,7 +27,7 @@ use crate::{
         Shared,
         statistics::{family, sample},
     },
-    sink::worker::Status,
+    sink::worker::Figures,
     sys::bpf,
 };
 
@@ -48,8 +48,8 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
     let version = env!("CARGO_PKG_VERSION");
     sample(&mut out, "build_info", &format!("version=\"{version}\",commit=\"{COMMIT}\""), 1);
     probes(shared, &mut out);
-    let sinks = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner).status();
-    let lost = sinks.iter().map(|(_, status)| status.lost.load(Ordering::Relaxed)).sum();
+    let sinks = shared.outgoing.lock().unwrap_or_else(PoisonError::into_inner).figures();
+    let lost = sinks.iter().map(|(_, figures)| figures.lost).sum();
     let statistics = shared.statistics.lock().unwrap_or_else(PoisonError::into_inner).clone();
     statistics.write(lost, &mut out);
     family(&mut out, "namespaces", "gauge", "Namespaces that exist.");
@@ -63,16 +63,20 @@ pub(super) async fn metrics(Extract(state): Extract<State>) -> Result<Response, 
     let name = "journal_errors_total";
     family(&mut out, name, "counter", "Times that a restart came to lose what happens during it.");
     sample(&mut out, name, "", shared.journal_errors.load(Ordering::Relaxed));
-    let mut of_sinks = |name: &str, help: &str, counter: fn(&Status) -> &AtomicU64| {
-        family(&mut out, name, "counter", help);
-        for (sink, status) in &sinks {
-            let labels = format!("sink={sink:?}");
-            sample(&mut out, name, &labels, counter(status).load(Ordering::Relaxed));
+    let mut of_sinks = |name: &str, kind: &str, help: &str, figure: fn(&Figures) -> u64| {
+        family(&mut out, name, kind, help);
+        for (sink, figures) in &sinks {
+            sample(&mut out, name, &format!("sink={sink:?}"), figure(figures));
         }
     };
-    of_sinks("sink_events_total", "Events that a sink has handed on.", |status| &status.written);
-    of_sinks("sink_errors_total", "Attempts of a sink that failed.", |status| &status.errors);
-    of_sinks("sink_lost_total", "Events that a sink has missed.", |status| &status.lost);
+    let (name, help) = ("sink_events_total", "Events that a sink has handed on.");
+    of_sinks(name, "counter", help, |figures| figures.written);
+    let (name, help) = ("sink_errors_total", "Attempts of a sink that failed.");
+    of_sinks(name, "counter", help, |figures| figures.errors);
+    let (name, help) = ("sink_lost_total", "Events that a sink has missed.");
+    of_sinks(name, "counter", help, |figures| figures.lost);
+    let (name, help) = ("sink_waiting", "Events that wait for a sink.");
+    of_sinks(name, "gauge", help, |figures| figures.waiting);
     if let Some((path, status)) = &shared.history {
         let path = path.clone();
         let scrape = Arc::clone(&state.scrape).acquire_owned().await.map_err(Problem::broken)?;

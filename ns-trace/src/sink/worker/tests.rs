@@ -1,11 +1,17 @@
 //! A target that does not take everything.
 
-use std::{env, fs, process, sync::Mutex};
+use std::{
+    env, fs, process,
+    sync::{
+        Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+};
 
 use super::*;
 use crate::sink::{
     past::Cursor,
-    recent::{From, Recent},
+    recent::{From, Recent, tests::event},
     schema::Schema,
     target::Piece,
 };
@@ -46,7 +52,7 @@ impl Trial {
             target: Box::new(Picky { picks, taken: Arc::clone(&taken) }),
             past: None,
             trouble: Box::new(move |what| sayings.lock().unwrap().push(what.to_owned())),
-            status: Arc::default(),
+            course: Arc::default(),
             ending: Arc::default(),
             lines: Lines::default(),
             line: Vec::new(),
@@ -69,7 +75,7 @@ impl Trial {
 
     /// What was written, lost and failed.
     fn counts(&self) -> [u64; 3] {
-        let Status { written, lost, errors } = &*self.work.status;
+        let Status { written, lost, errors } = &self.work.course.status;
         [written, lost, errors].map(|count| count.load(Ordering::Relaxed))
     }
 }
@@ -159,5 +165,74 @@ fn what_is_handed_on_of_a_batch_is_not_handed_on_again() {
     assert_eq!(trial.work.left(), 2);
     let again = Past::new(Cursor::new(&directory, "a"), 9, Box::new(|_| Ok(Vec::new())));
     assert_eq!(again.done, 1);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// Says that it has been given something, and keeps it until it is let go.
+struct Slow {
+    given: Sender<()>,
+    go: Receiver<()>,
+}
+
+impl Target for Slow {
+    fn deliver(&mut self, _: Piece<'_>) -> Result<(), Failure> {
+        self.given.send(()).unwrap();
+        // Once nobody is there any more it goes on.
+        let _gone = self.go.recv();
+        Ok(())
+    }
+}
+
+/// What is seen of one that takes its time with the first of eleven events, of which the latest four are
+/// kept; and what in the end.
+fn slow(past: impl FnOnce(Arc<Mutex<Vec<Event>>>) -> Option<Past>) -> [Figures; 2] {
+    let (recent, all) = (Recent::new(4, usize::MAX, 1), Arc::default());
+    let past = past(Arc::clone(&all));
+    let ((given, is_given), (let_go, go)) = (channel(), channel());
+    let worker = Worker::start(
+        recent.reader(From::Now),
+        Box::new(|_| true),
+        Translator::new(Schema::Native),
+        Box::new(Slow { given, go }),
+        past,
+        Box::new(|_| ()),
+    )
+    .unwrap();
+    let push = || {
+        all.lock().unwrap().push(recent.push(event()).event.clone());
+        recent.wake();
+    };
+    push();
+    is_given.recv().unwrap();
+    (2..=11).for_each(|_| push());
+    let before = worker.figures();
+    let (course, watch) = (Arc::clone(&worker.course), worker.watch.clone());
+    drop(let_go);
+    worker.stop();
+    assert_eq!(worker.join(), Some(0));
+    [before, course.figures(&watch)]
+}
+
+#[test]
+fn what_is_lost_is_counted_while_it_is_and_once() {
+    let [before, after] = slow(|_| None);
+    // The one that it has, and those that are kept.
+    assert_eq!(before, Figures { written: 0, lost: 6, errors: 0, waiting: 5 });
+    // It is told that it lost some.
+    assert_eq!(after, Figures { written: 6, lost: 6, errors: 0, waiting: 0 });
+}
+
+#[test]
+fn what_is_in_the_history_waits_and_is_not_lost() {
+    let directory = env::temp_dir().join(format!("ns-trace-test-{}-waits", process::id()));
+    let [before, after] = slow(|all| {
+        let read = move |after| {
+            let all = all.lock().unwrap();
+            Ok(all.iter().filter(|event| event.seq > after).cloned().collect())
+        };
+        Some(Past::new(Cursor::new(&directory, "a"), 0, Box::new(read)))
+    });
+    assert_eq!(before, Figures { written: 0, lost: 0, errors: 0, waiting: 11 });
+    assert_eq!(after, Figures { written: 11, lost: 0, errors: 0, waiting: 0 });
     fs::remove_dir_all(directory).unwrap();
 }
