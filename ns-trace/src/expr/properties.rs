@@ -269,6 +269,12 @@ proptest! {
         let filter = Filter::compile(&source);
         // Macros within each other may be.
         prop_assume!(!matches!(filter, Err(Error::Limit { .. })));
+        if let Err(Error::Never { .. }) = filter {
+            for (_, json) in samples::all() {
+                prop_assert_ne!(cel_says(&source, &json), Some(true), "{} of {}", source, json);
+            }
+            return Ok(());
+        }
         let filter = filter.unwrap();
         for (event, json) in samples::all() {
             let before = filter.errors();
