@@ -11,6 +11,8 @@ use ns_trace_common::{
     list, snapshot,
 };
 
+use rustc_hash::FxHashSet;
+
 use self::load::Programs;
 use super::{
     load::{Error, self_check},
@@ -30,6 +32,12 @@ const SHARED_RING: u32 = 1 << 22;
 
 /// The arguments of a walk over all tasks, zombies too.
 const EVERYBODY: [u64; 1] = [1];
+
+/// How many of a list of namespaces are read again with those that come after them: as long as one of
+/// them is still there, none was passed over since others have gone.
+const OVERLAP: usize = 64;
+/// How often a list is begun anew because none of them was.
+const TRIES: u32 = 4;
 
 /// What walks; nothing of it is attached anywhere.
 pub struct Walk {
@@ -192,16 +200,27 @@ impl Walk {
         arguments[list::NS_TYPE] = within(offsets.ns_type).into();
         arguments[list::FLAG] = kind.flag();
         arguments[list::SLOT] = slot.into();
-        let mut all: Vec<Inspect> = Vec::new();
+        let (mut all, mut tries) = (Vec::<Inspect>::new(), TRIES);
         loop {
             let questions = &mut self.programs.questions;
             questions.elements().fill(Inspect::default());
-            arguments[list::SKIP] = all.len() as u64;
+            arguments[list::SKIP] = all.len().saturating_sub(OVERLAP) as u64;
             self.programs.list(&arguments)?;
             let answers = self.programs.questions.elements();
             let found = answers.iter().take_while(|found| found.ns.inode != 0).count();
             self.programs.inspect(found)?;
-            all.extend(self.programs.questions.elements().iter().take(found));
+            let answers = self.programs.questions.elements().iter().take(found);
+            let tail = all.iter().rev().take(OVERLAP).map(|one| one.ns.address);
+            let tail: FxHashSet<u64> = tail.collect();
+            let new: Vec<_> =
+                answers.filter(|one| !tail.contains(&one.ns.address)).copied().collect();
+            // So many have gone that others may have been passed over.
+            if !tail.is_empty() && new.len() == found && tries > 0 {
+                tries -= 1;
+                all.clear();
+                continue;
+            }
+            all.extend(new);
             if found < BATCH as usize {
                 all.retain(|one| one.alive != 0);
                 return Ok(all);

@@ -5,6 +5,7 @@ mod collector;
 mod reader;
 
 use std::{
+    iter,
     os::unix::fs::MetadataExt as _,
     process::{Command, Stdio},
     thread,
@@ -49,6 +50,8 @@ const MEMORY_REACH: f64 = 80.0;
 
 /// In how many milliseconds a command is answered.
 const ANSWER_REACH: f64 = 10.0;
+/// And one about the past.
+const PAST_REACH: f64 = 200.0;
 /// How often it is asked for: fewer times where that takes long.
 const ANSWERS: usize = 15;
 const FEWEST: usize = 3;
@@ -56,9 +59,12 @@ const ASKING: Duration = Duration::from_secs(10);
 
 /// Measures the rows.
 pub(super) fn rows(bench: &mut Bench) -> Result<Vec<Row>> {
-    let mut rows = vec![flood(bench, FLOOD, false)?];
+    let mut rows = flood(bench, FLOOD, false)?;
     if Collector::can_remember()? {
-        rows.push(flood(bench, REMEMBERED, true)?);
+        // So that there is something to be found at any time.
+        let crowd = Crowd::gather(&bench.children, SETS, SETS)?;
+        rows.extend(flood(bench, REMEMBERED, true)?);
+        drop(crowd);
     }
     rows.push(late(bench)?);
     rows.push(idle(bench)?);
@@ -77,7 +83,7 @@ struct Flood {
     made: u64,
 }
 
-fn flood(bench: &Bench, rate: u64, remembers: bool) -> Result<Row> {
+fn flood(bench: &Bench, rate: u64, remembers: bool) -> Result<Vec<Row>> {
     let calls = bench.scaled(rate * SECONDS / EVENTS);
     let recording = Recording::new("serve")?;
     let collector = Collector::start(&recording, remembers)?;
@@ -98,6 +104,7 @@ fn flood(bench: &Bench, rate: u64, remembers: bool) -> Result<Row> {
     let took = start.elapsed().as_secs_f64();
     settled(&recording)?;
     let cpu = process::cpu(collector.pid())?.saturating_sub(before).as_secs_f64();
+    let past = if remembers { past(&collector, &recording, calls)? } else { Vec::new() };
     collector.stop()?;
     let read = readers.finish()?;
     let flood = count(&recording, measured.pid)?;
@@ -110,7 +117,7 @@ fn flood(bench: &Bench, rate: u64, remembers: bool) -> Result<Row> {
     // Somebody else's work may slow the producer down.
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let is_fast = reached >= rate as f64 * 0.95;
-    Ok(Row {
+    let row = Row {
         what: format!(
             "collector: {rate} events/s into {how}a file and to {READERS} readers of server-sent \
              events that select 1 %, {} events",
@@ -126,7 +133,42 @@ fn flood(bench: &Bench, rate: u64, remembers: bool) -> Result<Row> {
         ),
         met: is_whole && is_fast,
         ..Row::default()
-    })
+    };
+    Ok(iter::once(row).chain(past).collect())
+}
+
+/// How soon a history of so many calls answers, while the collector goes on.
+fn past(collector: &Collector, recording: &Recording, calls: u64) -> Result<Vec<Row>> {
+    use std::io::BufRead as _;
+    let half = usize::try_from(calls * EVENTS / 2)?;
+    let mut later = recording.read()?.lines().skip(half);
+    let born =
+        later.find(|line| line.as_ref().is_ok_and(|line| line.contains("\"event\":\"create\"")));
+    let born: Value = serde_json::from_str(&born.context("no birth in the second half")??)?;
+    let time = born["time"].as_str().context("no time")?;
+    // Inodes are used again and again.
+    let id = format!("id:{}", born["ns"]["id"]);
+    let questions: [(&str, &[&str]); 3] = [
+        ("who", &["who", &id]),
+        ("list --at", &["list", "--at", time]),
+        ("diff", &["diff", time, "now"]),
+    ];
+    let answered = |(what, words): (&str, &[&str])| {
+        let times: Result<_> = (0..ANSWERS).map(|_| collector.remember(words)).collect();
+        let times = Spread::of(times?);
+        Ok(Row {
+            what: format!(
+                "history: answer to `{what}` of {} events and {} living namespaces, milliseconds",
+                calls * EVENTS,
+                SETS * SET
+            ),
+            reach: format!("< {PAST_REACH}"),
+            measured: times.to_string(),
+            met: times.median < PAST_REACH,
+            ..Row::default()
+        })
+    };
+    questions.into_iter().map(answered).collect()
 }
 
 /// A reader that wants everything and is too slow for it.
@@ -183,7 +225,7 @@ fn count(recording: &Recording, pid: u32) -> Result<Flood> {
 
 fn idle(bench: &Bench) -> Result<Row> {
     let recording = Recording::new("serve")?;
-    let collector = Collector::start(&recording, false)?;
+    let collector = Collector::start(&recording, Collector::can_remember()?)?;
     // What belongs to the start is over.
     thread::sleep(Duration::from_secs(3));
     let long = IDLE / u32::try_from(bench.haste)?;
@@ -204,7 +246,7 @@ fn idle(bench: &Bench) -> Result<Row> {
 fn crowd(bench: &Bench, processes: usize) -> Result<Vec<Row>> {
     let crowd = Crowd::gather(&bench.children, processes, SETS)?;
     let recording = Recording::new("serve")?;
-    let collector = Collector::start(&recording, false)?;
+    let collector = Collector::start(&recording, Collector::can_remember()?)?;
     settled(&recording)?;
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let memory = process::memory(collector.pid())? as f64 / f64::from(1 << 20);

@@ -78,10 +78,14 @@ impl Collector {
         let mut command = Command::new(tracer::program()?);
         command.args(words).args(["--source", "live"]);
         command.env("NS_TRACE_SOCKET", self.directory.join("run/control.sock"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let start = Instant::now();
-        ensure!(command.status()?.success(), "`{}` fails", words.join(" "));
-        Ok(start.elapsed().as_secs_f64() * 1e3)
+        timed(&mut command)
+    }
+
+    /// Asks its history; returns how many milliseconds the command took.
+    pub(super) fn remember(&self, words: &[&str]) -> Result<f64> {
+        let mut command = Command::new(tracer::program()?);
+        command.arg("history").args(words).arg("--file").arg(history(&self.directory));
+        timed(&mut command)
     }
 
     /// Ends it in good order.
@@ -106,11 +110,24 @@ impl Drop for Collector {
     }
 }
 
+/// Runs a command.
+fn timed(command: &mut Command) -> Result<f64> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let start = Instant::now();
+    ensure!(command.status()?.success(), "{command:?} fails");
+    Ok(start.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Where the history of the collector in a directory is.
+fn history(directory: &Path) -> PathBuf {
+    directory.join("history")
+}
+
 fn configuration(directory: &Path, sink: &Path, remembers: bool) -> Result<String> {
     let mut text =
         format!("[[sink]]\ntype = \"file\"\npath = \"{}\"\nmax_size = \"64GiB\"\n", sink.display());
     if Collector::can_remember()? {
-        let history = directory.join("history");
+        let history = history(directory);
         let history = history.display();
         writeln!(text, "[history]\nenabled = {remembers}\npath = \"{history}\"")?;
     }
