@@ -259,8 +259,13 @@ pub fn run(options: Options) -> Result<Outcome, Error> {
     let Some(inquiries) = live.inquiries.clone() else { return Ok(Outcome::default()) };
     let synced = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
     let kept = writer.as_ref().map(|writer| writer.store().path().to_owned());
-    let alerts = writer.as_ref().map(|writer| writer.store().last_alerts(ALERTS)).transpose()?;
-    let alerts = alerts.into_iter().flatten().map(|alert| Arc::new(Entry::former(alert)));
+    let alerts =
+        writer.as_ref().map_or(Ok(Vec::new()), |writer| writer.store().last_alerts(ALERTS));
+    let alerts = alerts.unwrap_or_else(|error| {
+        say(Level::Warning, &format!("cannot read former alerts: {error}"));
+        Vec::new()
+    });
+    let alerts = alerts.into_iter().map(|alert| Arc::new(Entry::former(alert)));
     let engine = config.rules.enabled.then(|| Engine::new(&rules));
     let shared = Arc::new(Shared {
         recent: Arc::clone(&recent),

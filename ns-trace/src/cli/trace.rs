@@ -69,7 +69,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "PATH", num_args = 0..)]
     pub rules: Option<Vec<PathBuf>>,
 
-    /// Return 10 if a rule matched, also where -e, -t or --where leave its alert out
+    /// Return 10 if a rule matched, also where -e leaves its alert out
     #[arg(long, requires = "rules")]
     pub exit_code: bool,
 

@@ -75,8 +75,8 @@ impl Store {
     ///
     /// If it cannot be read.
     pub fn started(&self, Time(time): Time) -> Result<Option<Time>> {
-        let next = "SELECT seq FROM event WHERE time";
-        let next = format!("e.seq = ({next} > {time} ORDER BY time, seq LIMIT 1)");
+        // What was in the ring when it was said is told after it, and may have been before.
+        let next = format!("e.seq = (SELECT min(seq) FROM event WHERE time > {time})");
         let next = self.chosen(&next, 1)?.pop();
         let is_start =
             |event: &Event| matches!(&event.body, Body::Sync(sync) if sync.reason == Reason::Start);

@@ -254,8 +254,12 @@ impl Store {
     ///
     /// If it cannot be read.
     pub fn span(&self) -> Result<Option<(Time, Time)>> {
-        let query = "SELECT ifnull((SELECT time FROM event ORDER BY seq LIMIT 1), min(began)), \
-            ifnull((SELECT time FROM event ORDER BY seq DESC LIMIT 1), max(began)) FROM namespace";
+        // One at a time, as an index answers them.
+        let query = "SELECT \
+            ifnull((SELECT time FROM event ORDER BY seq LIMIT 1), \
+                (SELECT min(began) FROM namespace)), \
+            ifnull((SELECT time FROM event ORDER BY seq DESC LIMIT 1), \
+                (SELECT max(began) FROM namespace))";
         let row = self.connection.query_row(query, [], |row| {
             let times: (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
             Ok(times)

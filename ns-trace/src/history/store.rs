@@ -6,16 +6,24 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
+use rustix::{
+    fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock},
+    io::Errno,
+};
 
 use super::{Error, Result, Writer, schema};
 
 /// How long somebody waits for the other side's lock, which is held for moments only.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often, and after which pause, it is tried to have the store for oneself.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// To how many bytes the log is cut when all of it has moved to the file.
 const LOG: i64 = 16 << 20;
@@ -55,11 +63,14 @@ impl Store {
             .truncate(false)
             .open(path);
         let lock = open.map_err(named)?;
-        if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            return Err(match error {
-                rustix::io::Errno::WOULDBLOCK => Error::Taken(path.to_owned()),
-                error => named(error.into()),
-            });
+        let mut tries = 0..TRIES;
+        while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            match error {
+                // Who asks whether it is written has it for a moment.
+                Errno::WOULDBLOCK if tries.next().is_some() => thread::sleep(PAUSE),
+                Errno::WOULDBLOCK => return Err(Error::Taken(path.to_owned())),
+                error => return Err(named(error.into())),
+            }
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = opened(Connection::open_with_flags(path, flags))?;
@@ -136,10 +147,9 @@ impl Store {
     /// Whether what this one writes is still what is at its path.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        let at_path = fs::metadata(&self.path).map(|file| (file.dev(), file.ino()));
-        let ours = self.lock.as_ref().map(File::metadata);
-        let ours = ours.and_then(io::Result::ok).map(|file| (file.dev(), file.ino()));
-        at_path.ok().is_some_and(|at_path| ours.is_none_or(|ours| ours == at_path))
+        let place = |file: fs::Metadata| (file.dev(), file.ino());
+        let ours = self.lock.as_ref().and_then(|lock| lock.metadata().ok()).map(place);
+        ours.is_some() && fs::metadata(&self.path).ok().map(place) == ours
     }
 
     /// Whether a collector, another process than this, writes it now.
@@ -147,8 +157,24 @@ impl Store {
     pub fn is_written(&self) -> bool {
         // To close the file loses this process's locks on it: nothing that is read may need them later.
         let shared = FlockOperation::NonBlockingLockShared;
-        File::open(&self.path)
-            .is_ok_and(|file| flock(file, shared) == Err(rustix::io::Errno::WOULDBLOCK))
+        File::open(&self.path).is_ok_and(|file| flock(file, shared) == Err(Errno::WOULDBLOCK))
+    }
+
+    /// Opens another in the place of this one, which somebody has taken away.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open); this one is closed all the same.
+    pub(super) fn replace(&mut self) -> Result<()> {
+        // Its locks go with it, on whatever lies at its path by now: the new one comes after that.
+        self.connection = Connection::open_in_memory()?;
+        self.lock = None;
+        let mut index = self.path.as_os_str().to_owned();
+        index.push("-shm");
+        // Of the old one; it would be taken for the new one's.
+        let _gone = fs::remove_file(index);
+        *self = Self::open(&self.path)?;
+        Ok(())
     }
 
     /// Where it is.

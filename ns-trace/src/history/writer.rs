@@ -15,6 +15,9 @@ use crate::model::{
     event::{Body, Change, Relation, Source, Target},
 };
 
+/// How many statements are kept compiled.
+const STATEMENTS: usize = 64;
+
 /// What writes a store. Events are appended to a transaction that [`commit`](Self::commit) ends: until
 /// then nobody sees them, and after a failure all since the last commit are to be appended again.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ struct Columns {
 impl Writer {
     pub(super) fn new(store: Store) -> Result<Self> {
         let last = store.last_seq()?;
-        store.connection.set_prepared_statement_cache_capacity(64);
+        store.connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let names = Names::load(&store.connection)?;
         Ok(Self { store, names, tasks: Tasks::default(), is_open: false, last, forgotten: 0 })
     }
@@ -106,10 +109,17 @@ impl Writer {
         self.settle()
     }
 
-    /// Goes on behind an event that another store has.
-    #[must_use]
-    pub fn after(self, seq: u64) -> Self {
-        Self { last: self.last.max(seq), ..self }
+    /// Begins a new store in the place of this one, which somebody has taken away; numbers go on.
+    ///
+    /// # Errors
+    ///
+    /// If there cannot be one: until there is, nothing can be written.
+    pub fn begin_anew(&mut self) -> Result<()> {
+        self.roll_back();
+        self.store.replace()?;
+        self.store.connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        self.names = Names::load(&self.store.connection)?;
+        Ok(())
     }
 
     /// Makes what was appended since the last commit last.

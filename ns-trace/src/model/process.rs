@@ -26,8 +26,9 @@ pub struct Process {
     pub start_ns: u64,
     /// The task's name, at most 15 bytes.
     pub comm: Arc<str>,
-    /// The file it runs, as given to execve(2); for processes older than the tracer the path of
-    /// the file. Null if unknown (kernel threads have none).
+    /// The file it runs, as given to execve(2); for processes older than the tracer, and behind
+    /// links to open files (/proc/self/exe, /dev/fd/3), the path of the file. Null if unknown (kernel
+    /// threads have none).
     #[serde(default)]
     pub exe: Option<Arc<str>>,
     /// Its arguments, cut at 4 KiB. Null if unknown.

@@ -38,7 +38,12 @@ pub enum Inquiry {
         all: Vec<Inspect>,
     },
     /// That it knows who all tasks are by now.
-    Identities(Vec<Identity>),
+    Identities {
+        /// When it was begun to be looked: nanoseconds of the boot clock.
+        began: u64,
+        /// Who they are.
+        all: Vec<Identity>,
+    },
 }
 
 impl fmt::Debug for Inquiry {
@@ -49,7 +54,7 @@ impl fmt::Debug for Inquiry {
             Self::Table(_) => "Table",
             Self::Rules(_) => "Rules",
             Self::Existing { .. } => "Existing",
-            Self::Identities(_) => "Identities",
+            Self::Identities { .. } => "Identities",
         })
     }
 }

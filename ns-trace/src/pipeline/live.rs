@@ -457,6 +457,7 @@ impl Live {
             self.relate()?;
         }
         self.findings.clear();
+        self.learn_for_rules();
         self.stream.meet(&self.table);
         match reason {
             Reason::Start => {

@@ -117,6 +117,12 @@ impl Stream {
         }
     }
 
+    /// Whether rules look at the events.
+    #[must_use]
+    pub const fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
     /// Whether `fork`, `exec` and `exit` must be found at all.
     #[must_use]
     pub fn needs_tasks(&self) -> bool {
@@ -193,10 +199,10 @@ impl Stream {
             }
             // A rule has matched, whether alerts are to be seen or not.
             self.outcome.alerts += 1;
-            if self.selection.admits_sort(EventKind::Alert) && !self.is_full() {
-                self.write(&mut event)?;
-            } else {
+            if !self.selection.admits_sort(EventKind::Alert) {
                 self.outcome.unasked += 1;
+            } else if !self.is_full() {
+                self.write(&mut event)?;
             }
         }
         Ok(())

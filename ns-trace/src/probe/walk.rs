@@ -200,11 +200,11 @@ impl Walk {
         arguments[list::NS_TYPE] = within(offsets.ns_type).into();
         arguments[list::FLAG] = kind.flag();
         arguments[list::SLOT] = slot.into();
-        let (mut all, mut tries) = (Vec::<Inspect>::new(), TRIES);
+        let (mut all, mut tries, mut skip) = (Vec::<Inspect>::new(), TRIES, 0);
         loop {
             let questions = &mut self.programs.questions;
             questions.elements().fill(Inspect::default());
-            arguments[list::SKIP] = all.len().saturating_sub(OVERLAP) as u64;
+            arguments[list::SKIP] = skip as u64;
             self.programs.list(&arguments)?;
             let answers = self.programs.questions.elements();
             let found = answers.iter().take_while(|found| found.ns.inode != 0).count();
@@ -216,11 +216,12 @@ impl Walk {
                 answers.filter(|one| !tail.contains(&one.ns.address)).copied().collect();
             // So many have gone that others may have been passed over.
             if !tail.is_empty() && new.len() == found && tries > 0 {
-                tries -= 1;
+                (tries, skip) = (tries - 1, 0);
                 all.clear();
                 continue;
             }
             all.extend(new);
+            skip = (skip + found).saturating_sub(OVERLAP);
             if found < BATCH as usize {
                 all.retain(|one| one.alive != 0);
                 return Ok(all);

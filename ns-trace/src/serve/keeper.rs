@@ -56,8 +56,7 @@ impl Keeper {
                 let is_synced = read(&shared.synced, &mut [0; 8]).is_ok();
                 if is_synced || round <= Instant::now() {
                     complete(&shared);
-                    if known.elapsed() >= WHO {
-                        identify(&shared);
+                    if known.elapsed() >= WHO && identify(&shared) {
                         known = Instant::now();
                     }
                     round = Instant::now() + if is_synced { SOON } else { ROUND };
@@ -115,11 +114,15 @@ fn complete(shared: &Shared) {
     }
 }
 
-/// Has the table know who all processes are.
-fn identify(shared: &Shared) {
-    if let Some(all) = shared.looker().identities() {
-        shared.inquiries.ask(Inquiry::Identities(all));
+/// Has the table know who all processes are; false while another looks.
+fn identify(shared: &Shared) -> bool {
+    let began = clock::boot_ns();
+    let all = shared.looker().identities();
+    let is_known = all.is_some();
+    if let Some(all) = all {
+        shared.inquiries.ask(Inquiry::Identities { began, all });
     }
+    is_known
 }
 
 /// Reads the configuration again.

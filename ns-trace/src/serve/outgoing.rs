@@ -48,15 +48,16 @@ impl Outgoing {
         recent: &Arc<Recent>,
         say: Say,
     ) -> io::Result<Self> {
-        let mut made = Vec::new();
+        let mut made = Self::new(None);
         for config in sinks {
             if self.sinks.iter().all(|(old, _)| old != config) {
-                made.push((config.clone(), self.start(config, recent, say)?));
+                let started = self.start(config, recent, say).inspect_err(|_| made.end(say))?;
+                made.sinks.push((config.clone(), started));
             }
         }
         let (kept, ended) = self.sinks.drain(..).partition(|(old, _)| sinks.contains(old));
         self.sinks = kept;
-        self.sinks.extend(made);
+        self.sinks.extend(made.sinks);
         Ok(Self { sinks: ended, history: None })
     }
 
@@ -70,8 +71,10 @@ impl Outgoing {
         for (_, worker) in &self.sinks {
             worker.stop();
         }
+        // One for all: however many take nothing, none is waited for longer.
+        let deadline = Worker::latest();
         for (config, worker) in self.sinks.drain(..) {
-            let what = match worker.join() {
+            let what = match worker.join(deadline) {
                 Some(0) => continue,
                 Some(left) => format!("could not take the last {left} events"),
                 None => "takes nothing, and is not waited for".to_owned(),

@@ -11,7 +11,7 @@ use std::{
 
 use super::{Level, Say, Shared, review::Hole};
 use crate::{
-    history::{Error, Limits, Store, Writer},
+    history::{Error, Limits, Writer},
     model::{
         Event,
         event::{Body, Reason},
@@ -125,10 +125,10 @@ impl Work {
     fn run(mut self) -> u64 {
         loop {
             let batch = self.reader.wait(PIECE, self.patience());
-            let is_holed = batch.lost.is_some() || matches!(self.hole, Hole::Open);
-            if is_holed && !batch.is_last {
-                self.hole = Hole::bridge(&self.shared);
+            if batch.lost.is_some() {
+                self.hole = Hole::Open;
             }
+            self.hole.bridge(&self.shared);
             let is_last = batch.is_last;
             let is_idle = batch.entries.is_empty() && batch.lost.is_none() && self.held.is_empty();
             let is_written = if is_idle && !is_last && self.waiting.is_empty() {
@@ -157,7 +157,7 @@ impl Work {
         match self.since {
             _ if self.is_whole() && !self.held.is_empty() => HELD,
             Some(since) => EVERY.saturating_sub(since.elapsed()),
-            None if !matches!(self.hole, Hole::None) => EVERY,
+            None if !self.hole.is_none() => EVERY,
             None if self.is_unsynced => {
                 SYNC.saturating_sub(self.synced.map_or(SYNC, |synced| synced.elapsed()))
             }
@@ -262,6 +262,7 @@ impl Work {
             if !self.ending.pause(pause) {
                 return false;
             }
+            self.stay_in_place();
             let appended = self.append(0);
             let is_whole = self.is_whole();
             if appended.and_then(|()| if is_whole { self.commit() } else { Ok(()) }).is_ok() {
@@ -277,24 +278,25 @@ impl Work {
         let Hole::Bridged(review) = mem::replace(&mut self.hole, Hole::None) else { return };
         let renewed = self.writer.renew(review.time, &review.all);
         if let Err(error) = renewed.and_then(|()| self.writer.commit()) {
+            self.status.errors.fetch_add(1, Ordering::Relaxed);
             self.say(&format!("cannot store what exists after events were missed: {error}"));
             self.hole = Hole::Open;
+            let (_, longest) = PAUSES;
+            // If all is to end, that is seen next.
+            let _in_time = self.ending.pause(longest);
         }
     }
 
     /// Begins a new store where somebody has taken the old one away.
     fn stay_in_place(&mut self) {
-        let store = self.writer.store();
-        if store.is_in_place() {
+        if self.writer.store().is_in_place() {
             return;
         }
-        let path = store.path().to_owned();
         self.status.errors.fetch_add(1, Ordering::Relaxed);
-        let what = format!("{} is not the history any more that was written", path.display());
-        let last = self.writer.last_seq();
-        match Store::open(&path).and_then(Store::writer) {
-            Ok(writer) => {
-                self.writer = writer.after(last);
+        let path = self.writer.store().path().display().to_string();
+        let what = format!("{path} is not the history any more that was written");
+        match self.writer.begin_anew() {
+            Ok(()) => {
                 self.hole = Hole::Open;
                 self.say(&format!("{what}: a new one begins there"));
             }

@@ -1,11 +1,17 @@
 //! What exists at a point of the stream: by it the history finds back after it has missed events.
 
-use std::sync::Arc;
+use std::{
+    mem,
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError, channel},
+    },
+};
 
 use super::Shared;
 use crate::{
     model::{
-        Event, Time,
+        Event, NsInfo, Time,
         event::{Body, Exist, SchemaName, Source},
     },
     pipeline::Inquiry,
@@ -24,6 +30,9 @@ pub(super) struct Review {
     pub(super) is_appended: bool,
 }
 
+/// What the pipeline answers: the number of its last event, and who is in which namespace then.
+type Answer = Option<(u64, Vec<(NsInfo, u32)>)>;
+
 /// Whether the history has missed events.
 #[derive(Debug)]
 pub(super) enum Hole {
@@ -31,21 +40,37 @@ pub(super) enum Hole {
     None,
     /// Some.
     Open,
+    /// Some, and it is asked what exists afterwards.
+    Asked(Receiver<Answer>),
     /// Some, but it is known what existed afterwards.
     Bridged(Review),
 }
 
 impl Hole {
-    /// Asks what exists; what comes after the hole was not read yet.
-    pub(super) fn bridge(shared: &Shared) -> Self {
-        Review::ask(shared).map_or(Self::Open, Self::Bridged)
+    pub(super) const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Asks what exists, and takes the answer when it has come: what it is about was read then, or comes
+    /// later.
+    pub(super) fn bridge(&mut self, shared: &Shared) {
+        *self = match mem::replace(self, Self::None) {
+            Self::Open => Self::Asked(ask(shared)),
+            Self::Asked(answered) => match answered.try_recv() {
+                Ok(Some((after, all))) => Self::Bridged(Review::new(after, all)),
+                // The table itself has not everything yet.
+                Ok(None) | Err(TryRecvError::Disconnected) => Self::Open,
+                Err(TryRecvError::Empty) => Self::Asked(answered),
+            },
+            other => other,
+        }
     }
 
     /// What is to be appended before the event with a number.
     pub(super) fn before(&mut self, seq: u64) -> Option<&mut Review> {
         match self {
             Self::Bridged(review) => Some(review).filter(|review| review.is_due(seq)),
-            Self::None | Self::Open => None,
+            Self::None | Self::Open | Self::Asked(_) => None,
         }
     }
 
@@ -64,22 +89,26 @@ impl Hole {
     }
 }
 
+/// Asks the pipeline, which has no answer as long as it has not the whole picture itself.
+fn ask(shared: &Shared) -> Receiver<Answer> {
+    let recent = Arc::clone(&shared.recent);
+    let (answer, answered) = channel();
+    shared.inquiries.ask(Inquiry::Table(Box::new(move |table| {
+        let all = table.rows().map(|(_, row)| (row.info(), row.members));
+        // Who answers is who numbers the events.
+        let found = (!table.is_walking()).then(|| (recent.last(), all.collect()));
+        // Another hole may have come meanwhile.
+        let _told = answer.send(found);
+    })));
+    answered
+}
+
 impl Review {
     const fn is_due(&self, seq: u64) -> bool {
         !self.is_appended && self.after < seq
     }
 
-    /// Asks the pipeline; `None` as long as it has not the whole picture itself.
-    fn ask(shared: &Shared) -> Option<Self> {
-        let recent = Arc::clone(&shared.recent);
-        let asked = shared.ask(|answer| {
-            Inquiry::Table(Box::new(move |table| {
-                let all = table.rows().map(|(_, row)| (row.info(), row.members));
-                // Who answers is who numbers the events.
-                answer((!table.is_walking()).then(|| (recent.last(), all.collect::<Vec<_>>())));
-            }))
-        });
-        let (after, all) = asked.ok()??;
+    fn new(after: u64, all: Vec<(NsInfo, u32)>) -> Self {
         let boot_ns = clock::boot_ns();
         let time = Time(clock::realtime_offset().saturating_add_unsigned(boot_ns));
         let exist = |(ns, members)| Event {
@@ -93,6 +122,6 @@ impl Review {
             pod: None,
             lossy: false,
         };
-        Some(Self { after, time, all: all.into_iter().map(exist).collect(), is_appended: false })
+        Self { after, time, all: all.into_iter().map(exist).collect(), is_appended: false }
     }
 }

@@ -24,6 +24,8 @@ const PIECE: usize = 512;
 /// How many bytes are handed on at a time at most, unless one event has more: a web server that is left as
 /// it comes takes four times as many.
 const MOST: usize = 256 << 10;
+/// As little a server that takes no more is sent at a time, unless it takes not even that.
+const LEAST: usize = 16 << 10;
 /// How often an event that is alone is refused until it is given up, if nothing was taken since the last
 /// one that was: who refuses everything may do so by mistake.
 const DOUBT: u32 = 10;
@@ -143,6 +145,7 @@ impl Worker {
             lines: Lines::default(),
             line: Vec::new(),
             pauses: PAUSES,
+            most: MOST,
             doubt: DOUBT,
         };
         let thread = thread::Builder::new().name("sink".to_owned());
@@ -161,11 +164,16 @@ impl Worker {
         self.watch.stop();
     }
 
+    /// Until when ends that are asked for now are waited for.
+    #[must_use]
+    pub fn latest() -> Instant {
+        Instant::now() + LATEST
+    }
+
     /// Waits for its end; returns how many events it could not hand on at last, or `None` if it does not
     /// end since its target neither takes nor refuses what it is given.
     #[must_use]
-    pub fn join(self) -> Option<u64> {
-        let deadline = Instant::now() + LATEST;
+    pub fn join(self, deadline: Instant) -> Option<u64> {
         while !self.thread.is_finished() {
             if Instant::now() >= deadline {
                 return None;
@@ -202,6 +210,8 @@ struct Work {
     pauses: (Duration, Duration),
     /// How often an event that is alone may yet be refused before it is given up.
     doubt: u32,
+    /// How many bytes the target takes at a time.
+    most: usize,
 }
 
 impl Work {
@@ -327,13 +337,13 @@ impl Work {
     /// Hands the lines on, in as many pieces and attempts as it takes; false if there is no time for
     /// more.
     fn deliver(&mut self) -> bool {
-        let (mut most, mut pause) = (MOST, None);
+        let (mut most, mut pause) = (self.most, None);
         while let Some(piece) = self.lines.first(most) {
             let (count, bytes, last) = (piece.len(), piece.bytes().len(), piece.last);
             let Err(why) = self.target.deliver(piece) else {
                 if pause.take().is_some() {
                     (self.trouble)("works again");
-                    most = MOST;
+                    most = self.most;
                 }
                 self.course.status.written.fetch_add(count as u64, Ordering::Relaxed);
                 self.doubt = 0;
@@ -343,13 +353,17 @@ impl Work {
             self.course.status.errors.fetch_add(1, Ordering::Relaxed);
             if count > 1 && !matches!(why, Failure::Io(_)) {
                 most = bytes / 2;
+                if matches!(why, Failure::TooLarge(_)) {
+                    // What follows would be, too.
+                    self.most = most.max(LEAST);
+                }
             } else if self.is_hopeless(&why) {
                 (self.trouble)(&format!("{why}; event {last} is lost"));
                 self.course.status.lost.fetch_add(1, Ordering::Relaxed);
                 self.doubt = DOUBT;
                 self.pass(1, last);
                 // Without it the others may be taken together.
-                (most, pause) = (MOST, None);
+                (most, pause) = (self.most, None);
             } else if !self.wait(&mut pause, &why) {
                 return false;
             }
@@ -361,8 +375,8 @@ impl Work {
     const fn is_hopeless(&mut self, why: &Failure) -> bool {
         match why {
             Failure::Io(_) => false,
-            Failure::TooLarge(_) => true,
-            Failure::Refused(_) => {
+            // Both may be said by mistake, of everything.
+            Failure::TooLarge(_) | Failure::Refused(_) => {
                 let is_sure = self.doubt == 0;
                 self.doubt = self.doubt.saturating_sub(1);
                 is_sure

@@ -216,6 +216,8 @@ impl Table {
             }
         }
         let before = self.member(task).map(|member| Rc::clone(&member.set));
+        let former = self.member(task).and_then(|member| member.program.get()?.exe.clone());
+        let program = program.behind_links(former, || surroundings.program(task.pid));
         let member = self.place(task, boot_ns, surroundings, out);
         member.program = Rc::new(OnceCell::from(program));
         let after = Rc::clone(&member.set);

@@ -49,6 +49,25 @@ impl Program {
     }
 }
 
+impl Program {
+    /// What is behind a link of /proc to an open file, by which runtimes run themselves again: of that
+    /// to its own file what it was before, else what /proc says of it now.
+    pub(super) fn behind_links(
+        self,
+        former: Option<Arc<str>>,
+        now: impl FnOnce() -> Option<Self>,
+    ) -> Self {
+        let exe = self.exe.as_deref().unwrap_or_default();
+        let is_own = matches!(exe, "/proc/self/exe" | "/proc/thread-self/exe");
+        let is_open = exe.starts_with("/proc/self/fd/") || exe.starts_with("/dev/fd/");
+        if !is_own && !is_open {
+            return self;
+        }
+        let found = former.filter(|_| is_own).or_else(|| now()?.exe);
+        Self { exe: found.or(self.exe), ..self }
+    }
+}
+
 /// The program of a process, shared with the children that have not yet run another; empty until
 /// somebody asks about a process older than the tracer.
 pub(super) type SharedProgram = Rc<OnceCell<Program>>;
@@ -299,12 +318,17 @@ impl Member {
 }
 
 impl Table {
-    /// Takes over who tasks are: that changes without an event, by setuid(2), by another name, or as a
-    /// parent ends. Those that the table does not know are none of its business here.
-    pub fn identify(&mut self, all: &[Identity]) {
+    /// Takes over who tasks are, as they were from `began` on (nanoseconds of the boot clock): that
+    /// changes without an event, by setuid(2), by another name, or as a parent ends. Those that the table
+    /// does not know are none of its business here.
+    pub fn identify(&mut self, began: u64, all: &[Identity]) {
         for now in all {
             let known = self.tasks.get_mut(&now.tid);
-            if let Some(member) = known.filter(|member| member.task.start_ns == now.start_ns) {
+            // What a record has told of since may be newer.
+            let is_newer = |member: &&mut Member| {
+                member.task.start_ns == now.start_ns && member.seen_ns < began
+            };
+            if let Some(member) = known.filter(is_newer) {
                 member.identify(now);
             }
         }
@@ -315,4 +339,27 @@ fn comm_of(task: &Task) -> (Arc<str>, bool) {
     let name = task.comm.split(|byte| *byte == 0).next().unwrap_or_default();
     let (text, lossy) = printable(name);
     (text.into(), lossy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_open_files_are_looked_behind() {
+        let ran = |exe: &str, former: Option<&str>, now: Option<&str>| {
+            let program = |exe: &str| Program::new(Some(exe.as_bytes()), Some(b"a\0b\0"), false);
+            let program = program(exe).behind_links(former.map(Arc::from), || now.map(program));
+            assert_eq!(program.args.as_deref().map(<[String]>::len), Some(2));
+            program.exe.unwrap().to_string()
+        };
+        assert_eq!(ran("/bin/a", Some("/bin/b"), Some("/bin/c")), "/bin/a");
+        assert_eq!(ran("/proc/self/exe", Some("/bin/b"), Some("/bin/c")), "/bin/b");
+        assert_eq!(ran("/proc/self/exe", None, Some("/bin/c")), "/bin/c");
+        for link in ["/proc/self/fd/3", "/dev/fd/3"] {
+            assert_eq!(ran(link, Some("/bin/b"), Some("/bin/c")), "/bin/c");
+            // It has gone.
+            assert_eq!(ran(link, Some("/bin/b"), None), link);
+        }
+    }
 }

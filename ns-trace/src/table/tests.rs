@@ -281,7 +281,10 @@ fn who_a_task_is_is_taken_over_and_nothing_else() {
     let mut now = with_uts(10, ns(77));
     (now.euid, now.ppid) = (1000, 1);
     now.comm[..2].copy_from_slice(b"me");
-    world.table.identify(&[Identity::from(&now), Identity::from(&task(99))]);
+    world.table.identify(world.now, &[Identity::from(&task(10))]);
+    assert_eq!(world.table.world().process(10).unwrap().uid, 0);
+    world.now += 1;
+    world.table.identify(world.now, &[Identity::from(&now), Identity::from(&task(99))]);
     let shown = world.table.world();
     let process = shown.process(10).unwrap();
     assert_eq!((process.uid, process.ppid, &*process.comm), (1000, 1, "me"));
@@ -290,7 +293,9 @@ fn who_a_task_is_is_taken_over_and_nothing_else() {
     // Another task that has the number since is not meant.
     now.start_ns += 1;
     now.euid = 7;
-    world.table.identify(&[Identity::from(&now)]);
+    world.table.identify(world.now, &[Identity::from(&now)]);
+    now.start_ns -= 1;
+    world.table.identify(1000, &[Identity::from(&now)]);
     assert_eq!(world.table.world().process(10).unwrap().uid, 1000);
     assert!(world.table.world().process(99).is_none());
 }

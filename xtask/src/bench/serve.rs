@@ -5,7 +5,7 @@ mod collector;
 mod reader;
 
 use std::{
-    iter,
+    io, iter,
     os::unix::fs::MetadataExt as _,
     process::{Command, Stdio},
     thread,
@@ -142,14 +142,19 @@ fn past(collector: &Collector, recording: &Recording, calls: u64) -> Result<Vec<
     use std::io::BufRead as _;
     let half = usize::try_from(calls * EVENTS / 2)?;
     let mut later = recording.read()?.lines().skip(half);
-    let born =
-        later.find(|line| line.as_ref().is_ok_and(|line| line.contains("\"event\":\"create\"")));
-    let born: Value = serde_json::from_str(&born.context("no birth in the second half")??)?;
+    let is_birth = |line: &io::Result<String>| {
+        line.as_ref().is_ok_and(|line| line.contains("\"event\":\"create\""))
+    };
+    let born = later.find(is_birth).context("no birth in the second half")??;
+    let born: Value = serde_json::from_str(&born)?;
     let time = born["time"].as_str().context("no time")?;
-    // Inodes are used again and again.
-    let id = format!("id:{}", born["ns"]["id"]);
+    // Inodes are used again and again: only an id names one life, where the kernel has them (6.18).
+    let who = match born["ns"]["id"].as_u64() {
+        Some(id) => format!("id:{id}"),
+        None => inode("/proc/self/ns/uts")?,
+    };
     let questions: [(&str, &[&str]); 3] = [
-        ("who", &["who", &id]),
+        ("who", &["who", &who]),
         ("list --at", &["list", "--at", time]),
         ("diff", &["diff", time, "now"]),
     ];

@@ -6,6 +6,7 @@ use super::{Past, choice};
 use crate::{
     cli::{Color, Format, HistoryArgs, HistoryChoice},
     cmd::trace::output,
+    expr::Filter,
     model::event::Body,
     report::{self, Failure, sight},
     sink::Outlet as _,
@@ -52,9 +53,12 @@ fn count(past: &Past, choice: &HistoryChoice) -> Result<ExitCode, Failure> {
     let wanted = choice::wanted(choice)?;
     let events = choice.events.clone();
     let is_of_all = wanted.is_of_all();
+    let mut filter = wanted.filter.as_deref().and_then(|filter| Filter::compile(filter).ok());
     let (mut count, mut lost) = (0_u64, 0_u64);
     let (_, errors) = past.events::<()>(wanted, |event| {
-        let is_meant = is_of_all || events.contains(&event.body.kind());
+        let is_meant = is_of_all
+            || events.contains(&event.body.kind())
+            || filter.as_mut().is_some_and(|filter| filter.matches(&event));
         match &event.body {
             Body::Lost(body) if !is_meant => lost += body.lost.count,
             Body::Sync(_) if !is_meant => {}

@@ -286,11 +286,18 @@ impl Names {
         };
         let is_other = known.is_some_and(|known| {
             !known.is_alive
+                // Another has the inode by now, which where there are no ids is all that is left.
+                || known.ns.born.zip(ns.born).is_some_and(|(one, other)| one != other)
                 || differs(known.ns.owner, ns.owner)
                 || differs(known.ns.parent, ns.parent)
         });
         let row = if is_other { self.fresh(connection, event, ns)? } else { row };
         self.tell(connection, row, event.time, seq, ns)?;
+        // Whoever was thought to have the inode has it no longer.
+        let former = self.alive.insert((ns.kind, ns.inode), row);
+        if let Some(former) = former.filter(|former| *former != row) {
+            self.end(connection, former, event.time.0, None, None)?;
+        }
         if let Some(unsettled) = &mut self.unsettled {
             unsettled.is_told = true;
             unsettled.rows.remove(&row);

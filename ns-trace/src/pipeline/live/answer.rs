@@ -25,7 +25,7 @@ impl Live {
                 Inquiry::Table(answer) => answer(&self.table),
                 Inquiry::Rules(rules) => self.stream.replace_rules(&rules),
                 Inquiry::Existing { began, all } => self.meet(began, &all)?,
-                Inquiry::Identities(all) => self.table.identify(&all),
+                Inquiry::Identities { began, all } => self.table.identify(began, &all),
             }
         }
         // The last has the picture for itself.

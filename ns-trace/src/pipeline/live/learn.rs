@@ -18,6 +18,19 @@ impl Live {
         }
     }
 
+    /// Finds it out of all at once, if there are rules: these go by what ancestors run.
+    pub(super) fn learn_for_rules(&mut self) {
+        if !self.stream.has_rules() {
+            return;
+        }
+        self.world.alike = Some(FxHashSet::default());
+        let leaders: FxHashSet<u32> = self.table.tasks().map(|(pid, _)| pid).collect();
+        for pid in leaders {
+            self.table.learn(pid, &mut self.world);
+        }
+        self.world.alike = None;
+    }
+
     /// Finds it out of a few, if there is nothing else to do.
     pub(super) fn learn(&mut self, is_idle: bool) {
         if !is_idle || self.unlearned.is_empty() {

@@ -57,6 +57,7 @@ impl Trial {
             lines: Lines::default(),
             line: Vec::new(),
             pauses: (Duration::ZERO, Duration::ZERO),
+            most: MOST,
             doubt: DOUBT,
         };
         for (seq, line) in (1..).zip(lines) {
@@ -209,7 +210,7 @@ fn slow(past: impl FnOnce(Arc<Mutex<Vec<Event>>>) -> Option<Past>) -> [Figures; 
     let (course, watch) = (Arc::clone(&worker.course), worker.watch.clone());
     drop(let_go);
     worker.stop();
-    assert_eq!(worker.join(), Some(0));
+    assert_eq!(worker.join(Worker::latest()), Some(0));
     [before, course.figures(&watch)]
 }
 
