@@ -115,7 +115,8 @@ impl Writer {
     ///
     /// If there cannot be one: until there is, nothing can be written.
     pub fn begin_anew(&mut self) -> Result<()> {
-        self.roll_back();
+        // What was not committed goes with the old one.
+        (self.is_open, self.tasks) = (false, Tasks::default());
         self.store.replace()?;
         self.store.connection.set_prepared_statement_cache_capacity(STATEMENTS);
         self.names = Names::load(&self.store.connection)?;

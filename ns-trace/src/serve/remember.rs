@@ -6,7 +6,7 @@ use std::{
     io, mem,
     sync::{Arc, atomic::Ordering, mpsc::Receiver},
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{Level, Say, Shared, review::Hole};
@@ -21,6 +21,7 @@ use crate::{
         recent::{Batch, Entry, From, Reader, Watch},
         worker::Status,
     },
+    sys::clock,
 };
 
 /// How many events are taken at a time at most.
@@ -318,9 +319,7 @@ impl Work {
         self.stay_in_place();
         let config = self.shared.config();
         let limits = Limits { age: config.history.max_age, bytes: config.history.max_size };
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
-        let retained = self.writer.retain(&limits, now);
+        let retained = self.writer.retain(&limits, clock::real_ns());
         self.retained = Instant::now();
         self.is_more = *retained.as_ref().unwrap_or(&false);
         if let Err(error) = retained {

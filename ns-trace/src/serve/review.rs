@@ -110,7 +110,7 @@ impl Review {
 
     fn new(after: u64, all: Vec<(NsInfo, u32)>) -> Self {
         let boot_ns = clock::boot_ns();
-        let time = Time(clock::realtime_offset().saturating_add_unsigned(boot_ns));
+        let time = Time(clock::real_ns());
         let exist = |(ns, members)| Event {
             schema: SchemaName::V1,
             seq: 0,

@@ -7,7 +7,7 @@ use crate::{
     cli::{Color, Format, HistoryArgs, HistoryChoice},
     cmd::trace::output,
     expr::Filter,
-    model::event::Body,
+    model::{Event, event::Body},
     report::{self, Failure, sight},
     sink::Outlet as _,
 };
@@ -55,13 +55,15 @@ fn count(past: &Past, choice: &HistoryChoice) -> Result<ExitCode, Failure> {
     let is_of_all = wanted.is_of_all();
     let mut filter = wanted.filter.as_deref().and_then(|filter| Filter::compile(filter).ok());
     let (mut count, mut lost) = (0_u64, 0_u64);
-    let (_, errors) = past.events::<()>(wanted, |event| {
-        let is_meant = is_of_all
+    let mut is_meant = |event: &Event| {
+        is_of_all
             || events.contains(&event.body.kind())
-            || filter.as_mut().is_some_and(|filter| filter.matches(&event));
+            || filter.as_mut().is_some_and(|filter| filter.matches(event))
+    };
+    let (_, errors) = past.events::<()>(wanted, |event| {
         match &event.body {
-            Body::Lost(body) if !is_meant => lost += body.lost.count,
-            Body::Sync(_) if !is_meant => {}
+            Body::Lost(body) if !is_meant(&event) => lost += body.lost.count,
+            Body::Sync(_) if !is_meant(&event) => {}
             _ => count += 1,
         }
         ControlFlow::Continue(())

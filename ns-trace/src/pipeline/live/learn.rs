@@ -8,9 +8,9 @@ use super::Live;
 const PIECE: usize = 32;
 
 impl Live {
-    /// Has it found out of all that there are, if somebody may ask.
+    /// Has it found out of all that there are, if somebody may ask and it is not known already.
     pub(super) fn learn_all(&mut self) {
-        if self.options.inquiries.is_some() {
+        if self.options.inquiries.is_some() && !self.stream.has_rules() {
             self.unlearned = self.table.tasks().map(|(pid, _)| pid).collect();
             self.unlearned.sort_unstable();
             self.unlearned.dedup();
